@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * inih as Debian builds it reads lines of at most 199 bytes unless its run-time options say otherwise, cuts section and key names
+ * at 49 bytes without a word, ends values at " ;", and takes an indented line for more of the value before it. The options below end
+ * all but the names; those, and the length of lines, are checked here, before inih could cut anything.
+ */
+#include "base/ini.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <pthread.h>
+#include <string.h>
+#include "base/io.h"
+
+#define FILE_BYTES_MAX (1 * (size_t)MIB)
+#define LINE_BYTES_MAX 8192 /* session tokens are several KiB long */
+#define NAME_BYTES_MAX 48   /* inih keeps 49 and does not say when it cut */
+
+struct reader {
+	const char *path;
+	const char *at, *end;
+	int line; /* of the last one handed to inih */
+	ini_entry *entry;
+	void *ctx;
+	struct err *e;
+	int result;
+};
+
+/* The options of the library are variables of the process: set once, to what every caller here needs. */
+static void set_options(void)
+{
+	ini_use_stack = false;
+	ini_allow_realloc = true;
+	ini_max_line = LINE_BYTES_MAX + 3;
+	ini_allow_multiline = false;
+	ini_allow_inline_comments = false;
+	ini_allow_no_value = false;
+	ini_stop_on_first_error = true;
+}
+
+/* As fgets. A line may come in several pieces, while inih's buffer grows. */
+static char *read_piece(char *out, int size, void *stream)
+{
+	struct reader *r = stream;
+	const char *newline;
+	size_t n;
+
+	if (r->at == r->end || r->result < 0 || size < 2)
+		return NULL;
+	newline = memchr(r->at, '\n', (size_t)(r->end - r->at));
+	n = (size_t)((newline ? newline + 1 : r->end) - r->at);
+	n = MIN_OF(n, (size_t)size - 1);
+	memcpy(out, r->at, n);
+	out[n] = '\0';
+	r->at += n;
+	if (out[n - 1] == '\n' || r->at == r->end)
+		r->line++;
+	return out;
+}
+
+/* Texts of errors name the line and the key, never a value: it may be a secret. */
+static int on_entry(void *user, const char *section, const char *key, const char *value)
+{
+	struct reader *r = user;
+
+	if (!key || !value)
+		return 1;
+	if (strlen(section) > NAME_BYTES_MAX || strlen(key) > NAME_BYTES_MAX)
+		r->result = err_set(r->e, ERR_USAGE, -EINVAL,
+				    "%s:%d: a section or key is longer than %d bytes", r->path,
+				    r->line, NAME_BYTES_MAX);
+	else if (key[0] == '\0')
+		r->result = err_set(r->e, ERR_USAGE, -EINVAL, "%s:%d: no key before the '='",
+				    r->path, r->line);
+	else
+		r->result = r->entry(r->ctx, section, key, value, r->line, r->e);
+	return r->result < 0 ? 0 : 1;
+}
+
+static int check_lines(const char *path, const char *text, size_t len, struct err *e)
+{
+	int line = 1;
+
+	for (const char *at = text; at < text + len; line++) {
+		const char *newline = memchr(at, '\n', (size_t)(text + len - at));
+		size_t n = (size_t)((newline ? newline : text + len) - at);
+
+		if (n > LINE_BYTES_MAX)
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "%s:%d: the line is longer than %d bytes", path, line,
+				       LINE_BYTES_MAX);
+		if (memchr(at, '\0', n))
+			return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: the line holds a NUL byte",
+				       path, line);
+		at += n + 1;
+	}
+	return 0;
+}
+
+static int load(const char *path, char **ret_text, size_t *ret_len, struct err *e)
+{
+	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, ret_text, ret_len);
+
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, r, "%s does not exist", path);
+	if (r == -EFBIG)
+		return err_set(e, ERR_USAGE, r, "%s is larger than 1 MiB: not a configuration file",
+			       path);
+	if (r < 0)
+		return err_errno(e, r, "cannot read %s", path);
+	return 0;
+}
+
+int ini_read_file(const char *path, ini_entry *entry, void *ctx, struct err *e)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	_cleanup_free_ char *text = NULL;
+	struct reader reader = { .path = path, .entry = entry, .ctx = ctx, .e = e };
+	size_t len;
+	int r;
+
+	r = load(path, &text, &len, e);
+	if (r < 0)
+		return r;
+	r = check_lines(path, text, len, e);
+	if (r == 0) {
+		pthread_once(&once, set_options);
+		reader.at = text;
+		reader.end = text + len;
+		r = ini_parse_stream(read_piece, &reader, on_entry, &reader);
+	}
+	explicit_bzero(text, len);
+	if (reader.result < 0 || r == 0)
+		return reader.result;
+	if (r > 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s:%d: neither \"[section]\" nor \"key = value\"", path, r);
+	return r == -2 ? err_nomem(e) : r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * File I/O on descriptors: whole reads and writes, atomic publication, directories made on the way. EINTR is handled here.
+ */
+#ifndef SSTABLEFS_BASE_IO_H
+#define SSTABLEFS_BASE_IO_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "base/err.h"
+
+/* Reads up to len bytes at offset until that many or the end came. Bytes read, or -errno. */
+ssize_t io_pread_full(int fd, void *data, size_t len_bytes, uint64_t offset);
+/* 0 or -errno (-ENOSPC included); a short write goes on. */
+int io_pwrite_full(int fd, const void *data, size_t len_bytes, uint64_t offset);
+int io_write_full(int fd, const void *data, size_t len_bytes);
+int io_writev_full(int fd, const struct iovec *iov, int iov_count);
+/* A whole file of at most max_bytes into a new NUL-terminated buffer. 0 or -errno (-EFBIG: larger). */
+int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data, size_t *ret_len);
+/* Writes `path` atomically and durably: temporary name beside it, fsync, rename, fsync of the directory. */
+int io_publish_file(int dirfd, const char *path, const void *data, size_t len_bytes, mode_t mode,
+		    struct err *e);
+/* mkdir -p of `path` below dirfd (AT_FDCWD allowed). 0 or -errno. */
+int io_mkdirs(int dirfd, const char *path, mode_t mode);
+int io_fsync_dir(int dirfd, const char *path);
+/* Removes a tree (not following symlinks). 0 or -errno; what is missing is no error. */
+int io_remove_tree(int dirfd, const char *path);
+
+#endif

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cache/loads.h"
+
+#include <errno.h>
+
+_Static_assert(RING_SLOT_BYTES == BLOCKS_BLOCK_BYTES, "a slot of the ring holds a block");
+
+struct job { /* a run of blocks, side by side; holds a pin of its slot */
+	struct job *next;
+	struct slot *slot;
+	uint64_t blocks;
+	enum loads_urgency urgency;
+	bool keep;
+};
+
+/* The lowest run of set bits. */
+static uint64_t first_run(uint64_t blocks)
+{
+	uint64_t low = blocks & -blocks;
+	uint64_t carried = blocks + low; /* the run becomes zeros, unless it ends at the top */
+
+	return blocks & ~carried;
+}
+
+static uint32_t run_offset(uint64_t run)
+{
+	return (uint32_t)((unsigned)__builtin_ctzll(run) * BLOCKS_BLOCK_BYTES);
+}
+
+static uint32_t run_length(const struct slot *slot, uint64_t run)
+{
+	uint32_t offset = run_offset(run);
+	uint32_t bytes = (uint32_t)((unsigned)__builtin_popcountll(run) * BLOCKS_BLOCK_BYTES);
+
+	return MIN_OF(bytes, slot->object.plain_bytes - offset);
+}
+
+/* ---- the queues ---- */
+
+static void queue_add(struct job_queue *q, struct job *job)
+{
+	job->next = NULL;
+	if (!q->first)
+		q->end = &q->first;
+	*q->end = job;
+	q->end = &job->next;
+}
+
+static struct job *queue_take(struct job_queue *q)
+{
+	struct job *job = q->first;
+
+	if (job)
+		q->first = job->next;
+	return job;
+}
+
+/* What is fetched ahead leaves one thread to those who wait. */
+static struct job *next_job(struct blocks *b)
+{
+	struct job *job = queue_take(&b->demanded);
+
+	if (!job && b->running_ahead < MAX_OF(b->threads - 1, 1U))
+		job = queue_take(&b->ahead);
+	if (job) {
+		b->running++;
+		b->running_ahead += job->urgency == LOADS_AHEAD;
+	}
+	return job;
+}
+
+void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks)
+{
+	struct job *job = b->ahead.first, *next;
+
+	if (!(slot->loading & blocks))
+		return;
+	b->ahead.first = NULL;
+	for (; job; job = next) {
+		next = job->next;
+		if (job->slot == slot && (job->blocks & blocks)) {
+			job->urgency = LOADS_DEMANDED;
+			queue_add(&b->demanded, job);
+		} else {
+			queue_add(&b->ahead, job);
+		}
+	}
+}
+
+/* ---- the results ---- */
+
+static void note_memory(struct blocks *b)
+{
+	metric_set(b->memory, b->slots.charged_bytes);
+	metric_set(b->unread_bytes, b->slots.dropped_unread);
+}
+
+void loads_unpin(struct blocks *b, struct slot *slot)
+{
+	if (slots_unpin(&b->slots, slot))
+		waiters_done(&b->memory_waiters, 0);
+}
+
+static void publish(struct blocks *b, struct slot *slot, uint64_t blocks)
+{
+	if (!blocks)
+		return;
+	pthread_mutex_lock(&b->lock);
+	slots_loaded(&b->slots, slot, blocks);
+	waiters_done(&slot->waiters, slot->present);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void fail_locked(struct blocks *b, struct slot *slot, uint64_t blocks, int code,
+			const struct err *e)
+{
+	slots_failed(&b->slots, slot, blocks);
+	waiters_failed(&slot->waiters, blocks, code, e);
+	waiters_done(&b->memory_waiters, 0);
+}
+
+static void finish(struct blocks *b, struct job *job)
+{
+	b->running--;
+	b->running_ahead -= job->urgency == LOADS_AHEAD;
+	loads_unpin(b, job->slot);
+	note_memory(b);
+	free(job);
+}
+
+/* ---- a load, without the lock ---- */
+
+static bool verify(struct blocks *b, const struct slot *slot, uint64_t run)
+{
+	uint32_t offset = run_offset(run);
+
+	return b->loader.verify(b->loader.ctx, &slot->object, offset, run_length(slot, run),
+				slot->base, NULL) == 0;
+}
+
+/* Which blocks of the run fit: all at once, else one by one. */
+static uint64_t verify_run(struct blocks *b, const struct slot *slot, uint64_t run)
+{
+	uint64_t good = 0;
+
+	if (verify(b, slot, run))
+		return run;
+	if (slot->object.whole)
+		return 0;
+	for (uint64_t left = run, block; left; left &= ~block) {
+		block = left & -left;
+		if (verify(b, slot, block))
+			good |= block;
+	}
+	return good;
+}
+
+/* The blocks of the job that the ring holds and that fit. */
+static uint64_t load_from_ring(struct blocks *b, const struct job *job)
+{
+	struct slot *slot = job->slot;
+	uint64_t found, good = 0;
+
+	if (!b->ring)
+		return 0;
+	found = ring_read(b->ring, &slot->object.id, slot->object.plain_bytes, job->blocks,
+			  slot->base);
+	if (slot->object.whole && found != job->blocks)
+		return 0;
+	for (uint64_t left = found, run; left; left &= ~run) {
+		run = first_run(left);
+		good |= verify_run(b, slot, run);
+	}
+	if (good != found) {
+		ring_forget(b->ring, &slot->object.id, found & ~good);
+		metric_add(b->disk_damaged, (uint64_t)__builtin_popcountll(found & ~good));
+	}
+	metric_add(b->disk_bytes, (uint64_t)__builtin_popcountll(good) * BLOCKS_BLOCK_BYTES);
+	return good;
+}
+
+static bool load_run(struct blocks *b, struct slot *slot, uint64_t run)
+{
+	uint32_t len = run_length(slot, run);
+	struct err e = ERR_INIT;
+	int r;
+
+	r = b->loader.load(b->loader.ctx, &slot->object, run_offset(run), len, slot->base, &b->stop,
+			   &e);
+	if (r == 0) {
+		metric_add(b->loaded_bytes, len);
+		publish(b, slot, run);
+		return true;
+	}
+	pthread_mutex_lock(&b->lock);
+	fail_locked(b, slot, run, r, &e);
+	pthread_mutex_unlock(&b->lock);
+	return false;
+}
+
+/* Half of the threads at most write at once: a slow disk must not hold up the loads. */
+static void keep_on_disk(struct blocks *b, struct slot *slot, uint64_t blocks)
+{
+	bool may;
+
+	pthread_mutex_lock(&b->lock);
+	may = b->writing < (b->threads + 1) / 2;
+	b->writing += may;
+	pthread_mutex_unlock(&b->lock);
+	if (!may)
+		return;
+	ring_write(b->ring, &slot->object.id, slot->object.plain_bytes, blocks, slot->base);
+	if (b->loader.kept)
+		b->loader.kept(b->loader.ctx, &slot->object, &b->stop);
+	pthread_mutex_lock(&b->lock);
+	b->writing--;
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void run_job(struct blocks *b, struct job *job)
+{
+	uint64_t from_ring = load_from_ring(b, job), loaded = 0, run;
+
+	publish(b, job->slot, from_ring);
+	for (uint64_t left = job->blocks & ~from_ring; left; left &= ~run) {
+		run = first_run(left);
+		if (load_run(b, job->slot, run))
+			loaded |= run;
+	}
+	if (loaded && b->ring && job->keep)
+		keep_on_disk(b, job->slot, loaded);
+}
+
+/* One for each job is given to the pool; each works until nothing is left that may be begun. */
+static void work(void *arg)
+{
+	struct blocks *b = arg;
+	struct job *job;
+
+	pthread_mutex_lock(&b->lock);
+	while ((job = next_job(b)) != NULL) {
+		pthread_mutex_unlock(&b->lock);
+		run_job(b, job);
+		pthread_mutex_lock(&b->lock);
+		finish(b, job);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* ---- starting and stopping ---- */
+
+static void free_jobs(struct job *jobs)
+{
+	while (jobs) {
+		struct job *job = jobs;
+
+		jobs = job->next;
+		free(job);
+	}
+}
+
+/* One for each run of the blocks, or NULL: out of memory. */
+static struct job *new_jobs(uint64_t blocks, enum loads_urgency urgency, bool keep)
+{
+	struct job *jobs = NULL;
+
+	for (uint64_t left = blocks, run; left; left &= ~run) {
+		struct job *job = malloc(sizeof(*job));
+
+		if (!job) {
+			free_jobs(jobs);
+			return NULL;
+		}
+		run = first_run(left);
+		*job = (struct job){ jobs, NULL, run, urgency, keep };
+		jobs = job;
+	}
+	return jobs;
+}
+
+/* Whether somebody will carry out the jobs: a thread that works now looks again before it ends. */
+static bool get_workers(struct blocks *b, const struct job *jobs)
+{
+	bool found = b->running > 0;
+
+	for (; jobs; jobs = jobs->next)
+		found |= pool_submit(b->pool, work, b) == 0;
+	return found;
+}
+
+int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks,
+		enum loads_urgency urgency, bool keep, struct slot **ret)
+{
+	enum slots_effort effort = urgency == LOADS_DEMANDED ? SLOTS_ANY : SLOTS_READ_ONLY;
+	struct job *jobs = new_jobs(blocks, urgency, keep);
+	struct slot *slot;
+
+	if (!jobs)
+		return -ENOMEM;
+	slot = slots_reserve(&b->slots, o, blocks, blocks == slots_all_of(o), effort);
+	if (!slot) {
+		free_jobs(jobs);
+		return -EAGAIN;
+	}
+	slots_pin(slot);
+	if (!get_workers(b, jobs)) {
+		slots_failed(&b->slots, slot, blocks);
+		slots_unpin(&b->slots, slot);
+		free_jobs(jobs);
+		return -ENOMEM;
+	}
+	while (jobs) {
+		struct job *job = jobs;
+
+		jobs = job->next;
+		job->slot = slot;
+		slots_pin(slot);
+		queue_add(urgency == LOADS_DEMANDED ? &b->demanded : &b->ahead, job);
+	}
+	slots_unpin(&b->slots, slot);
+	note_memory(b);
+	*ret = slot;
+	return 0;
+}
+
+void loads_stop(struct blocks *b)
+{
+	struct err e = ERR_INIT;
+	struct job *job;
+
+	err_set(&e, ERR_IO, -ECANCELED, "the cache is closed");
+	cancel_set(&b->stop, 1);
+	pthread_mutex_lock(&b->lock);
+	while ((job = queue_take(&b->demanded)) || (job = queue_take(&b->ahead))) {
+		fail_locked(b, job->slot, job->blocks, -ECANCELED, &e);
+		slots_unpin(&b->slots, job->slot);
+		free(job);
+	}
+	pthread_mutex_unlock(&b->lock);
+	pool_free(steal_pointer(&b->pool));
+}

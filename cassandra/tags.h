@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which snapshots a node has, for people who named one that it has not. */
+#ifndef SSTABLEFS_CASSANDRA_TAGS_H
+#define SSTABLEFS_CASSANDRA_TAGS_H
+
+#include <stddef.h>
+#include "base/cancel.h"
+#include "base/err.h"
+
+/* The names of all snapshots of all tables, sorted, as "a, b, c" (the first 20, then "…"), newly allocated; "" where there is none. */
+int tags_list(const char *const *data_dirs, size_t data_dir_count, const struct cancel *c,
+	      char **ret, struct err *e);
+
+#endif

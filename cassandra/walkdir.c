@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cassandra/walkdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static void closedirp(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int open_stream(const struct walkdir *at, DIR **ret, struct err *e)
+{
+	int fd = openat(at->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	int r = -errno;
+
+	if (dir) {
+		*ret = dir;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return err_errno(e, r, "cannot read directory %s", at->path);
+}
+
+int walkdir_each(const struct walkdir *at, const struct cancel *cancel, walkdir_fn *fn, void *ctx,
+		 struct err *e)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	int r = open_stream(at, &dir, e);
+
+	while (r >= 0) {
+		struct dirent *d;
+
+		if (cancel_is_set(cancel))
+			return err_set(e, ERR_IO, -ECANCELED, "cancelled");
+		errno = 0;
+		d = readdir(dir);
+		if (!d)
+			return errno ? err_errno(e, -errno, "cannot read directory %s", at->path)
+				     : 0;
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			r = fn(ctx, at, d->d_name, e);
+	}
+	return r;
+}
+
+int walkdir_open(const struct walkdir *at, const char *name, int flags, int *ret, struct err *e)
+{
+	int fd = openat(at->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+
+	if (fd < 0 && (errno == ENOTDIR || errno == ENOENT || errno == ELOOP))
+		return 1;
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot open directory %s/%s", at->path, name);
+	*ret = fd;
+	return 0;
+}
+
+int walkdir_open_data_dir(const char *path, int *ret, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		*ret = fd;
+		return 0;
+	}
+	if (errno == ENOENT)
+		return err_set(e, ERR_USAGE, -ENOENT, "the data directory %s does not exist", path);
+	if (errno == ENOTDIR)
+		return err_set(e, ERR_USAGE, -ENOTDIR, "the data directory %s is no directory",
+			       path);
+	return err_errno(e, -errno, "cannot open the data directory %s", path);
+}

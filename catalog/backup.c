@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/backup.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "catalog/assemble.h"
+#include "catalog/claim.h"
+#include "catalog/probe.h"
+#include "catalog/renew.h"
+#include "catalog/sources.h"
+#include "catalog/watch.h"
+
+#define RENEW_MS 120000
+#define RENEW_LIMIT_MS 900000
+#define GREATEST_AGE_MS (INT64_C(7) * 24 * 3600 * 1000)
+
+/* A commit that was begun is not given up at once: it would leave open whether it happened. */
+#define COMMIT_LIMIT_MS 60000
+#define COMMIT_CANCELLED_MS 10000
+#define WITHDRAW_LIMIT_MS 10000
+
+#define MEMORY_MIN (64 * MIB)
+#define PACKS 3 /* of each kind, in memory at once */
+
+/* How the memory is divided. */
+struct memory {
+	uint64_t known, small, meta;
+	unsigned large_buffers;
+};
+
+struct backup {
+	const struct backup_options *o;
+	struct reg reg;
+	struct work work;
+	struct renew_options renew;
+	int64_t started_ns; /* elapsed, of W1 */
+	struct memory memory;
+	struct condemned *condemned;
+	struct known *known;
+	struct account *account;
+	struct place root;
+	struct assemble_counts counts;
+	uint64_t new_bytes, uploaded_objects;
+};
+
+static struct memory divide_memory(const struct backup_options *o)
+{
+	uint64_t all = MAX_OF(o->memory_bytes, MEMORY_MIN);
+	bool compress = repo_compression(o->repo) != OBJECT_COMPRESS_NONE;
+	uint64_t large = compress ? 2 * FORMAT_OBJECT_BYTES : FORMAT_OBJECT_BYTES;
+	unsigned useful = o->jobs + o->connections + 2;
+	struct memory m = { .known = all / 4, .meta = all / 4, .small = all / 16 };
+	uint64_t rest = all - m.known - m.small;
+
+	rest -= MIN_OF(rest, (PACKS + 1) * FORMAT_OBJECT_BYTES);
+	m.large_buffers = (unsigned)MIN_OF(rest / large, useful);
+	m.large_buffers = MAX_OF(m.large_buffers, 2u);
+	return m;
+}
+
+/* ---- the probe ---- */
+
+/* What the store can do is remembered in the local state; that it cannot do enough concerns deletion only. */
+static void probe_once(const struct backup_options *o)
+{
+	_cleanup_free_ char *key = util_printf("probe %s %s", repo_id(o->repo), o->server ? o->server : "");
+	_cleanup_free_ void *known = NULL;
+	struct probe_result result;
+	struct err e = ERR_INIT;
+	char text[1200];
+	size_t len;
+
+	if (!o->kv || !key || kv_get(o->kv, KV_STATE, key, strlen(key), &known, &len, NULL) == 0)
+		return;
+	if (probe_run(o->repo, &o->record->where, &result, o->cancel, &e) < 0) {
+		log_write(o->log, LOG_LEVEL_WARNING, "probe-failed",
+			  "cannot find out whether the store is fit for deletion: %s",
+			  err_describe(&e, text, sizeof(text)));
+		return;
+	}
+	if (!probe_passed(&result))
+		log_write(o->log, LOG_LEVEL_WARNING, "probe-refused",
+			  "the store does not honour conditional writes as it must: backups can be "
+			  "made and restored, but not deleted");
+	snprintf(text, sizeof(text), "%d %d %d %d", result.if_absent, result.if_match_stale,
+		 result.if_match_missing, result.may_delete);
+	(void)kv_put(o->kv, KV_STATE, key, strlen(key), text, strlen(text), NULL);
+}
+
+/* ---- W1, W5 and withdrawal ---- */
+
+static int name_is_free(struct backup *b, struct err *e)
+{
+	const struct claim_options claim = { .repo = b->o->repo,
+					     .own = b->o->record,
+					     .dead_ms = b->renew.limit_ms,
+					     .look_only = b->o->dry_run };
+
+	return claim_name(&claim, b->o->cancel, e);
+}
+
+static void prepare_record(struct backup *b)
+{
+	struct record *r = b->o->record;
+	const struct clock *clock = repo_clock(b->o->repo);
+
+	r->writer = ulid_new(clock);
+	r->started_ns = r->renewed_ns = clock_wall_ns(clock);
+	r->finished_ns = 0;
+	r->state = RECORD_OPEN;
+	r->has_root = false;
+	reg_init(&b->reg, b->o->repo, r);
+}
+
+static int open_record(struct backup *b, struct err *e)
+{
+	int r = reg_create(&b->reg, b->o->cancel, e);
+
+	if (r == REG_LOST)
+		return err_set(e, ERR_CONFLICT, -ESTALE,
+			       "another process changed the record that was just written");
+	if (r == 0)
+		b->started_ns = b->reg.written_elapsed_ns;
+	return r;
+}
+
+/* Its own record to ABORTED, within a short time of its own: the user's patience is over, or something failed. */
+static void withdraw(struct backup *b)
+{
+	struct cancel enough = { 0 };
+	const struct watch_options limit = { .clock = repo_clock(b->o->repo),
+					     .limit_ms = WITHDRAW_LIMIT_MS,
+					     .fire = watch_set_cancel,
+					     .ctx = &enough };
+	_cleanup_(watch_stopp) struct watch *watch = NULL;
+	struct err e = ERR_INIT;
+	char text[1200];
+	int r = watch_start(&limit, &watch, &e);
+
+	if (r == 0 && !b->reg.etag[0])
+		r = reg_adopt(&b->reg, &enough, &e);
+	b->o->record->state = RECORD_ABORTED;
+	b->o->record->has_root = false;
+	b->o->record->finished_ns = clock_wall_ns(repo_clock(b->o->repo));
+	if (r == 0)
+		r = reg_write(&b->reg, &enough, &e);
+	if (r < 0)
+		log_write(b->o->log, LOG_LEVEL_WARNING, "withdraw-failed",
+			  "the record of the backup that failed stays OPEN: %s",
+			  err_describe(&e, text, sizeof(text)));
+}
+
+static int fill_record(struct backup *b, struct err *e)
+{
+	struct record *r = b->o->record;
+	int n = account_finish(b->account, r, e);
+
+	if (n < 0)
+		return n;
+	r->state = RECORD_COMMITTED;
+	r->finished_ns = r->renewed_ns = clock_wall_ns(repo_clock(b->o->repo));
+	r->root = b->root;
+	r->has_root = true;
+	r->file_count = b->counts.files;
+	r->dir_count = b->counts.dirs;
+	r->total_bytes = b->counts.total_bytes;
+	r->new_bytes = MIN_OF(b->new_bytes + b->counts.new_inline_bytes, r->total_bytes);
+	r->reused_bytes = r->total_bytes - r->new_bytes;
+	return 0;
+}
+
+/* W5. *ret_ours: after a failure, whether the record is there to be withdrawn: not where it was fenced, or nobody knows. */
+static int commit(struct backup *b, bool *ret_ours, struct err *e)
+{
+	struct cancel enough = { 0 };
+	const struct watch_options limit = { .clock = repo_clock(b->o->repo),
+					     .from = b->o->cancel,
+					     .delay_ms = COMMIT_CANCELLED_MS,
+					     .limit_ms = COMMIT_LIMIT_MS,
+					     .fire = watch_set_cancel,
+					     .ctx = &enough };
+	_cleanup_(watch_stopp) struct watch *watch = NULL;
+	int r = renew_check(&b->renew, b->started_ns, e);
+
+	if (r == 0)
+		r = watch_start(&limit, &watch, e);
+	if (r == 0)
+		r = reg_write(&b->reg, &enough, e);
+	*ret_ours = r != REG_LOST && !e->outcome_unknown;
+	if (r == REG_LOST)
+		return err_set(e, ERR_CONFLICT, -ESTALE,
+			       "another process ended this backup: its record was changed");
+	if (r < 0 && e->outcome_unknown)
+		return err_wrap(e, r, "it is not known whether backup %s was committed",
+				b->o->record->backup);
+	return r;
+}
+
+/* ---- W2 to W3 ---- */
+
+static int read_sources(struct backup *b, struct err *e)
+{
+	_cleanup_(source_freep) struct source *source =
+		source_new(repo_store(b->o->repo), OBJECT_VERIFY_SHA256, NULL);
+	const struct meta_options meta_options = { .repo = b->o->repo,
+						   .source = source,
+						   .kv = b->o->kv,
+						   .memory_bytes = b->memory.meta };
+	_cleanup_(meta_freep) struct meta *meta = source ? meta_new(&meta_options) : NULL;
+	struct sources_options sources = { .repo = b->o->repo,
+					   .meta = meta,
+					   .own = b->o->record,
+					   .connections = b->o->connections,
+					   .takeover = b->o->takeover };
+	int r;
+
+	if (!meta)
+		return err_nomem(e);
+	r = condemned_load(b->o->repo, &b->o->record->where, &b->condemned, &b->work.stop, e);
+	sources.condemned = b->condemned;
+	return r < 0 ? r : sources_load(&sources, b->known, &b->work.stop, e);
+}
+
+/* The modules of W3, in the order in which they need one another. */
+struct stage {
+	struct upload *upload;
+	struct packer *data, *meta;
+	struct assemble *assemble;
+};
+
+static void stage_deinit(struct stage *s)
+{
+	upload_free(s->upload); /* waits: what it sends belongs to the packers */
+	packer_free(s->data);
+	packer_free(s->meta);
+	assemble_free(s->assemble);
+}
+
+static struct packer *new_packer(struct backup *b, struct upload *upload, enum key_object kind)
+{
+	const struct packer_options o = { .kind = kind,
+					  .compression = repo_compression(b->o->repo),
+					  .writer = b->o->record->writer,
+					  .upload = upload,
+					  .work = &b->work,
+					  .builders = PACKS };
+
+	return packer_new(&o);
+}
+
+static int stage_init(struct stage *s, struct backup *b, struct err *e)
+{
+	const struct upload_options upload = { .store = repo_store(b->o->repo),
+					       .where = &b->o->record->where,
+					       .writer = b->o->record->writer,
+					       .connections = b->o->connections,
+					       .dry_run = b->o->dry_run,
+					       .work = &b->work,
+					       .progress = b->o->progress };
+	struct assemble_options assemble = { .snapshot = b->o->snapshot,
+					     .known = b->known,
+					     .account = b->account };
+
+	s->upload = upload_new(&upload);
+	if (!s->upload)
+		return err_nomem(e);
+	s->data = new_packer(b, s->upload, KEY_OBJECT_DATA);
+	s->meta = new_packer(b, s->upload, KEY_OBJECT_META);
+	if (!s->data || !s->meta)
+		return err_nomem(e);
+	assemble.packer = s->meta;
+	return assemble_new(&assemble, &s->assemble, e);
+}
+
+static int run_stage(struct stage *s, struct backup *b, struct err *e)
+{
+	const struct ingest_options ingest = { .snapshot = b->o->snapshot,
+					       .known = b->known,
+					       .packer = s->data,
+					       .upload = s->upload,
+					       .work = &b->work,
+					       .writer = b->o->record->writer,
+					       .compression = repo_compression(b->o->repo),
+					       .jobs = b->o->jobs,
+					       .large_buffers = b->memory.large_buffers,
+					       .small_bytes = b->memory.small,
+					       .progress = b->o->progress,
+					       .file = assemble_file,
+					       .ctx = s->assemble };
+	int r = ingest_run(&ingest, e);
+
+	if (r == 0)
+		r = packer_close(s->data, e);
+	if (r == 0)
+		r = assemble_finish(s->assemble, &b->root, &b->counts, e);
+	upload_drain(s->upload);
+	b->new_bytes = upload_data_bytes(s->upload);
+	b->uploaded_objects = upload_object_count(s->upload);
+	return r < 0 ? r : work_failed(&b->work, e);
+}
+
+static int store_files(struct backup *b, struct err *e)
+{
+	_cleanup_(stage_deinit) struct stage s = { 0 };
+	int r = stage_init(&s, b, e);
+
+	return r < 0 ? r : run_stage(&s, b, e);
+}
+
+static void on_cancel(void *ctx)
+{
+	struct err e = ERR_INIT;
+	int r = err_set(&e, ERR_IO, -ECANCELED, "interrupted");
+
+	work_fail(ctx, r, &e);
+}
+
+/* W2, W2b, W3, while W4 goes on beside it. */
+static int make(struct backup *b, struct err *e)
+{
+	const struct watch_options cancelled = { .clock = repo_clock(b->o->repo),
+						 .from = b->o->cancel,
+						 .fire = on_cancel,
+						 .ctx = &b->work };
+	_cleanup_(renew_stopp) struct renew *renew = NULL;
+	_cleanup_(watch_stopp) struct watch *watch = NULL;
+	int r = watch_start(&cancelled, &watch, e);
+
+	if (r == 0 && !b->o->dry_run)
+		r = renew_start(&b->renew, &renew, e);
+	if (r == 0)
+		r = read_sources(b, e);
+	if (r == 0)
+		r = store_files(b, e);
+	if (r < 0) /* the first failure tells more than what it led to */
+		work_fail(&b->work, r, e);
+	return work_failed(&b->work, e);
+}
+
+/* ---- all of it ---- */
+
+static int run_dry(struct backup *b, struct err *e)
+{
+	int r = name_is_free(b, e);
+
+	b->o->record->sequence = 1;
+	if (r == 0)
+		r = make(b, e);
+	return r == 0 ? fill_record(b, e) : r;
+}
+
+static int run(struct backup *b, struct err *e)
+{
+	int r = open_record(b, e);
+	bool ours = r == 0 || e->outcome_unknown; /* the record is there, or may be */
+
+	if (r == 0)
+		r = name_is_free(b, e);
+	if (r == 0)
+		r = make(b, e);
+	if (r == 0)
+		r = fill_record(b, e);
+	if (r == 0)
+		r = commit(b, &ours, e);
+	if (r < 0 && ours)
+		withdraw(b);
+	return r;
+}
+
+/* A copy of the record, by way of its text. */
+static int copy_record(const struct record *r, struct record **ret, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int n = record_encode(r, &text, &len, e);
+
+	return n < 0 ? n : record_decode(NULL, text, len, NULL, NULL, NULL, ret, e);
+}
+
+static void start_progress(const struct backup_options *o)
+{
+	if (!o->progress)
+		return;
+	atomic_store(&o->progress->files_total, o->snapshot->file_count);
+	atomic_store(&o->progress->bytes_total, o->snapshot->total_bytes);
+}
+
+static int backup_init(struct backup *b, const struct backup_options *o, struct err *e)
+{
+	*b = (struct backup){ .o = o, .memory = divide_memory(o) };
+	b->renew = (struct renew_options){
+		.reg = &b->reg,
+		.work = &b->work,
+		.renew_ms = o->renew_ms ? o->renew_ms : RENEW_MS,
+		.limit_ms = o->renew_limit_ms ? o->renew_limit_ms : RENEW_LIMIT_MS,
+		.greatest_age_ms = o->greatest_age_ms ? o->greatest_age_ms : GREATEST_AGE_MS,
+		.log = o->log,
+	};
+	work_init(&b->work);
+	b->known = known_new(b->memory.known);
+	b->account = account_new();
+	return b->known && b->account ? 0 : err_nomem(e);
+}
+
+static void backup_deinit(struct backup *b)
+{
+	condemned_free(b->condemned);
+	known_free(b->known);
+	account_free(b->account);
+	work_deinit(&b->work);
+}
+
+int backup_run(const struct backup_options *o, struct backup_result *ret, struct err *e)
+{
+	_cleanup_(backup_deinit) struct backup b;
+	struct err mine = ERR_INIT;
+	int r = backup_init(&b, o, &mine);
+
+	if (r == 0) {
+		start_progress(o);
+		if (!o->dry_run)
+			probe_once(o);
+		prepare_record(&b);
+		r = o->dry_run ? run_dry(&b, &mine) : run(&b, &mine);
+	}
+	if (r == 0)
+		r = copy_record(o->record, &ret->record, &mine);
+	if (r == 0)
+		ret->uploaded_objects = b.uploaded_objects;
+	else if (e)
+		*e = mine;
+	return r;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/probe.h"
+
+#include <string.h>
+
+struct probe {
+	struct store *store;
+	const struct cancel *cancel;
+	char key[KEY_BYTES], missing[KEY_BYTES];
+};
+
+static int put(struct probe *p, const char *key, const char *text, enum store_cond cond,
+	       const char *etag, struct store_meta *ret, struct err *e)
+{
+	return store_put_bytes(p->store, key, text, strlen(text), cond, etag, ret, p->cancel, e);
+}
+
+/* A put that must fail its condition. */
+static int expect_refusal(int r, bool or_missing, bool *ret)
+{
+	if (r < 0)
+		return r;
+	*ret = r == STORE_PRECONDITION || (or_missing && r == STORE_NOT_FOUND);
+	return 0;
+}
+
+static int try_conditions(struct probe *p, struct probe_result *result, struct err *e)
+{
+	struct store_meta first, second;
+	int r = put(p, p->key, "1\n", STORE_ALWAYS, NULL, &first, e);
+
+	if (r == 0)
+		r = expect_refusal(put(p, p->key, "2\n", STORE_IF_ABSENT, NULL, NULL, e), false,
+				   &result->if_absent);
+	if (r == 0)
+		r = put(p, p->key, "3\n", STORE_ALWAYS, NULL, &second, e);
+	if (r == 0)
+		r = expect_refusal(put(p, p->key, "4\n", STORE_IF_MATCH, first.etag, NULL, e),
+				   false, &result->if_match_stale);
+	if (r == 0)
+		r = expect_refusal(put(p, p->missing, "5\n", STORE_IF_MATCH, second.etag, NULL, e),
+				   true, &result->if_match_missing);
+	return MIN_OF(r, 0);
+}
+
+/* Credentials without DeleteObject are enough for a backup: that nothing is removed is a result, no failure. */
+static bool remove_keys(struct probe *p)
+{
+	const char *keys[] = { p->key, p->missing };
+	struct store_delete_error errors[ARRAY_SIZE(keys)];
+	size_t error_count = 0;
+
+	return store_delete_many(p->store, keys, ARRAY_SIZE(keys), errors, &error_count, p->cancel,
+				 NULL) == 0 &&
+	       error_count == 0;
+}
+
+int probe_run(struct repo *repo, const struct node_name *n, struct probe_result *ret,
+	      const struct cancel *c, struct err *e)
+{
+	struct probe p = { .store = repo_store(repo), .cancel = c };
+	struct ulid key = ulid_new(repo_clock(repo)), missing = ulid_new(repo_clock(repo));
+	struct probe_result result = { 0 };
+	int r;
+
+	keys_probe(p.key, n, &key);
+	keys_probe(p.missing, n, &missing);
+	r = try_conditions(&p, &result, e);
+	result.may_delete = remove_keys(&p);
+	if (r == 0)
+		*ret = result;
+	return r;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/register.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/json.h"
+
+#define NONCE_BYTES 16
+#define ATTEMPTS 5 /* of one write: answers 409, and writes that were not carried out after all */
+
+static void draw_nonce(struct repo *repo, struct record *record)
+{
+	uint8_t nonce[NONCE_BYTES];
+
+	clock_random(repo_clock(repo), nonce, sizeof(nonce));
+	util_hex(record->nonce, nonce, sizeof(nonce));
+}
+
+void reg_init(struct reg *g, struct repo *repo, struct record *record)
+{
+	*g = (struct reg){ .repo = repo, .record = record };
+	draw_nonce(repo, record);
+}
+
+/* One PUT of the record as it is. As store_put. */
+static int put_record(struct reg *g, enum store_cond cond, struct store_meta *ret,
+		      const struct cancel *c, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	char key[KEY_BYTES];
+	size_t len;
+	int r = record_encode(g->record, &text, &len, e);
+
+	if (r < 0)
+		return r;
+	keys_record(key, &g->record->where, g->record->backup, &g->record->writer);
+	return store_put_bytes(repo_store(g->repo), key, text, len, cond,
+			       cond == STORE_IF_MATCH ? g->etag : NULL, ret, c, e);
+}
+
+/* What lies under the key, as seen from what we tried to write. */
+enum seen {
+	SEEN_OURS = 1, /* the very write: nonce and number */
+	SEEN_EARLIER,  /* an earlier write of this register, still OPEN: whoever put it there was us */
+	SEEN_OTHER,
+	SEEN_NOTHING,
+};
+
+/* enum seen, or < 0. For SEEN_OURS and SEEN_EARLIER the ETag is taken over. */
+static int look(struct reg *g, int64_t *ret_store_time_ns, const struct cancel *c, struct err *e)
+{
+	_cleanup_(record_freep) struct record *there = NULL;
+	const struct record *mine = g->record;
+	char etag[STORE_ETAG_MAX];
+	int r = repo_get_record(g->repo, &mine->where, mine->backup, &mine->writer, &there, etag, c,
+				e);
+
+	if (r > 0)
+		return SEEN_NOTHING;
+	if (r < 0)
+		return r;
+	if (strcmp(there->nonce, mine->nonce) != 0 || there->sequence > mine->sequence)
+		return SEEN_OTHER;
+	if (there->sequence < mine->sequence && there->state != RECORD_OPEN)
+		return SEEN_OTHER;
+	memcpy(g->etag, etag, sizeof(etag));
+	*ret_store_time_ns = there->store_time_ns;
+	return there->sequence == mine->sequence ? SEEN_OURS : SEEN_EARLIER;
+}
+
+/*
+ * A write whose condition failed, or whose outcome is unknown, is decided by what lies under the key. Where that is still an earlier write of
+ * ours (or, for the first one, nothing), the same bytes are sent again under the same condition: should the lost request arrive late after all, one of
+ * the two fails its condition, and the next look finds our nonce and number.
+ */
+static int decide(int seen, enum store_cond cond, bool unknown)
+{
+	switch (seen) {
+	case SEEN_OURS:
+		return 0;
+	case SEEN_EARLIER:
+		return cond == STORE_IF_MATCH ? -EAGAIN : REG_LOST;
+	case SEEN_NOTHING:
+		return cond == STORE_IF_ABSENT && unknown ? -EAGAIN : REG_LOST;
+	default:
+		return REG_LOST;
+	}
+}
+
+static void note_success(struct reg *g, int64_t started, int64_t store_time_ns)
+{
+	g->written_elapsed_ns = started;
+	if (g->record->store_time_ns == 0)
+		g->record->store_time_ns = store_time_ns;
+}
+
+static int write_record(struct reg *g, enum store_cond cond, const struct cancel *c, struct err *e)
+{
+	bool unknown = false;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		int64_t started = clock_elapsed_ns(repo_clock(g->repo)), store_time_ns = 0;
+		struct store_meta meta;
+		int r;
+
+		*e = ERR_INIT;
+		r = put_record(g, cond, &meta, c, e);
+		if (r == 0) {
+			memcpy(g->etag, meta.etag, sizeof(meta.etag));
+			note_success(g, started, meta.date_ns);
+			return 0;
+		}
+		if (r == STORE_CONFLICT)
+			continue;
+		unknown = unknown || (r < 0 && e->outcome_unknown);
+		if (r < 0 && !e->outcome_unknown) {
+			e->outcome_unknown = unknown;
+			return r;
+		}
+		r = look(g, &store_time_ns, c, e);
+		if (r < 0) {
+			e->outcome_unknown = unknown;
+			return r;
+		}
+		r = decide(r, cond, unknown);
+		if (r == 0)
+			note_success(g, started, store_time_ns);
+		if (r >= 0)
+			return r;
+	}
+	err_set(e, ERR_STORE, -EIO, "the store did not carry out a conditional write in %d attempts",
+		ATTEMPTS);
+	e->outcome_unknown = unknown;
+	return -EIO;
+}
+
+/* write_record with somewhere to note errors in any case, and no traces of attempts that do not matter any more. */
+static int write_noting(struct reg *g, enum store_cond cond, const struct cancel *c, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	int r = write_record(g, cond, c, &mine);
+
+	if (r < 0 && e)
+		*e = mine;
+	return r;
+}
+
+int reg_create(struct reg *g, const struct cancel *c, struct err *e)
+{
+	g->record->state = RECORD_OPEN;
+	g->record->sequence = 1;
+	g->record->store_time_ns = 0;
+	return write_noting(g, STORE_IF_ABSENT, c, e);
+}
+
+int reg_adopt(struct reg *g, const struct cancel *c, struct err *e)
+{
+	int64_t started = clock_elapsed_ns(repo_clock(g->repo)), store_time_ns = 0;
+	int r = look(g, &store_time_ns, c, e);
+
+	if (r < 0)
+		return r;
+	if (r != SEEN_OURS)
+		return REG_LOST;
+	note_success(g, started, store_time_ns);
+	return 0;
+}
+
+int reg_write(struct reg *g, const struct cancel *c, struct err *e)
+{
+	g->record->sequence++;
+	return write_noting(g, STORE_IF_MATCH, c, e);
+}
+
+int reg_fence(struct repo *repo, struct record *record, const char *etag, const struct cancel *c,
+	      struct err *e)
+{
+	struct reg g;
+
+	reg_init(&g, repo, record);
+	memcpy(g.etag, etag, sizeof(g.etag));
+	record->state = RECORD_ABORTED;
+	return reg_write(&g, c, e);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* W4 of ARCHITECTURE.md section 4: while a backup runs, a thread writes its record again every few minutes. It owns the register until it is stopped. */
+#ifndef SSTABLEFS_CATALOG_RENEW_H
+#define SSTABLEFS_CATALOG_RENEW_H
+
+#include "base/log.h"
+#include "catalog/register.h"
+#include "catalog/work.h"
+
+struct renew_options {
+	struct reg *reg;
+	struct work *work; /* failed where the record is lost, was not renewed for limit_ms, or is older than greatest_age_ms */
+	int64_t renew_ms, limit_ms, greatest_age_ms;
+	struct log *log; /* may be NULL: renewals that failed and are tried again */
+};
+
+struct renew;
+int renew_start(const struct renew_options *o, struct renew **ret, struct err *e);
+void renew_stop(struct renew *r);
+DEFINE_CLEANUP(struct renew *, renew_stop);
+
+/* Whether the last renewal is so recent, and the backup so young, that it may be committed: 0, or < 0. */
+int renew_check(const struct renew_options *o, int64_t started_elapsed_ns, struct err *e);
+
+#endif

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/repo.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include "catalog/doc.h"
+
+#define REPO_ID_BYTES 16
+#define NODES_PREFIX "nodes/"
+
+static_assert(REPO_READ == (int)DOC_READ && REPO_WRITE == (int)DOC_WRITE &&
+		      REPO_COLLECT == (int)DOC_COLLECT,
+	      "kinds of access are bits of the same meaning");
+
+struct repo {
+	struct store *store;
+	const struct clock *clock;
+	char id[2 * REPO_ID_BYTES + 1];
+	enum object_compression compression;
+};
+
+/* ---- init ---- */
+
+static int describe(enum object_compression compression, const struct clock *clock, char **ret,
+		    size_t *ret_len, struct err *e)
+{
+	_cleanup_json_ json_t *o = doc_new("repository");
+	uint8_t id[REPO_ID_BYTES];
+	bool failed = false;
+
+	if (!o)
+		return err_nomem(e);
+	clock_random(clock, id, sizeof(id));
+	doc_put_hex(o, "id", id, sizeof(id), &failed);
+	doc_put_time(o, "created", clock_wall_ns(clock), &failed);
+	doc_put(o, "compression",
+		json_string(compression == OBJECT_COMPRESS_ZSTD ? "zstd" : "none"), &failed);
+	doc_put(o, "encryption", json_string("none"), &failed);
+	return failed ? err_nomem(e) : json_seal(o, ret, ret_len, e);
+}
+
+static int refuse_entry(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	int r;
+
+	if (strcmp(entry->key, KEY_REPOSITORY) == 0)
+		return err_set(e, ERR_CONFLICT, -EEXIST,
+			       "there is a repository already; nothing was changed");
+	r = err_set(e, ERR_CONFLICT, -EEXIST,
+		    "it is not empty: it holds %.200s; nothing was changed; use an empty prefix or "
+		    "directory",
+		    entry->key);
+	err_key(e, entry->key);
+	return r;
+}
+
+int repo_init(struct store *store, enum object_compression compression, const struct clock *clock,
+	      struct err *e)
+{
+	struct store_list list = { .prefix = "", .entry = refuse_entry };
+	_cleanup_free_ char *text = NULL;
+	struct store_meta meta;
+	size_t len;
+	int r = store_head(store, KEY_REPOSITORY, &meta, NULL, e);
+
+	if (r == 0)
+		return err_set(e, ERR_CONFLICT, -EEXIST,
+			       "there is a repository already; nothing was changed");
+	if (r < 0)
+		return r;
+	r = store_list(store, &list, NULL, e);
+	if (r < 0)
+		return r;
+	r = describe(compression, clock, &text, &len, e);
+	if (r < 0)
+		return r;
+	r = store_put_bytes(store, KEY_REPOSITORY, text, len, STORE_IF_ABSENT, NULL, NULL, NULL, e);
+	if (r > 0)
+		return err_set(e, ERR_CONFLICT, -EEXIST,
+			       "somebody else made a repository at the same moment");
+	return r;
+}
+
+/* ---- open ---- */
+
+static int read_compression(const json_t *o, struct repo *repo, unsigned access, struct err *e)
+{
+	const char *text = NULL;
+	int r = doc_need_text(o, "compression", FORMAT_TEXT_BYTES, &text, e);
+
+	if (r < 0)
+		return r;
+	repo->compression = OBJECT_COMPRESS_NONE;
+	if (strcmp(text, "zstd") == 0)
+		repo->compression = OBJECT_COMPRESS_ZSTD;
+	else if (strcmp(text, "none") != 0 && (access & REPO_WRITE))
+		return err_set(
+			e, ERR_USAGE, -ENOTSUP,
+			"the repository is to be written with the compression \"%.64s\", which this "
+			"program does not know: use a newer sstablefs",
+			text);
+	return 0;
+}
+
+static int read_encryption(const json_t *o, struct err *e)
+{
+	const char *text = NULL;
+	int r = doc_need_text(o, "encryption", FORMAT_TEXT_BYTES, &text, e);
+
+	if (r == 0 && strcmp(text, "none") != 0)
+		return err_set(
+			e, ERR_USAGE, -ENOTSUP,
+			"the repository is encrypted (\"%.64s\"), which this program cannot read: "
+			"use a newer sstablefs",
+			text);
+	return r;
+}
+
+static int read_document(const char *text, size_t len, unsigned access, struct repo *repo,
+			 struct err *e)
+{
+	_cleanup_json_ json_t *o = NULL;
+	uint8_t id[REPO_ID_BYTES];
+	unsigned refused;
+	int r = doc_open(KEY_REPOSITORY, "repository", text, len, FORMAT_REPOSITORY_BYTES, &o,
+			 &refused, e);
+
+	if (r < 0)
+		return r;
+	if (refused & access)
+		return doc_refuse("the repository", o, access, e);
+	r = read_encryption(o, e);
+	if (r == 0)
+		r = read_compression(o, repo, access, e);
+	if (r == 0)
+		r = doc_need_hex(o, "id", id, sizeof(id), e);
+	if (r == -EBADMSG)
+		return err_wrap(e, r, KEY_REPOSITORY " is damaged");
+	if (r == 0)
+		util_hex(repo->id, id, sizeof(id));
+	return r;
+}
+
+int repo_open(struct store *store, unsigned access, const struct clock *clock,
+	      const struct cancel *c, struct repo **ret, struct err *e)
+{
+	_cleanup_(repo_freep) struct repo *repo = calloc(1, sizeof(*repo));
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r;
+
+	if (!repo)
+		return err_nomem(e);
+	repo->store = store;
+	repo->clock = clock;
+	r = store_get_alloc(store, KEY_REPOSITORY, FORMAT_REPOSITORY_BYTES, &text, &len, NULL, c,
+			    e);
+	if (r > 0)
+		return err_set(e, ERR_NOT_FOUND, -ENOENT,
+			       "it is not a repository (sstablefs init makes one)");
+	if (r < 0)
+		return r;
+	r = read_document(text, len, access, repo, e);
+	if (r < 0) {
+		err_key(e, KEY_REPOSITORY);
+		return r;
+	}
+	*ret = steal_pointer(&repo);
+	return 0;
+}
+
+void repo_free(struct repo *r)
+{
+	free(r);
+}
+
+struct store *repo_store(struct repo *r)
+{
+	return r->store;
+}
+
+const struct clock *repo_clock(const struct repo *r)
+{
+	return r->clock;
+}
+
+const char *repo_id(const struct repo *r)
+{
+	return r->id;
+}
+
+enum object_compression repo_compression(const struct repo *r)
+{
+	return r->compression;
+}
+
+/* ---- listings ---- */
+
+/*
+ * What a listing gave, kept and sorted before anybody is called: the order of keys is not the order of names ('-' and '.' sort before '/'),
+ * and no connection waits for the callbacks.
+ */
+struct found_names {
+	size_t prefix_bytes;
+	char (*names)[FORMAT_NAME_BYTES + 1];
+	size_t count, cap;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static int keep_name(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	struct found_names *f = ctx;
+	const char *name = entry->key + f->prefix_bytes;
+	size_t len = strlen(name);
+
+	if (!entry->is_prefix || len < 2 || len - 1 > FORMAT_NAME_BYTES)
+		return 0;
+	if (util_grow(&f->names, &f->cap, f->count + 1, sizeof(f->names[0])) < 0)
+		return err_nomem(e);
+	memcpy(f->names[f->count], name, len - 1);
+	f->names[f->count][len - 1] = '\0';
+	if (keys_check_name("node", f->names[f->count], NULL) == 0)
+		f->count++;
+	return 0;
+}
+
+static int list_names(struct repo *r, const char *prefix, repo_name_fn *fn, void *ctx,
+		      const struct cancel *c, struct err *e)
+{
+	struct found_names f = { .prefix_bytes = strlen(prefix) };
+	struct store_list list = {
+		.prefix = prefix, .delimiter = true, .entry = keep_name, .ctx = &f
+	};
+	int n = store_list(r->store, &list, c, e);
+
+	if (f.count > 0)
+		qsort(f.names, f.count, sizeof(f.names[0]), compare_names);
+	for (size_t i = 0; n == 0 && i < f.count; i++)
+		n = fn(ctx, f.names[i], e);
+	free(f.names);
+	return n < 0 ? n : 0;
+}
+
+int repo_list_clusters(struct repo *r, repo_name_fn *fn, void *ctx, const struct cancel *c,
+		       struct err *e)
+{
+	return list_names(r, NODES_PREFIX, fn, ctx, c, e);
+}
+
+int repo_list_nodes(struct repo *r, const char *cluster, repo_name_fn *fn, void *ctx,
+		    const struct cancel *c, struct err *e)
+{
+	_cleanup_free_ char *prefix = NULL;
+	int n = keys_check_name("cluster", cluster, e);
+
+	if (n < 0)
+		return n;
+	prefix = util_printf(NODES_PREFIX "%s/", cluster);
+	return prefix ? list_names(r, prefix, fn, ctx, c, e) : err_nomem(e);
+}
+
+struct found_records {
+	size_t prefix_bytes;
+	struct record_key *keys;
+	size_t count, cap;
+};
+
+static int compare_records(const void *a, const void *b)
+{
+	const struct record_key *x = a, *y = b;
+	int r = strcmp(x->backup, y->backup);
+
+	return r ? r : memcmp(x->writer.b, y->writer.b, ULID_BYTES);
+}
+
+static int keep_record(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	struct found_records *f = ctx;
+	struct record_key *key;
+
+	if (util_grow(&f->keys, &f->cap, f->count + 1, sizeof(f->keys[0])) < 0)
+		return err_nomem(e);
+	key = &f->keys[f->count];
+	if (keys_parse_record(entry->key + f->prefix_bytes, key->backup, &key->writer) < 0)
+		return 0;
+	strncpy(key->etag, entry->etag, sizeof(key->etag) - 1);
+	key->etag[sizeof(key->etag) - 1] = '\0';
+	key->size_bytes = entry->size_bytes;
+	key->modified_ns = entry->modified_ns;
+	f->count++;
+	return 0;
+}
+
+int repo_list_records(struct repo *r, const struct node_name *n, const char *backup,
+		      repo_record_fn *fn, void *ctx, const struct cancel *c, struct err *e)
+{
+	char all[KEY_BYTES], prefix[KEY_BYTES];
+	struct found_records f = { .prefix_bytes = strlen(keys_records_prefix(all, n, NULL)) };
+	struct store_list list = { .prefix = keys_records_prefix(prefix, n, backup),
+				   .entry = keep_record,
+				   .ctx = &f };
+	int m = store_list(r->store, &list, c, e);
+
+	if (f.count > 0)
+		qsort(f.keys, f.count, sizeof(f.keys[0]), compare_records);
+	for (size_t i = 0; m == 0 && i < f.count; i++)
+		m = fn(ctx, &f.keys[i], e);
+	free(f.keys);
+	return m < 0 ? m : 0;
+}
+
+/* ---- records ---- */
+
+int repo_get_record(struct repo *r, const struct node_name *n, const char *backup,
+		    const struct ulid *writer, struct record **ret, char *ret_etag,
+		    const struct cancel *c, struct err *e)
+{
+	_cleanup_(record_freep) struct record *record = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct store_meta meta;
+	char key[KEY_BYTES];
+	size_t len;
+	int m;
+
+	keys_record(key, n, backup, writer);
+	m = store_get_alloc(r->store, key, FORMAT_RECORD_BYTES, &text, &len, &meta, c, e);
+	if (m != 0)
+		return m;
+	m = record_decode(key, text, len, n, backup, writer, &record, e);
+	if (m < 0)
+		return m;
+	if (record->store_time_ns == 0)
+		record->store_time_ns = meta.modified_ns;
+	if (ret_etag)
+		memcpy(ret_etag, meta.etag, sizeof(meta.etag));
+	*ret = steal_pointer(&record);
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore: a parallel copy of what is below data/ of one backup into a directory, without a mount. Objects are fetched in order, each once, and their pieces
+ * written where they belong. Files appear under their final names only when whole and durable: one syncfs of the target per batch, then renames, and one syncfs at the end.
+ *
+ * Until then they lie in ".sstablefs-restore" at the top of DIRECTORY (and of each directory of a map). It is gone when restore returns; one that was killed leaves it, and the
+ * next run removes it: nothing in it is of use. Two restores into one directory at once: the second is refused (-EBUSY, ERR_CONFLICT).
+ *
+ * Memory: buffers of 8.1 MiB, at most one for each connection, and as many fewer as memory_bytes asks for (one at least); the plan takes an eighth. What `meta` keeps comes on top.
+ */
+#ifndef SSTABLEFS_CATALOG_RESTORE_H
+#define SSTABLEFS_CATALOG_RESTORE_H
+
+#include "base/log.h"
+#include "catalog/meta.h"
+#include "catalog/progress.h"
+
+struct restore_map { /* --map-data-dir I=DIR */
+	uint32_t data_dir;
+	const char *directory;
+};
+
+struct restore_options {
+	struct repo *repo;
+	struct source *source;
+	struct meta *meta;
+	const struct record *record;
+	const char *directory;
+	const struct restore_map *maps;
+	size_t map_count;
+	const char *const *only; /* "ks" or "ks.table" */
+	size_t only_count;
+	bool overwrite;		 /* replace files of other content */
+	bool numeric_ids;
+	unsigned jobs;		 /* threads that compare what is there already; 0: 1 */
+	unsigned connections;	 /* threads that fetch and write; 0: 1 */
+	uint64_t memory_bytes;	 /* 0: 192 MiB */
+	size_t batch_files;	 /* files made durable and renamed together; 0: 256 at first, then more, up to 4,096 */
+	struct progress *progress;
+	struct log *log;
+	const struct cancel *cancel;
+};
+
+struct restore_result {
+	uint64_t files_written, files_kept /* already there with the same content */, bytes_written, bytes_kept;
+};
+
+/*
+ * DIRECTORY (and those of maps) is made where it is missing, its parents are not. Directories that were there keep their attributes. No symbolic link below is followed or replaced:
+ * what is no directory or no regular file where the backup has one: ERR_CONFLICT, whatever `overwrite` says. Too little free space: -ENOSPC before anything is written.
+ *
+ * Run again it goes on where it was: a file that is there with the right size is read and kept where its content id fits. Different content: -EEXIST (ERR_CONFLICT) naming the first and
+ * counting them, before anything is written, unless overwrite. Attributes: mode, mtime, and the owner where we may set it (root), by name first.
+ * `only` that names nothing in the backup: -ENOENT, ERR_NOT_FOUND.
+ */
+int restore_run(const struct restore_options *o, struct restore_result *ret, struct err *e);
+
+#endif

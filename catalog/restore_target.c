@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/restore_target.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include "base/io.h"
+
+#define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define MAKING "directory" /* name in staging of a directory that is being made */
+#define LOCK_ATTEMPTS 10
+
+enum dir_state { DIR_UNKNOWN, DIR_FOREIGN /* keeps its attributes */, DIR_OURS };
+
+struct root {
+	const char *path;
+	int fd;	     /* -1: not there */
+	int staging; /* -1: not in use */
+	dev_t dev;
+	ino_t ino;
+	bool used, made;
+	uint8_t *states; /* enum dir_state of each directory */
+	size_t state_cap;
+};
+
+struct dir {
+	char *path;
+	struct attributes attr;
+	uint32_t parent;
+	bool empty;
+};
+
+struct restore_target {
+	const struct restore_options *o;
+	const struct restore_attr *attr;
+	struct root *roots; /* [0]: DIRECTORY */
+	size_t root_count;
+	size_t *root_of_map; /* for each of o->maps */
+	struct dir *dirs;    /* [0]: "" */
+	size_t dir_count, dir_cap;
+	int open_fd; /* the directory that was asked for last, -1: none */
+	size_t open_root;
+	uint32_t open_dir;
+};
+
+/* ---- roots ---- */
+
+static int open_root(struct root *root, struct err *e)
+{
+	struct stat st;
+
+	/* The user's own path may go through symbolic links. */
+	root->fd = open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root->fd < 0 && errno == ENOENT)
+		return 0;
+	if (root->fd < 0 || fstat(root->fd, &st) < 0)
+		return err_errno(e, -errno, "cannot open the directory %s", root->path);
+	root->dev = st.st_dev;
+	root->ino = st.st_ino;
+	return 0;
+}
+
+static bool same_root(const struct root *a, const struct root *b)
+{
+	if (a->fd >= 0 && b->fd >= 0)
+		return a->dev == b->dev && a->ino == b->ino;
+	return strcmp(a->path, b->path) == 0;
+}
+
+/* Adds a root, or finds the one that is the same directory. */
+static int add_root(struct restore_target *t, const char *path, size_t *ret, struct err *e)
+{
+	struct root root = { .path = path, .fd = -1, .staging = -1 };
+	int r = open_root(&root, e);
+
+	for (size_t i = 0; i < t->root_count && r == 0; i++)
+		if (same_root(&t->roots[i], &root)) {
+			if (root.fd >= 0)
+				close(root.fd);
+			*ret = i;
+			return 0;
+		}
+	if (r == 0) {
+		*ret = t->root_count;
+		t->roots[t->root_count++] = root;
+	}
+	return r;
+}
+
+int restore_target_new(const struct restore_options *o, const struct restore_attr *a,
+		       struct restore_target **ret, struct err *e)
+{
+	_cleanup_(restore_target_freep) struct restore_target *t = calloc(1, sizeof(*t));
+	size_t first;
+	int r;
+
+	if (!t)
+		return err_nomem(e);
+	t->o = o;
+	t->attr = a;
+	t->open_fd = -1;
+	t->roots = calloc(o->map_count + 1, sizeof(*t->roots));
+	t->root_of_map = calloc(o->map_count + 1, sizeof(*t->root_of_map));
+	if (!t->roots || !t->root_of_map)
+		return err_nomem(e);
+	r = add_root(t, o->directory, &first, e);
+	for (size_t i = 0; i < o->map_count && r == 0; i++)
+		r = add_root(t, o->maps[i].directory, &t->root_of_map[i], e);
+	if (r < 0)
+		return r;
+	*ret = steal_pointer(&t);
+	return 0;
+}
+
+static void remove_staging(struct root *root)
+{
+	if (root->staging < 0)
+		return;
+	io_remove_tree(root->fd, RESTORE_STAGING_NAME);
+	close(root->staging);
+	root->staging = -1;
+}
+
+void restore_target_free(struct restore_target *t)
+{
+	if (!t)
+		return;
+	if (t->open_fd >= 0)
+		close(t->open_fd);
+	for (size_t i = 0; i < t->root_count; i++) {
+		remove_staging(&t->roots[i]);
+		if (t->roots[i].fd >= 0)
+			close(t->roots[i].fd);
+		if (t->roots[i].made)
+			rmdir(t->roots[i].path); /* only where it is empty still */
+		free(t->roots[i].states);
+	}
+	for (size_t i = 0; i < t->dir_count; i++)
+		free(t->dirs[i].path);
+	free(t->dirs);
+	free(t->roots);
+	free(t->root_of_map);
+	free(t);
+}
+
+size_t restore_target_root(const struct restore_target *t, uint32_t data_dir)
+{
+	for (size_t i = 0; i < t->o->map_count; i++)
+		if (t->o->maps[i].data_dir == data_dir)
+			return t->root_of_map[i];
+	return 0;
+}
+
+size_t restore_target_roots(const struct restore_target *t)
+{
+	return t->root_count;
+}
+
+const char *restore_target_name(const struct restore_target *t, size_t root)
+{
+	return t->roots[root].path;
+}
+
+int restore_target_staging(const struct restore_target *t, size_t root)
+{
+	return t->roots[root].staging;
+}
+
+/* ---- looking ---- */
+
+static int not_a_directory(const struct root *root, const char *path, size_t len, int r,
+			   struct err *e)
+{
+	if (r == -ENOTDIR || r == -ELOOP)
+		return err_set(
+			e, ERR_CONFLICT, -ENOTDIR,
+			"%s/%.*s is in the way: it is no directory (symbolic links below the target are not followed)",
+			root->path, (int)len, path);
+	return err_errno(e, r, "cannot open %s/%.*s", root->path, (int)len, path);
+}
+
+int restore_target_open(const struct restore_target *t, size_t root_index, const char *path,
+			size_t path_len, int *ret_fd, struct err *e)
+{
+	const struct root *root = &t->roots[root_index];
+	_cleanup_close_ int fd = -1;
+
+	if (root->fd < 0)
+		return -ENOENT;
+	fd = openat(root->fd, ".", OPEN_DIRECTORY);
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot open %s", root->path);
+	for (size_t at = 0; at < path_len;) {
+		const char *slash = memchr(path + at, '/', path_len - at);
+		size_t end = slash ? (size_t)(slash - path) : path_len;
+		char name[FORMAT_FILE_NAME_BYTES + 1];
+		int next;
+
+		snprintf(name, sizeof(name), "%.*s", (int)(end - at), path + at);
+		next = openat(fd, name, OPEN_DIRECTORY);
+		if (next < 0)
+			return errno == ENOENT ? -ENOENT
+					       : not_a_directory(root, path, end, -errno, e);
+		close(fd);
+		fd = next;
+		at = end + 1;
+	}
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int restore_target_check_space(const struct restore_target *t, const uint64_t *need_bytes,
+			       struct err *e)
+{
+	for (size_t i = 0; i < t->root_count; i++) {
+		uint64_t need = 0, room;
+		char need_text[32], room_text[32];
+		struct statvfs fs;
+
+		if (!t->roots[i].used)
+			continue;
+		for (size_t k = 0; k < t->root_count; k++)
+			if (t->roots[k].used && t->roots[k].dev == t->roots[i].dev)
+				need += need_bytes[k];
+		if (fstatvfs(t->roots[i].fd, &fs) < 0)
+			return err_errno(e, -errno, "cannot ask for the free space of %s",
+					 t->roots[i].path);
+		room = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize;
+		if (need > room)
+			return err_set(
+				e, ERR_IO, -ENOSPC,
+				"no space left: %s are to be written and the file system of %s has %s free; nothing was written",
+				util_format_bytes(need_text, need), t->roots[i].path,
+				util_format_bytes(room_text, room));
+	}
+	return 0;
+}
+
+/* ---- staging ---- */
+
+static int make_root(struct root *root, struct err *e)
+{
+	int r;
+
+	if (root->fd >= 0)
+		return 0;
+	if (mkdir(root->path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, -errno, "cannot make the directory %s", root->path);
+	root->made = true;
+	r = open_root(root, e);
+	if (r == 0 && root->fd < 0)
+		r = err_errno(e, -ENOENT, "cannot open the directory %s", root->path);
+	return r;
+}
+
+/* What a restore that was killed left. */
+static int clean_staging(const struct root *root, struct err *e)
+{
+	int fd = openat(root->staging, ".", OPEN_DIRECTORY), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!d)
+		return err_errno(e, -errno, "cannot read %s/%s", root->path, RESTORE_STAGING_NAME);
+	while (r == 0 && (entry = readdir(d)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = io_remove_tree(root->staging, entry->d_name);
+	closedir(d);
+	return r < 0 ? err_errno(e, r, "cannot remove what an earlier restore left in %s/%s",
+				 root->path, RESTORE_STAGING_NAME)
+		     : 0;
+}
+
+/* > 0: it was removed by its user meanwhile. */
+static int lock_staging(struct root *root, struct err *e)
+{
+	struct stat mine, there;
+
+	if (flock(root->staging, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(e, ERR_CONFLICT, -EBUSY,
+				       "another restore is writing to %s: wait for its end",
+				       root->path);
+		return err_errno(e, -errno, "cannot lock %s/%s", root->path, RESTORE_STAGING_NAME);
+	}
+	if (fstat(root->staging, &mine) < 0 ||
+	    fstatat(root->fd, RESTORE_STAGING_NAME, &there, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 1 : err_errno(e, -errno, "cannot lock %s", root->path);
+	if (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return 1;
+	if (mine.st_uid != geteuid())
+		return err_set(e, ERR_CONFLICT, -EPERM,
+			       "%s/%s belongs to another user: remove it if no restore runs",
+			       root->path, RESTORE_STAGING_NAME);
+	return 0;
+}
+
+static int open_staging(struct root *root, struct err *e)
+{
+	int r = 1;
+
+	for (unsigned i = 0; r > 0 && i < LOCK_ATTEMPTS; i++) {
+		if (root->staging >= 0)
+			close(steal_fd(&root->staging));
+		if (mkdirat(root->fd, RESTORE_STAGING_NAME, 0700) < 0 && errno != EEXIST)
+			return err_errno(e, -errno, "cannot write to %s", root->path);
+		root->staging = openat(root->fd, RESTORE_STAGING_NAME, OPEN_DIRECTORY);
+		if (root->staging < 0 && errno != ENOENT)
+			return err_errno(e, -errno, "cannot open %s/%s", root->path,
+					 RESTORE_STAGING_NAME);
+		if (root->staging >= 0)
+			r = lock_staging(root, e);
+	}
+	if (r > 0)
+		r = err_set(e, ERR_CONFLICT, -EBUSY, "another restore is writing to %s",
+			    root->path);
+	if (r == 0)
+		return clean_staging(root, e);
+	if (root->staging >= 0)
+		close(steal_fd(&root->staging)); /* somebody else's: stays */
+	return r;
+}
+
+int restore_target_begin(struct restore_target *t, const bool *use, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < t->root_count && r == 0; i++) {
+		if (!use[i])
+			continue;
+		r = make_root(&t->roots[i], e);
+		if (r == 0)
+			r = open_staging(&t->roots[i], e);
+		t->roots[i].used = r == 0;
+	}
+	return r;
+}
+
+/* ---- directories ---- */
+
+/* A walk names parents before children: the parent is the last directory added or one above it. */
+static uint32_t parent_of(const struct restore_target *t, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	uint32_t i = (uint32_t)t->dir_count - 1;
+
+	while (i > 0 && (strlen(t->dirs[i].path) != len || memcmp(t->dirs[i].path, path, len) != 0))
+		i = t->dirs[i].parent;
+	return i;
+}
+
+int restore_target_add(struct restore_target *t, const char *path, const struct attributes *attr,
+		       bool empty, uint32_t *ret_dir, struct err *e)
+{
+	struct dir dir = { .attr = *attr, .empty = empty };
+
+	if (util_grow(&t->dirs, &t->dir_cap, t->dir_count + 1, sizeof(*t->dirs)) < 0)
+		return err_nomem(e);
+	for (size_t i = 0; i < t->root_count; i++) {
+		struct root *root = &t->roots[i];
+
+		if (util_grow(&root->states, &root->state_cap, t->dir_count + 1, 1) < 0)
+			return err_nomem(e);
+		root->states[t->dir_count] = DIR_UNKNOWN;
+	}
+	dir.path = strdup(path);
+	if (!dir.path)
+		return err_nomem(e);
+	dir.parent = t->dir_count > 0 ? parent_of(t, path) : 0;
+	*ret_dir = (uint32_t)t->dir_count;
+	t->dirs[t->dir_count++] = dir;
+	return 0;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* While files are put into it we must be able to write there. */
+static struct attributes working_attributes(const struct dir *dir)
+{
+	struct attributes attr = dir->attr;
+
+	attr.mode |= 0700;
+	return attr;
+}
+
+/* Is it one that restore made, now or in a run before? */
+static int judge(struct restore_target *t, struct root *root, uint32_t dir_index, int fd,
+		 struct err *e)
+{
+	const struct dir *dir = &t->dirs[dir_index];
+	struct attributes working = working_attributes(dir);
+	struct stat st;
+
+	if (root->states[dir_index] != DIR_UNKNOWN)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "cannot look at %s/%s", root->path, dir->path);
+	root->states[dir_index] = restore_attr_owned(t->attr, &st, &dir->attr) ||
+						  restore_attr_owned(t->attr, &st, &working)
+					  ? DIR_OURS
+					  : DIR_FOREIGN;
+	return 0;
+}
+
+static int rename_new(int from, const char *name, int to, const char *new_name)
+{
+	struct stat st;
+
+	if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (fstatat(to, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(from, name, to, new_name) < 0 ? -errno : 0;
+}
+
+/* Made aside with owner and mode, then renamed: a directory that is seen at its place is finished. */
+static int make_directory(struct restore_target *t, struct root *root, uint32_t dir_index,
+			  int parent_fd, struct err *e)
+{
+	const struct dir *dir = &t->dirs[dir_index];
+	struct attributes working = working_attributes(dir);
+	_cleanup_close_ int fd = -1;
+	int r = 0;
+
+	if (mkdirat(root->staging, MAKING, 0700) < 0 ||
+	    (fd = openat(root->staging, MAKING, OPEN_DIRECTORY)) < 0)
+		r = -errno;
+	if (r == 0)
+		r = restore_attr_own(t->attr, fd, &working);
+	if (r == 0)
+		r = rename_new(root->staging, MAKING, parent_fd, base_name(dir->path));
+	if (r == -EEXIST) { /* somebody else was first */
+		unlinkat(root->staging, MAKING, AT_REMOVEDIR);
+		return 0;
+	}
+	if (r == -EXDEV)
+		return err_set(
+			e, ERR_IO, r,
+			"cannot make %s/%s: another file system is mounted below %s; restore into that one by itself",
+			root->path, dir->path, root->path);
+	if (r < 0)
+		return err_errno(e, r, "cannot make the directory %s/%s", root->path, dir->path);
+	root->states[dir_index] = DIR_OURS;
+	return 0;
+}
+
+/* Opens the directory, made where missing; its parents first. */
+static int ensure(struct restore_target *t, struct root *root, uint32_t dir_index, int *ret_fd,
+		  struct err *e)
+{
+	const struct dir *dir = &t->dirs[dir_index];
+	_cleanup_close_ int parent = -1, fd = -1;
+	int r;
+
+	if (dir_index == 0) {
+		fd = openat(root->fd, ".", OPEN_DIRECTORY);
+		if (root->made)
+			root->states[0] = DIR_OURS;
+	} else {
+		r = ensure(t, root, dir->parent, &parent, e);
+		if (r < 0)
+			return r;
+		fd = openat(parent, base_name(dir->path), OPEN_DIRECTORY);
+		if (fd < 0 && errno == ENOENT) {
+			r = make_directory(t, root, dir_index, parent, e);
+			if (r < 0)
+				return r;
+			fd = openat(parent, base_name(dir->path), OPEN_DIRECTORY);
+		}
+	}
+	if (fd < 0)
+		return not_a_directory(root, dir->path, strlen(dir->path), -errno, e);
+	r = judge(t, root, dir_index, fd, e);
+	if (r < 0)
+		return r;
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+int restore_target_directory(struct restore_target *t, size_t root, uint32_t dir, int *ret_fd,
+			     struct err *e)
+{
+	int fd, r;
+
+	if (t->open_fd < 0 || t->open_root != root || t->open_dir != dir) {
+		r = ensure(t, &t->roots[root], dir, &fd, e);
+		if (r < 0)
+			return r;
+		if (t->open_fd >= 0)
+			close(t->open_fd);
+		t->open_fd = fd;
+		t->open_root = root;
+		t->open_dir = dir;
+	}
+	*ret_fd = t->open_fd;
+	return 0;
+}
+
+/* ---- the end ---- */
+
+int restore_target_sync(const struct restore_target *t, struct err *e)
+{
+	for (size_t i = 0; i < t->root_count; i++) {
+		const struct root *root = &t->roots[i];
+		bool done = !root->used;
+
+		for (size_t k = 0; k < i && !done; k++)
+			done = t->roots[k].used && t->roots[k].dev == root->dev;
+		if (!done && syncfs(root->fd) < 0)
+			return err_errno(e, -errno, "cannot write the files of %s to disk",
+					 root->path);
+	}
+	return 0;
+}
+
+static int set_attributes(const struct restore_target *t, size_t root_index, uint32_t dir_index,
+			  struct err *e)
+{
+	const struct dir *dir = &t->dirs[dir_index];
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = restore_target_open(t, root_index, dir->path, strlen(dir->path), &fd, e);
+	if (r == -ENOENT)
+		return 0; /* removed by somebody */
+	if (r < 0)
+		return r;
+	r = restore_attr_apply(t->attr, fd, &dir->attr);
+	if (r < 0)
+		return err_errno(e, r, "cannot set the attributes of %s/%s",
+				 t->roots[root_index].path, dir->path);
+	return 0;
+}
+
+/* The empty ones belong to the first data directory. */
+static int make_empty_directories(struct restore_target *t, struct err *e)
+{
+	size_t first = restore_target_root(t, 0);
+	int fd, r = 0;
+
+	for (uint32_t i = 0; i < t->dir_count && r == 0 && t->roots[first].used; i++)
+		if (t->dirs[i].empty)
+			r = restore_target_directory(t, first, i, &fd, e);
+	return r;
+}
+
+int restore_target_finish(struct restore_target *t, struct err *e)
+{
+	int r = make_empty_directories(t, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < t->root_count; i++) {
+		remove_staging(&t->roots[i]); /* now: it changes the mtime of the root */
+		t->roots[i].made = false;
+	}
+	/* Children first: a directory may become one that we cannot search. */
+	for (uint32_t i = (uint32_t)t->dir_count; i > 0 && r == 0; i--)
+		for (size_t k = 0; k < t->root_count && r == 0; k++)
+			if (t->roots[k].states[i - 1] == DIR_OURS)
+				r = set_attributes(t, k, i - 1, e);
+	return r < 0 ? r : restore_target_sync(t, e);
+}

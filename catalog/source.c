@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "catalog/source.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include "base/pool.h"
+#include "catalog/keep.h"
+
+#define HEADS_BYTES (4 * MIB) /* of kept heads */
+#define HEAD_THREADS 16	      /* heads asked for beside their frames */
+
+/* What decoding needs: one per thread that is at it, kept for the next. */
+struct codec {
+	struct codec *next;
+	struct zcodec *z;
+	uint8_t scratch[FORMAT_FRAME_BYTES];
+};
+
+struct source {
+	struct store *store;
+	enum object_verify how;
+	struct keep *heads; /* struct object_head */
+	struct pool *pool;
+	pthread_mutex_t lock; /* codecs */
+	struct codec *codecs;
+	struct metric *rereads, *damaged, *missing;
+};
+
+/* One object, as every step below needs it. */
+struct subject {
+	struct source *s;
+	const struct object_ref *ref;
+	struct keep_key kept;
+	char key[KEY_BYTES];
+	const struct cancel *c;
+};
+
+static void free_head(void *head)
+{
+	object_head_free(head);
+}
+
+struct source *source_new(struct store *store, enum object_verify how, struct metrics *m)
+{
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->store = store;
+	s->how = how;
+	pthread_mutex_init(&s->lock, NULL);
+	s->heads = keep_new(HEADS_BYTES, free_head);
+	s->pool = pool_new("source-head", HEAD_THREADS);
+	if (!s->heads || !s->pool) {
+		source_free(s);
+		return NULL;
+	}
+	if (m) {
+		s->rereads = metrics_counter(
+			m, "source_reread",
+			"objects read again because they did not fit their digests");
+		s->damaged = metrics_counter(m, "source_damaged",
+					     "reads that failed because an object is damaged");
+		s->missing = metrics_counter(m, "source_missing",
+					     "reads that failed because an object is missing");
+	}
+	return s;
+}
+
+void source_free(struct source *s)
+{
+	if (!s)
+		return;
+	pool_free(s->pool);
+	keep_free(s->heads);
+	while (s->codecs) {
+		struct codec *codec = s->codecs;
+
+		s->codecs = codec->next;
+		zcodec_free(codec->z);
+		free(codec);
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* ---- codecs ---- */
+
+static struct codec *codec_take(struct source *s)
+{
+	struct codec *codec;
+
+	pthread_mutex_lock(&s->lock);
+	codec = s->codecs;
+	if (codec)
+		s->codecs = codec->next;
+	pthread_mutex_unlock(&s->lock);
+	if (codec)
+		return codec;
+	codec = malloc(sizeof(*codec));
+	if (!codec)
+		return NULL;
+	codec->z = zcodec_new();
+	if (!codec->z) {
+		free(codec);
+		return NULL;
+	}
+	return codec;
+}
+
+static void codec_give(struct source *s, struct codec *codec)
+{
+	if (!codec)
+		return;
+	pthread_mutex_lock(&s->lock);
+	codec->next = s->codecs;
+	s->codecs = codec;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one request ---- */
+
+static int corrupt(const struct subject *u, struct err *e, const char *why)
+{
+	err_set(e, ERR_CORRUPT, -EBADMSG, "the object is damaged: %s", why);
+	err_key(e, u->key);
+	return -EBADMSG;
+}
+
+/* A damaged object keeps its code whatever layer noticed it; everything else is forwarded. */
+static int classify(const struct subject *u, int r, struct err *e)
+{
+	if (r == STORE_NOT_FOUND) {
+		err_set(e, ERR_CORRUPT, -ENOENT, "the object is missing");
+		r = -ENOENT;
+	} else if (e->kind == ERR_CORRUPT) {
+		e->code = r = -EBADMSG;
+	}
+	err_key(e, u->key);
+	return r;
+}
+
+static int get(const struct subject *u, struct store_get *req, uint64_t *ret_size, struct err *e)
+{
+	struct store_meta meta;
+	int r;
+
+	req->key = u->key;
+	r = store_get(u->s->store, req, &meta, u->c, e);
+	if (r != 0)
+		return classify(u, r, e);
+	*ret_size = meta.size_bytes;
+	return 0;
+}
+
+/* The parsed head, which must be as the reference says. */
+static int parse_head(const struct subject *u, const void *head, struct object_head **ret,
+		      struct err *e)
+{
+	_cleanup_(object_head_freep) struct object_head *h = NULL;
+	int r = object_head_parse(head, u->ref->head_bytes, &u->ref->id, &h, e);
+
+	if (r < 0) {
+		err_key(e, u->key);
+		return r;
+	}
+	if (h->plain_bytes != u->ref->plain_bytes || h->flags != u->ref->flags)
+		return corrupt(u, e, "its head is not what refers to it says");
+	*ret = steal_pointer(&h);
+	return 0;
+}
+
+/* Heads come from the tables of others: their sizes are checked before any memory is written by them. */
+static int check_ref(const struct subject *u, struct err *e)
+{
+	const struct object_ref *ref = u->ref;
+
+	if (ref->head_bytes < FORMAT_HEAD_FIXED_BYTES + FORMAT_HEAD_FRAME_BYTES ||
+	    ref->head_bytes > FORMAT_HEAD_MAX_BYTES || ref->plain_bytes < 1 ||
+	    ref->plain_bytes > FORMAT_OBJECT_BYTES)
+		return corrupt(u, e, "the sizes in a reference to it are out of range");
+	return 0;
+}
+
+/* ---- frames ---- */
+
+static int decode_frame(struct source *s, const struct object_head *h, uint32_t i, uint8_t *stored,
+			uint8_t *plain, struct codec *codec, struct err *e)
+{
+	const struct object_frame *f = &h->frames[i];
+
+	if (f->stored_bytes == f->plain_bytes) {
+		if (stored != plain)
+			memmove(plain, stored, f->plain_bytes);
+		return object_frame_decode(h, i, plain, plain, NULL, s->how, e);
+	}
+	if (stored + f->stored_bytes > plain) {
+		memcpy(codec->scratch, stored, f->stored_bytes);
+		stored = codec->scratch;
+	}
+	return object_frame_decode(h, i, stored, plain, codec->z, s->how, e);
+}
+
+/*
+ * Decodes frames [first, end) in place: their stored bytes lie from where the first frame's content belongs (dst + its plain offset). No frame is stored
+ * longer than it is plain, so going from the last to the first never writes over stored bytes that are still needed.
+ */
+static int decode_frames(const struct subject *u, const struct object_head *h, uint32_t first,
+			 uint32_t end, uint8_t *dst, struct err *e)
+{
+	uint8_t *stored = dst + h->frames[first].plain_offset;
+	struct codec *codec = NULL;
+	int r = 0;
+
+	if (!(h->flags & OBJECT_RAW)) {
+		codec = codec_take(u->s);
+		if (!codec)
+			return err_nomem(e);
+	}
+	for (uint32_t i = end; i > first && r == 0; i--) {
+		const struct object_frame *f = &h->frames[i - 1];
+		size_t at = f->stored_offset - h->frames[first].stored_offset;
+
+		r = decode_frame(u->s, h, i - 1, stored + at, dst + f->plain_offset, codec, e);
+	}
+	codec_give(u->s, codec);
+	if (r < 0)
+		err_key(e, u->key);
+	return r;
+}
+
+/* ---- the whole object ---- */
+
+static int fetch_whole(const struct subject *u, uint8_t *dst, struct object_head **ret,
+		       struct err *e)
+{
+	_cleanup_(object_head_freep) struct object_head *h = NULL;
+	uint32_t head_bytes = u->ref->head_bytes;
+	struct store_get req = { .whole = true,
+				 .dst = dst - head_bytes,
+				 .cap_bytes = (size_t)head_bytes + u->ref->plain_bytes };
+	uint64_t size;
+	int r;
+
+	r = get(u, &req, &size, e);
+	if (r < 0)
+		return r;
+	if (size < head_bytes)
+		return corrupt(u, e, "it is cut short");
+	r = parse_head(u, dst - head_bytes, &h, e);
+	if (r < 0)
+		return r;
+	if (size != (uint64_t)head_bytes + h->stored_bytes)
+		return corrupt(u, e, "its length is not that of its head and frames");
+	r = decode_frames(u, h, 0, h->frame_count, dst, e);
+	if (r < 0)
+		return r;
+	*ret = steal_pointer(&h);
+	return 0;
+}
+
+/* ---- heads ---- */
+
+static size_t head_memory(const struct object_head *h)
+{
+	return sizeof(*h) + h->frame_count * sizeof(h->frames[0]);
+}
+
+static struct object_head *head_dup(const struct object_head *h)
+{
+	struct object_head *copy = malloc(head_memory(h));
+
+	if (copy)
+		memcpy(copy, h, head_memory(h));
+	return copy;
+}
+
+static int fetch_head(const struct subject *u, struct object_head **ret, struct err *e)
+{
+	_cleanup_free_ uint8_t *head = malloc(u->ref->head_bytes);
+	struct store_get req = { .len_bytes = u->ref->head_bytes,
+				 .dst = head,
+				 .cap_bytes = u->ref->head_bytes };
+	uint64_t size;
+	int r;
+
+	if (!head)
+		return err_nomem(e);
+	r = get(u, &req, &size, e);
+	if (r < 0)
+		return r;
+	return parse_head(u, head, ret, e);
+}
+
+/* The head, held among the kept ones: asked for once however many threads want it. */
+static int hold_head(const struct subject *u, struct keep_item **ret, struct err *e)
+{
+	struct object_head *h;
+	struct keep_item *item;
+	int r = keep_claim(u->s->heads, &u->kept, &item, u->c, e);
+
+	if (r == KEEP_CLAIMED) {
+		r = fetch_head(u, &h, e);
+		if (r < 0)
+			keep_fail(u->s->heads, item, r, e);
+		else
+			keep_fill(u->s->heads, item, h, head_memory(h));
+	}
+	if (r < 0)
+		return r;
+	*ret = item;
+	return 0;
+}
+
+/* ---- a range ---- */
+
+struct range {
+	uint32_t start, end; /* plain bytes: where frames begin and end */
+	uint8_t *dst;
+};
+
+/* A head that is asked for by another thread while this one asks for the frames. */
+struct head_job {
+	const struct subject *u;
+	struct keep_item *item;
+	int r;
+	struct err error;
+	pthread_mutex_t lock;
+	pthread_cond_t done_changed;
+	bool done;
+};
+
+static void run_head_job(void *arg)
+{
+	struct head_job *job = arg;
+
+	job->r = hold_head(job->u, &job->item, &job->error);
+	pthread_mutex_lock(&job->lock);
+	job->done = true;
+	pthread_cond_signal(&job->done_changed);
+	pthread_mutex_unlock(&job->lock);
+}
+
+static int await_head_job(struct head_job *job, struct keep_item **ret, struct err *e)
+{
+	pthread_mutex_lock(&job->lock);
+	while (!job->done)
+		pthread_cond_wait(&job->done_changed, &job->lock);
+	pthread_mutex_unlock(&job->lock);
+	if (job->r < 0) {
+		*e = job->error;
+		return job->r;
+	}
+	*ret = job->item;
+	return 0;
+}
+
+static int get_frames(const struct subject *u, uint32_t stored_offset, uint32_t stored_bytes,
+		      void *dst, struct err *e)
+{
+	struct store_get req = { .offset = (uint64_t)u->ref->head_bytes + stored_offset,
+				 .len_bytes = stored_bytes,
+				 .dst = dst,
+				 .cap_bytes = stored_bytes };
+	uint64_t size;
+
+	return get(u, &req, &size, e);
+}
+
+static int decode_range(const struct subject *u, const struct object_head *h,
+			const struct range *range, struct err *e)
+{
+	return decode_frames(u, h, object_frame_at(h, range->start),
+			     object_frame_at(h, range->end - 1) + 1, range->dst, e);
+}
+
+/* Raw and uniform: where the frames lie is known without the head, so both are asked for at the same time. */
+static int fetch_beside_head(const struct subject *u, const struct range *range, struct err *e)
+{
+	struct head_job job = { .u = u,
+				.lock = PTHREAD_MUTEX_INITIALIZER,
+				.done_changed = PTHREAD_COND_INITIALIZER };
+	struct keep_item *head = NULL;
+	struct err head_error = ERR_INIT;
+	int r, head_r;
+
+	if (pool_submit(u->s->pool, run_head_job, &job) < 0)
+		run_head_job(&job);
+	r = get_frames(u, range->start, range->end - range->start, range->dst + range->start, e);
+	head_r = await_head_job(&job, &head, &head_error);
+	if (r == 0 && head_r < 0) {
+		*e = head_error;
+		r = head_r;
+	}
+	if (r == 0)
+		r = decode_range(u, keep_value(head), range, e);
+	keep_release(u->s->heads, head);
+	return r;
+}
+
+static int fetch_after_head(const struct subject *u, const struct object_head *h, uint32_t offset,
+			    uint32_t len_bytes, struct range *range, struct err *e)
+{
+	const struct object_frame *first = &h->frames[object_frame_at(h, offset)];
+	const struct object_frame *last = &h->frames[object_frame_at(h, offset + len_bytes - 1)];
+	uint32_t stored_end = last->stored_offset + last->stored_bytes;
+	int r;
+
+	range->start = first->plain_offset;
+	range->end = last->plain_offset + last->plain_bytes;
+	r = get_frames(u, first->stored_offset, stored_end - first->stored_offset,
+		       range->dst + range->start, e);
+	return r < 0 ? r : decode_range(u, h, range, e);
+}
+
+static int fetch_range(const struct subject *u, uint32_t offset, uint32_t len_bytes,
+		       struct range *range, struct err *e)
+{
+	struct keep_item *head = keep_find(u->s->heads, &u->kept);
+	uint32_t frame = FORMAT_FRAME_BYTES;
+	int r = 0;
+
+	if (!head && u->ref->flags == (OBJECT_RAW | OBJECT_UNIFORM)) {
+		range->start = offset / frame * frame;
+		range->end = MIN_OF((offset + len_bytes + frame - 1) / frame * frame,
+				    u->ref->plain_bytes);
+		return fetch_beside_head(u, range, e);
+	}
+	if (!head)
+		r = hold_head(u, &head, e);
+	if (r == 0)
+		r = fetch_after_head(u, keep_value(head), offset, len_bytes, range, e);
+	keep_release(u->s->heads, head);
+	return r;
+}
+
+/* ---- the interface ---- */
+
+static void subject_init(struct subject *u, struct source *s, const struct node_name *n,
+			 enum key_object kind, const struct object_ref *ref, const struct cancel *c)
+{
+	u->s = s;
+	u->ref = ref;
+	u->kept = (struct keep_key){ .writer = ref->writer, .id = ref->id };
+	u->c = c;
+	keys_object(u->key, n, kind, &ref->writer, &ref->id);
+}
+
+/* A bit that was flipped on the way is no damage at rest: everything that does not fit is asked for once more. */
+static bool read_again(struct source *s, int r, unsigned *attempts)
+{
+	if (r != -EBADMSG || (*attempts)++ > 0)
+		return false;
+	metric_add(s->rereads, 1);
+	return true;
+}
+
+static int end(struct source *s, int r, const struct err *mine, struct err *e)
+{
+	if (r == -EBADMSG)
+		metric_add(s->damaged, 1);
+	if (r == -ENOENT)
+		metric_add(s->missing, 1);
+	if (r < 0 && e)
+		*e = *mine;
+	return r;
+}
+
+int source_fetch(struct source *s, const struct node_name *n, enum key_object kind,
+		 const struct object_ref *ref, void *dst, struct object_head **ret_head,
+		 const struct cancel *c, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	struct object_head *h = NULL;
+	unsigned attempts = 0;
+	struct subject u;
+	int r;
+
+	subject_init(&u, s, n, kind, ref, c);
+	r = check_ref(&u, &mine);
+	if (r < 0)
+		return end(s, r, &mine, e);
+	do {
+		mine = ERR_INIT;
+		r = fetch_whole(&u, dst, &h, &mine);
+	} while (read_again(s, r, &attempts));
+	if (r == 0 && ret_head)
+		*ret_head = h;
+	else if (r == 0 && (h->flags & OBJECT_UNIFORM))
+		keep_add(s->heads, &u.kept, h, head_memory(h)); /* ranges of it may be asked for */
+	else
+		object_head_free(h);
+	return end(s, r, &mine, e);
+}
+
+int source_fetch_range(struct source *s, const struct node_name *n, enum key_object kind,
+		       const struct object_ref *ref, uint32_t offset, uint32_t len_bytes, void *dst,
+		       uint32_t *ret_start, uint32_t *ret_end, const struct cancel *c,
+		       struct err *e)
+{
+	struct range range = { .dst = dst };
+	struct err mine = ERR_INIT;
+	unsigned attempts = 0;
+	struct subject u;
+	int r;
+
+	subject_init(&u, s, n, kind, ref, c);
+	r = check_ref(&u, &mine);
+	if (r == 0 &&
+	    (len_bytes == 0 || offset > ref->plain_bytes || len_bytes > ref->plain_bytes - offset))
+		r = corrupt(&u, &mine, "more is asked of it than it holds");
+	if (r < 0)
+		return end(s, r, &mine, e);
+	do {
+		mine = ERR_INIT;
+		r = fetch_range(&u, offset, len_bytes, &range, &mine);
+	} while (read_again(s, r, &attempts));
+	if (r == 0) {
+		*ret_start = range.start;
+		*ret_end = range.end;
+	}
+	return end(s, r, &mine, e);
+}
+
+int source_head(struct source *s, const struct node_name *n, enum key_object kind,
+		const struct object_ref *ref, struct object_head **ret, const struct cancel *c,
+		struct err *e)
+{
+	struct err mine = ERR_INIT;
+	struct keep_item *item = NULL;
+	unsigned attempts = 0;
+	struct subject u;
+	int r;
+
+	subject_init(&u, s, n, kind, ref, c);
+	r = check_ref(&u, &mine);
+	if (r < 0)
+		return end(s, r, &mine, e);
+	do {
+		mine = ERR_INIT;
+		r = hold_head(&u, &item, &mine);
+	} while (read_again(s, r, &attempts));
+	if (r == 0) {
+		struct object_head *copy = head_dup(keep_value(item));
+
+		if (copy)
+			*ret = copy;
+		else
+			r = err_nomem(&mine);
+		keep_release(s->heads, item);
+	}
+	return end(s, r, &mine, e);
+}
+
+int source_fetch_place(struct source *s, const struct node_name *n, const struct place *p,
+		       void **ret_data, size_t *ret_len, const struct cancel *c, struct err *e)
+{
+	const struct extent *x = &p->extent;
+	_cleanup_free_ uint8_t *buffer = NULL;
+	struct id256 actual;
+	struct subject u;
+	uint8_t *data;
+	int r;
+
+	subject_init(&u, s, n, KEY_OBJECT_META, &x->object, c);
+	if (x->object.plain_bytes > FORMAT_OBJECT_BYTES || x->offset > x->object.plain_bytes ||
+	    x->len_bytes > x->object.plain_bytes - x->offset)
+		return corrupt(&u, e, "more is asked of it than it holds");
+	buffer = malloc(SOURCE_HEADROOM + x->object.plain_bytes);
+	if (!buffer)
+		return err_nomem(e);
+	r = source_fetch(s, n, KEY_OBJECT_META, &x->object, buffer + SOURCE_HEADROOM, NULL, c, e);
+	if (r < 0)
+		return r;
+	data = buffer + SOURCE_HEADROOM + x->offset;
+	actual = content_id(data, x->len_bytes);
+	if (memcmp(&actual, &p->digest, sizeof(actual)) != 0)
+		return corrupt(&u, e, "what lies in it is not what refers to it says");
+	memmove(buffer, data, x->len_bytes);
+	*ret_data = steal_pointer(&buffer);
+	*ret_len = x->len_bytes;
+	return 0;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include "fs/fs_private.h"
+
+/* An open file: a stream over extents, or bytes in memory (inline content, generated text). */
+struct fs_file {
+	struct handle handle; /* first */
+	struct fs *fs;
+	struct stream *stream;
+	uint64_t size_bytes;
+	char *text;
+};
+
+static int open_recorded(struct fs *f, const struct index_node *row, struct view_wait w, struct fs_file *file, struct err *e)
+{
+	struct view_node *n = view_by_number(f->o.view, row->node);
+	const struct entry *entry;
+	struct cached *run;
+	int r = treecache_run(f->o.trees, view_node_name(n), &row->run, w.wait, &run, w.cancel, e);
+
+	if (r != 0)
+		return r;
+	entry = &run->run->entries[row->entry];
+	file->size_bytes = entry->size_bytes;
+	if (entry->inline_data) {
+		file->text = malloc(entry->size_bytes + 1);
+		if (file->text)
+			memcpy(file->text, entry->inline_data, entry->size_bytes);
+		else
+			r = err_nomem(e);
+	} else {
+		r = stream_open(f->o.reader, view_node_name(n), entry->size_bytes, entry->extents, entry->extent_count, &file->stream, e);
+		if (r == 0)
+			reader_hint(f->o.reader, view_node_name(n), entry->extents, entry->extent_count);
+	}
+	treecache_unref(f->o.trees, run);
+	return r;
+}
+
+static int open_text(struct fs *f, const struct position *p, struct fs_file *file, struct err *e)
+{
+	struct wbuf out;
+	int r;
+
+	wbuf_init(&out, 64 * MIB);
+	(p->kind == PLACE_STATUS ? f->o.status : f->o.metrics)(f->o.ctx, &out);
+	r = wbuf_error(&out);
+	if (r < 0) {
+		wbuf_deinit(&out);
+		return err_errno(e, r, "cannot write %s", p->path);
+	}
+	file->text = (char *)out.data;
+	file->size_bytes = out.len;
+	return 0;
+}
+
+static int open_json(struct fs *f, const struct position *p, struct view_wait w, struct fs_file *file, struct err *e)
+{
+	struct view_backup b;
+	struct view_node *n;
+	size_t len;
+	int r = fs_find_backup(f, p, &n, &b, e);
+
+	if (r < 0)
+		return r;
+	if (!w.wait)
+		return FS_WOULD_BLOCK;
+	r = view_backup_json(n, &b, &file->text, &len, w.cancel, e);
+	if (r == 0)
+		file->size_bytes = len;
+	return r;
+}
+
+static void close_handle(struct handle *h)
+{
+	fs_close((struct fs_file *)h);
+}
+
+int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	struct fs_file *file = calloc(1, sizeof(*file));
+	struct position p;
+	int r;
+
+	if (!file)
+		return err_nomem(e);
+	file->fs = f;
+	*ret_direct = false;
+	r = fs_row(f, ino, &row, &p, e);
+	if (r == 0 && row.type == INDEX_FILE) {
+		r = open_recorded(f, &row, w, file, e);
+	} else if (r == 0 && (p.kind == PLACE_STATUS || p.kind == PLACE_METRICS)) {
+		*ret_direct = true;
+		r = open_text(f, &p, file, e);
+	} else if (r == 0 && p.kind == PLACE_BACKUP_JSON) {
+		r = open_json(f, &p, w, file, e);
+	} else if (r == 0) {
+		r = err_set(e, ERR_IO, -EISDIR, "%s is a directory", p.path);
+	}
+	if (r != 0) {
+		free(file);
+		return r;
+	}
+	fs_handle_add(f, &file->handle, close_handle);
+	*ret = file;
+	return 0;
+}
+
+void fs_close(struct fs_file *file)
+{
+	fs_handle_remove(file->fs, &file->handle);
+	if (file->stream)
+		stream_close(file->stream);
+	free(file->text);
+	free(file);
+}
+
+/* Where one stream_read does not give everything, the pieces are put together: a short answer would mean the end of the file. */
+static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view_wait w, struct fs_read *ret, struct err *e)
+{
+	_cleanup_free_ char *copy = malloc(len);
+	size_t done = 0;
+
+	if (!copy)
+		return err_nomem(e);
+	while (done < len) {
+		struct stream_read piece;
+		int r = stream_read(file->stream, offset + done, len - done, w.wait, &piece, w.cancel, e);
+
+		if (r != 0)
+			return r;
+		for (int i = 0; i < piece.iov_count; i++) {
+			memcpy(copy + done, piece.iov[i].iov_base, piece.iov[i].iov_len);
+			done += piece.iov[i].iov_len;
+		}
+		stream_release(file->stream, &piece);
+		if (piece.len_bytes == 0)
+			return err_set(e, ERR_IO, -EIO, "a read made no progress");
+	}
+	ret->one = (struct iovec){ copy, len };
+	ret->copy = steal_pointer(&copy);
+	ret->iov = &ret->one;
+	ret->iov_count = 1;
+	ret->len_bytes = len;
+	return 0;
+}
+
+int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w, struct fs_read *ret, struct err *e)
+{
+	int r;
+
+	*ret = (struct fs_read){ .iov = NULL };
+	if (offset >= file->size_bytes)
+		return 0;
+	len_bytes = (size_t)MIN_OF((uint64_t)len_bytes, file->size_bytes - offset);
+	if (!file->stream) {
+		ret->one = (struct iovec){ file->text + offset, len_bytes };
+		ret->iov = &ret->one;
+		ret->iov_count = 1;
+		ret->len_bytes = len_bytes;
+		return 0;
+	}
+	r = stream_read(file->stream, offset, len_bytes, w.wait, &ret->stream, w.cancel, e);
+	if (r != 0)
+		return r;
+	if (ret->stream.len_bytes == len_bytes) {
+		ret->pinned = true;
+		ret->iov = ret->stream.iov;
+		ret->iov_count = ret->stream.iov_count;
+		ret->len_bytes = len_bytes;
+		return 0;
+	}
+	stream_release(file->stream, &ret->stream);
+	return gather(file, offset, len_bytes, w, ret, e);
+}
+
+void fs_read_done(struct fs_file *file, struct fs_read *rd)
+{
+	if (rd->pinned)
+		stream_release(file->stream, &rd->stream);
+	free(rd->copy);
+	rd->pinned = false;
+	rd->copy = NULL;
+}

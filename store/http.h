@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 requests over kept-alive connections to one server. A single network thread drives all of them; callers block on their own.
+ * Bodies are read from and written to the caller's memory. Nothing is retried and no redirect is followed here. A request with a body
+ * reaches the server at most once.
+ */
+#ifndef SSTABLEFS_STORE_HTTP_H
+#define SSTABLEFS_STORE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "base/err.h"
+
+#define HTTP_CONNECTIONS_MAX 256
+
+struct http;
+
+struct http_options {
+	const char *ca_file;	/* PEM, NULL: the system's */
+	const char *user_agent; /* borrowed as long as the object lives, like ca_file */
+	unsigned connections; /* 1 to HTTP_CONNECTIONS_MAX at once; further requests wait their turn */
+	int connect_timeout_ms; /* name, connection and TLS handshake */
+	int stall_timeout_ms;	/* no byte in either direction; rounded up to seconds */
+	int request_timeout_ms; /* from the moment when the request has its connection slot */
+};
+
+enum http_sink {
+	HTTP_SINK_DST,	  /* the body goes to dst */
+	HTTP_SINK_TEXT,	  /* the body goes to text */
+	HTTP_SINK_REFUSE, /* the transfer is broken off, http_perform returns HTTP_REFUSED */
+};
+
+enum http_outcome { HTTP_REFUSED = 1 };
+
+/* Everything is borrowed until http_perform returns. The callbacks run on the network thread, one at a time, and must not block. */
+struct http_request {
+	const char *method;
+	const char *url;	    /* complete and encoded: sent as it is */
+	const char *const *headers; /* "name: value", `header_count` of them */
+	size_t header_count;
+	const struct iovec *body; /* has_body: sent with its Content-Length, also where it is empty */
+	int body_count;
+	bool has_body;
+	void *dst;
+	size_t dst_cap;
+	struct wbuf *
+		text; /* what is longer than its maximum is cut off in answers of 300 and more, and an error in others */
+	void (*header)(
+		void *ctx, const char *name,
+		const char *
+			value); /* each header of the answer that httphdr_split takes; may be NULL */
+	enum http_sink (*sink)(
+		void *ctx,
+		int status); /* once, when the first byte of a body is there; NULL: text */
+	void *ctx;
+	void (*progress)(void *ctx, size_t done_bytes); /* dst[0..done) is filled; may be NULL */
+	void *progress_ctx;
+};
+
+struct http_answer {
+	int status;
+	size_t dst_bytes; /* written into dst */
+};
+
+/* 0, or < 0 with e filled (-EINVAL, ERR_USAGE: the CA file cannot be read). */
+int http_new(const struct http_options *options, struct http **ret, struct err *e);
+/* No request may be under way. */
+void http_free(struct http *h);
+
+/*
+ * 0: a complete answer, whatever its status. HTTP_REFUSED: the sink said so. < 0: -ECANCELED within 100 ms of `cancel`; -ENOMEM; -EIO,
+ * -ETIMEDOUT and others with ERR_STORE, retryable where another attempt may do better. outcome_unknown: the request has a body and the
+ * server may have got it.
+ */
+int http_perform(struct http *h, const struct http_request *request, struct http_answer *ret,
+		 const struct cancel *cancel, struct err *e);
+
+DEFINE_CLEANUP(struct http *, http_free);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include "store/retry.h"
+
+#define SLICE_MS 50 /* slept between two looks at cancel */
+
+struct retry_store {
+	struct store store;
+	struct store *below;
+	struct retry_options o; /* defaults filled in */
+	struct metric *retries, *gave_up;
+};
+
+static struct retry_store *retry_of(struct store *s)
+{
+	return (struct retry_store *)s;
+}
+
+static struct retry_options with_defaults(struct retry_options o)
+{
+	o.max_attempts = o.max_attempts ? o.max_attempts : 8;
+	o.base_ms = o.base_ms ? o.base_ms : 100;
+	o.cap_ms = o.cap_ms ? o.cap_ms : 20000;
+	o.total_ms = o.total_ms ? o.total_ms : 60000;
+	return o;
+}
+
+int retry_delay_ms(const struct retry_options *options, unsigned attempt, uint32_t random,
+		   int retry_after_ms)
+{
+	struct retry_options o = with_defaults(*options);
+	int64_t window = o.base_ms, delay;
+
+	for (unsigned i = 1; i < attempt && window < o.cap_ms; i++)
+		window *= 2;
+	window = MIN_OF(window, o.cap_ms);
+	delay = (int64_t)(((uint64_t)window + 1) * random >> 32);
+	delay += MAX_OF(retry_after_ms, 0);
+	return (int)MIN_OF(delay, INT32_MAX);
+}
+
+bool retry_may_repeat(int r, const struct err *e, bool is_put, enum store_cond cond)
+{
+	if (r >= 0)
+		return r == STORE_CONFLICT;
+	if (!e->retryable || r == -ENOSPC || r == -ECANCELED)
+		return false;
+	if (e->kind == ERR_USAGE || e->kind == ERR_CREDENTIALS || e->kind == ERR_CORRUPT)
+		return false;
+	return !is_put || !e->outcome_unknown || cond == STORE_ALWAYS;
+}
+
+static void sleep_slices(void *ctx, int ms, const struct cancel *c)
+{
+	while (ms > 0 && !cancel_is_set(c)) {
+		int slice = MIN_OF(ms, SLICE_MS);
+		struct timespec t = { .tv_nsec = slice * 1000000L };
+
+		nanosleep(&t, NULL);
+		ms -= slice;
+	}
+}
+
+/* One request and its repetitions. */
+struct attempts {
+	struct retry_store *retry;
+	unsigned made;
+	int64_t first_ms;
+	struct err
+		err; /* of the attempt at hand: the caller's stays untouched until there is nothing left to try */
+};
+
+static struct attempts attempts_begin(struct retry_store *retry)
+{
+	return (struct attempts){ .retry = retry, .first_ms = clock_elapsed_ms(retry->o.clock) };
+}
+
+/* After an attempt that ended with r: true, after the wait, where another shall be made; else *r is the result, and *e filled. */
+static bool again(struct attempts *a, int *r, bool is_put, enum store_cond cond,
+		  const struct cancel *c, struct err *e)
+{
+	const struct retry_options *o = &a->retry->o;
+	bool may_repeat = retry_may_repeat(*r, &a->err, is_put, cond);
+	int64_t passed_ms = clock_elapsed_ms(o->clock) - a->first_ms;
+	uint32_t random;
+	int delay_ms;
+
+	a->made++;
+	clock_random(o->clock, &random, sizeof(random));
+	delay_ms = retry_delay_ms(o, a->made, random, *r < 0 ? a->err.retry_after_ms : 0);
+	if (may_repeat && a->made < o->max_attempts && passed_ms + delay_ms < o->total_ms) {
+		metric_add(a->retry->retries, 1);
+		o->sleep_ms(o->sleep_ctx, delay_ms, c);
+		a->err = ERR_INIT;
+		if (!cancel_is_set(c))
+			return true;
+		*r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
+		return false;
+	}
+	if (may_repeat)
+		metric_add(a->retry->gave_up, 1);
+	if (*r < 0 && e)
+		*e = a->err;
+	if (*r < 0 && a->made > 1)
+		err_wrap(e, *r, "given up after %u attempts", a->made);
+	return false;
+}
+
+static int retry_put(struct store *s, const struct store_put *req, struct store_meta *ret,
+		     const struct cancel *c, struct err *e)
+{
+	struct retry_store *t = retry_of(s);
+	struct attempts a = attempts_begin(t);
+	int r;
+
+	do {
+		r = t->below->ops->put(t->below, req, ret, c, &a.err);
+	} while (again(&a, &r, true, req->cond, c, e));
+	return r;
+}
+
+static int retry_get(struct store *s, const struct store_get *req, struct store_meta *ret,
+		     const struct cancel *c, struct err *e)
+{
+	struct retry_store *t = retry_of(s);
+	struct attempts a = attempts_begin(t);
+	int r;
+
+	do {
+		r = t->below->ops->get(t->below, req, ret, c, &a.err);
+	} while (again(&a, &r, false, STORE_ALWAYS, c, e));
+	return r;
+}
+
+static int retry_head(struct store *s, const char *key, struct store_meta *ret,
+		      const struct cancel *c, struct err *e)
+{
+	struct retry_store *t = retry_of(s);
+	struct attempts a = attempts_begin(t);
+	int r;
+
+	do {
+		r = t->below->ops->head(t->below, key, ret, c, &a.err);
+	} while (again(&a, &r, false, STORE_ALWAYS, c, e));
+	return r;
+}
+
+/* A listing that fails half-way goes on behind the last entry that was handed out. */
+struct resumable {
+	const struct store_list *req;
+	struct attempts *attempts;
+	char last[STORE_KEY_MAX + 1]; /* "": none yet */
+	bool refused;		      /* the caller's callback failed: its error is forwarded */
+};
+
+static int hand_out(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	struct resumable *l = ctx;
+	int r;
+
+	if (strcmp(entry->key, l->last) <= 0)
+		return 0; /* a group comes again, with the keys that are behind its name */
+	r = l->req->entry(l->req->ctx, entry, e);
+	l->refused = r < 0;
+	strncpy(l->last, entry->key, STORE_KEY_MAX);
+	l->attempts->made = 0;
+	l->attempts->first_ms = clock_elapsed_ms(l->attempts->retry->o.clock);
+	return r;
+}
+
+static int retry_list(struct store *s, const struct store_list *req, const struct cancel *c,
+		      struct err *e)
+{
+	struct retry_store *t = retry_of(s);
+	struct attempts a = attempts_begin(t);
+	struct resumable l = { .req = req, .attempts = &a };
+	struct store_list part = *req;
+	int r;
+
+	part.entry = hand_out;
+	part.ctx = &l;
+	do {
+		r = t->below->ops->list(t->below, &part, c, &a.err);
+		if (l.refused)
+			a.err.retryable = false;
+		if (l.last[0])
+			part.start_after = l.last;
+	} while (again(&a, &r, false, STORE_ALWAYS, c, e));
+	return r;
+}
+
+static int retry_delete_many(struct store *s, const char *const *keys, size_t count,
+			     struct store_delete_error *errors, size_t *ret_error_count,
+			     const struct cancel *c, struct err *e)
+{
+	struct retry_store *t = retry_of(s);
+	struct attempts a = attempts_begin(t);
+	int r;
+
+	do {
+		r = t->below->ops->delete_many(t->below, keys, count, errors, ret_error_count, c,
+					       &a.err);
+	} while (again(&a, &r, false, STORE_ALWAYS, c, e));
+	return r;
+}
+
+static unsigned retry_caps(struct store *s)
+{
+	return store_caps(retry_of(s)->below);
+}
+
+static void retry_free(struct store *s)
+{
+	store_free(retry_of(s)->below);
+	free(s);
+}
+
+static const struct store_ops retry_ops = {
+	.name = "retry",
+	.put = retry_put,
+	.get = retry_get,
+	.head = retry_head,
+	.list = retry_list,
+	.delete_many = retry_delete_many,
+	.caps = retry_caps,
+	.free = retry_free,
+};
+
+struct store *retry_store_new(struct store *below, const struct retry_options *options)
+{
+	struct retry_store *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->store.ops = &retry_ops;
+	t->below = below;
+	t->o = with_defaults(*options);
+	if (!t->o.sleep_ms)
+		t->o.sleep_ms = sleep_slices;
+	if (t->o.metrics) {
+		t->retries = metrics_counter(t->o.metrics, "store_retries_total",
+					     "Requests that were made again");
+		t->gave_up = metrics_counter(t->o.metrics, "store_gave_up_total",
+					     "Requests that failed after the last attempt");
+	}
+	return &t->store;
+}

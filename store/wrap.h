@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other wrappers. Each steals `below` on success (NULL: out of memory) and frees it with itself.
+ */
+#ifndef SSTABLEFS_STORE_WRAP_H
+#define SSTABLEFS_STORE_WRAP_H
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "store/store.h"
+
+/*
+ * Rate limit: bodies in both directions together, in bytes a second. A request of known size (puts, ranges) reserves its bytes in order of arrival, and starts
+ * when they are paid for; a get of a whole object starts when all before it is paid for, and pays when its size is known. Time without requests counts as paid for at
+ * most one second. So from the start on never more than rate * (time + 1 s) bytes pass, plus the whole objects under way.
+ */
+struct store *rate_store_new(struct store *below, uint64_t bytes_per_second, const struct clock *clock);
+
+/* The line of reservations, pure: when it is free again. */
+struct rate_line {
+	uint64_t bytes_per_second;
+	int64_t free_ns;
+};
+/* Reserves; returns when the bytes are paid for. Negative bytes give back. */
+int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, int64_t bytes);
+
+/*
+ * Counts into metrics (may be NULL) and keeps the sums of struct trace_counts: store_requests_total{method="put",outcome="ok"}… (outcomes ok, not_found,
+ * precondition, conflict, error), store_request_microseconds_total{method="put"}…, store_bytes_total{direction="in"} (bodies of gets) and "out" (of puts).
+ * A listing counts one request for every STORE_LIST_PAGE entries or part of it.
+ */
+struct trace_counts {
+	uint64_t put, get, head, list, delete_many, bytes_in, bytes_out, errors;
+};
+struct store *trace_store_new(struct store *below, const struct clock *clock, struct metrics *metrics);
+void trace_store_counts(struct store *trace, struct trace_counts *ret);
+
+/*
+ * Faults, for tests: before each request `decide` is asked what shall happen to it.
+ */
+enum fault { FAULT_NONE, FAULT_BEFORE, FAULT_AFTER, FAULT_TRUNCATE, FAULT_FLIP_BIT, FAULT_EMPTY };
+/*
+ * BEFORE: fails (retryable) and nothing was carried out. AFTER: carried out, then fails (retryable; a put with outcome_unknown).
+ * TRUNCATE, FLIP_BIT, EMPTY: the body of a get that succeeds, as a lying network would give it: a whole object ends after half (a bit in the
+ * middle is another; is empty), a range has zeros in its second half (everywhere). Other methods do not feel these three.
+ * `decide` may be called from any thread; `key` is the prefix of a listing, the first key of a delete.
+ */
+typedef enum fault fault_fn(void *ctx, const char *method, const char *key);
+struct store *fault_store_new(struct store *below, fault_fn *decide, void *ctx);
+
+#endif

@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "store/mem.h"
+
+#define MTIME_NS 1700000000123456789LL
+#define CONTENTS_MAX 4096
+#define CHILDREN_MAX 512
+
+#define must(condition)                                                                         \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                \
+		}                                                                               \
+	} while (0)
+
+/* ---- the wire ---- */
+
+struct wire_store {
+	struct store store;
+	struct store *below;
+	struct fixture_wire wire;
+};
+
+static struct wire_store *wire_of(struct store *s)
+{
+	return (struct wire_store *)s;
+}
+
+static int wire_put(struct store *s, const struct store_put *req, struct store_meta *ret,
+		    const struct cancel *c, struct err *e)
+{
+	return wire_of(s)->below->ops->put(wire_of(s)->below, req, ret, c, e);
+}
+
+static bool take_one(_Atomic unsigned *n)
+{
+	unsigned now = atomic_load(n);
+
+	while (now > 0)
+		if (atomic_compare_exchange_weak(n, &now, now - 1))
+			return true;
+	return false;
+}
+
+static int wire_get(struct store *s, const struct store_get *req, struct store_meta *ret,
+		    const struct cancel *c, struct err *e)
+{
+	struct fixture_wire *w = &wire_of(s)->wire;
+	const char *part = atomic_load(&w->fail_key);
+	int r;
+
+	w->gets++;
+	if (w->before_get)
+		w->before_get(w->ctx, req);
+	if (w->fail && (!part || strstr(req->key, part)))
+		return err_set(e, ERR_STORE, w->fail, "the store does not answer");
+	r = wire_of(s)->below->ops->get(wire_of(s)->below, req, ret, c, e);
+	if (r == 0 && take_one(&w->flips)) {
+		size_t len = req->whole ? ret->size_bytes : req->len_bytes;
+
+		((uint8_t *)req->dst)[w->flip_head ? 0 : len - 1] ^= 0x10;
+	}
+	return r;
+}
+
+static int wire_head(struct store *s, const char *key, struct store_meta *ret,
+		     const struct cancel *c, struct err *e)
+{
+	return wire_of(s)->below->ops->head(wire_of(s)->below, key, ret, c, e);
+}
+
+static int wire_list(struct store *s, const struct store_list *req, const struct cancel *c,
+		     struct err *e)
+{
+	wire_of(s)->wire.lists++;
+	return wire_of(s)->below->ops->list(wire_of(s)->below, req, c, e);
+}
+
+static int wire_delete(struct store *s, const char *const *keys, size_t count,
+		       struct store_delete_error *errors, size_t *ret_error_count,
+		       const struct cancel *c, struct err *e)
+{
+	return wire_of(s)->below->ops->delete_many(wire_of(s)->below, keys, count, errors,
+						   ret_error_count, c, e);
+}
+
+static unsigned wire_caps(struct store *s)
+{
+	return store_caps(wire_of(s)->below);
+}
+
+static void wire_free(struct store *s)
+{
+	store_free(wire_of(s)->below);
+	free(s);
+}
+
+static const struct store_ops wire_ops = {
+	.name = "wire",
+	.put = wire_put,
+	.get = wire_get,
+	.head = wire_head,
+	.list = wire_list,
+	.delete_many = wire_delete,
+	.caps = wire_caps,
+	.free = wire_free,
+};
+
+/* ---- the repository ---- */
+
+struct content {
+	struct id256 id;
+	struct extent *extents;
+	uint32_t extent_count;
+};
+
+struct contents {
+	size_t count;
+	struct content items[CONTENTS_MAX];
+};
+
+struct fixture *fixture_new(enum object_verify how)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct wire_store *w = calloc(1, sizeof(*w));
+
+	must(f && w);
+	w->store.ops = &wire_ops;
+	w->below = mem_store_new(clock_system());
+	must(w->below);
+	f->store = &w->store;
+	f->wire = &w->wire;
+	f->contents = calloc(1, sizeof(struct contents));
+	must(f->contents);
+	must(repo_init(f->store, OBJECT_COMPRESS_ZSTD, clock_system(), NULL) == 0);
+	must(repo_open(f->store, REPO_READ | REPO_WRITE, clock_system(), NULL, &f->repo, NULL) ==
+	     0);
+	fixture_restart(f, how, NULL);
+	return f;
+}
+
+static void stop(struct fixture *f)
+{
+	meta_free(f->meta);
+	source_free(f->source);
+	metrics_free(f->metrics);
+}
+
+void fixture_restart(struct fixture *f, enum object_verify how, struct kv *kv)
+{
+	stop(f);
+	f->kv = kv;
+	f->metrics = metrics_new();
+	f->source = source_new(f->store, how, f->metrics);
+	must(f->metrics && f->source);
+	f->meta =
+		meta_new(&(struct meta_options){ .repo = f->repo, .source = f->source, .kv = kv });
+	must(f->meta);
+}
+
+void fixture_free(struct fixture *f)
+{
+	struct contents *c = f->contents;
+
+	stop(f);
+	repo_free(f->repo);
+	store_free(f->store);
+	for (size_t i = 0; i < c->count; i++)
+		free(c->items[i].extents);
+	free(c);
+	free(f);
+}
+
+/* ---- objects ---- */
+
+struct packing {
+	struct fixture *f;
+	struct node_name where;
+	enum object_compression compression;
+	struct object_builder *builder;
+	struct extent **waiting; /* extents whose object is the one that is being built */
+	size_t waiting_count;
+};
+
+static void upload(struct packing *p, enum key_object kind, struct extent **extents, size_t count,
+		   struct object_builder *b)
+{
+	struct object_image image;
+	char key[KEY_BYTES];
+	struct object_ref ref;
+
+	must(object_builder_finish(b, &image, NULL) == 0);
+	ref = (struct object_ref){ .writer = p->f->writer,
+				   .id = image.id,
+				   .head_bytes = image.head->head_bytes,
+				   .plain_bytes = image.head->plain_bytes,
+				   .flags = (uint8_t)image.head->flags };
+	for (size_t i = 0; i < count; i++)
+		extents[i]->object = ref;
+	keys_object(key, &p->where, kind, &ref.writer, &ref.id);
+	must(store_put(p->f->store,
+		       &(struct store_put){ .key = key,
+					    .body = image.iov,
+					    .body_count = image.iov_count,
+					    .cond = STORE_ALWAYS },
+		       NULL, NULL, NULL) == 0);
+	object_builder_reset(b);
+}
+
+static void flush_pack(struct packing *p)
+{
+	if (p->waiting_count > 0)
+		upload(p, KEY_OBJECT_DATA, p->waiting, p->waiting_count, p->builder);
+	p->waiting_count = 0;
+}
+
+static void store_piece(struct packing *p, const uint8_t *data, struct extent *x)
+{
+	if (x->len_bytes >= FORMAT_OWN_OBJECT_BYTES) {
+		struct object_builder *own = object_builder_new(p->compression);
+
+		must(own && object_builder_add(own, data, x->len_bytes, true, NULL, &x->offset,
+					       NULL) == 0);
+		upload(p, KEY_OBJECT_DATA, &x, 1, own);
+		object_builder_free(own);
+		return;
+	}
+	if (!object_builder_fits(p->builder, x->len_bytes))
+		flush_pack(p);
+	must(object_builder_add(p->builder, data, x->len_bytes, false, NULL, &x->offset, NULL) ==
+	     0);
+	p->waiting[p->waiting_count++] = x;
+}
+
+static struct id256 content_of(const uint8_t *data, size_t len)
+{
+	struct content_hasher *h = content_hasher_new(len);
+	struct id256 id;
+
+	must(h);
+	for (size_t done = 0; done < len; done += FORMAT_FRAME_BYTES) {
+		struct id256 frame =
+			digest_sha256(data + done, MIN_OF(len - done, FORMAT_FRAME_BYTES));
+
+		content_hasher_frame(h, &frame);
+	}
+	id = content_hasher_final(h);
+	content_hasher_free(h);
+	return id;
+}
+
+/* The stored content of a file; stored now where it is new. */
+static const struct content *store_content(struct packing *p, const struct fixture_file *file)
+{
+	struct contents *all = p->f->contents;
+	struct id256 id = content_of(file->data, file->len_bytes);
+	struct content *c;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (memcmp(&all->items[i].id, &id, sizeof(id)) == 0)
+			return &all->items[i];
+	must(all->count < CONTENTS_MAX);
+	c = &all->items[all->count++];
+	c->id = id;
+	c->extents = calloc(file->len_bytes / FORMAT_OBJECT_BYTES + 1, sizeof(*c->extents));
+	must(c->extents);
+	for (size_t done = 0; done < file->len_bytes && file->len_bytes > FORMAT_INLINE_BYTES;
+	     done += FORMAT_OBJECT_BYTES) {
+		struct extent *x = &c->extents[c->extent_count++];
+
+		x->len_bytes = (uint32_t)MIN_OF(file->len_bytes - done, FORMAT_OBJECT_BYTES);
+		store_piece(p, (const uint8_t *)file->data + done, x);
+	}
+	return c;
+}
+
+/* ---- trees ---- */
+
+struct named {
+	char name[FORMAT_FILE_NAME_BYTES + 1];
+	const struct fixture_file *file; /* NULL: a directory */
+	const struct content *content;
+};
+
+static int compare_files(const void *a, const void *b)
+{
+	return tree_compare_names(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static int compare_dirs(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static struct attributes attributes_of(const struct fixture_file *file)
+{
+	if (file->attr.mode)
+		return file->attr;
+	return (struct attributes){ 0644, getuid(), getgid(), MTIME_NS };
+}
+
+static struct entry entry_of(const struct named *n)
+{
+	struct entry e = { .name = n->name,
+			   .attr = attributes_of(n->file),
+			   .size_bytes = n->file->len_bytes,
+			   .data_dir = n->file->data_dir,
+			   .content = n->content->id };
+
+	if (e.size_bytes <= FORMAT_INLINE_BYTES) {
+		e.inline_data = n->file->data ? n->file->data : "";
+		return e;
+	}
+	e.extents = n->content->extents;
+	e.extent_count = n->content->extent_count;
+	return e;
+}
+
+/* Adds a blob to the metadata object in b; its place's object is filled by upload. */
+static void add_blob(struct object_builder *b, const struct wbuf *blob, struct place *place)
+{
+	must(wbuf_error(blob) == 0);
+	place->digest = content_id(blob->data, blob->len);
+	place->extent.len_bytes = (uint32_t)blob->len;
+	must(object_builder_add(b, blob->data, blob->len, false, NULL, &place->extent.offset,
+				NULL) == 0);
+}
+
+/* The runs of a directory, together in one object. Returns how many. */
+static uint32_t store_runs(struct packing *p, struct named *files, size_t count,
+			   struct run_ref *runs)
+{
+	struct object_builder *b = object_builder_new(p->compression);
+	struct extent *extents[CHILDREN_MAX];
+	const char *names[CHILDREN_MAX];
+	uint32_t run_count = 0;
+
+	must(b && count <= CHILDREN_MAX);
+	qsort(files, count, sizeof(*files), compare_files);
+	for (size_t i = 0; i < count; i++)
+		names[i] = files[i].name;
+	for (size_t done = 0; done < count;) {
+		size_t n = tree_run_length(names + done, count - done);
+		struct entry entries[FORMAT_RUN_ENTRIES];
+		struct run_ref *ref = &runs[run_count];
+		struct wbuf blob;
+
+		for (size_t i = 0; i < n; i++)
+			entries[i] = entry_of(&files[done + i]);
+		wbuf_init(&blob, FORMAT_RUN_BYTES);
+		must(run_encode(entries, n, &blob, NULL) == 0);
+		*ref = (struct run_ref){ .first = files[done].name, .entry_count = (uint32_t)n };
+		add_blob(b, &blob, &ref->place);
+		extents[run_count++] = &ref->place.extent;
+		wbuf_deinit(&blob);
+		done += n;
+	}
+	if (run_count > 0)
+		upload(p, KEY_OBJECT_META, extents, run_count, b);
+	object_builder_free(b);
+	return run_count;
+}
+
+static void store_tree(struct packing *p, const struct tree *t, struct place *place)
+{
+	struct object_builder *b = object_builder_new(p->compression);
+	struct extent *extent = &place->extent;
+	struct wbuf blob;
+
+	wbuf_init(&blob, FORMAT_TREE_BYTES);
+	must(b && tree_encode(t, &blob, NULL) == 0);
+	add_blob(b, &blob, place);
+	upload(p, KEY_OBJECT_META, &extent, 1, b);
+	wbuf_deinit(&blob);
+	object_builder_free(b);
+}
+
+/* What lies directly in the directory `dir` ("" or ending in '/'). */
+static void split(const struct fixture_file *files, size_t count, const char *dir,
+		  struct named *in_files, size_t *file_count, struct named *in_dirs,
+		  size_t *dir_count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *rest = files[i].path + strlen(dir), *slash;
+		struct named n = { 0 };
+		bool known = false;
+
+		if (strncmp(files[i].path, dir, strlen(dir)) != 0 || !*rest)
+			continue;
+		slash = strchr(rest, '/');
+		n.file = slash ? NULL : &files[i];
+		memcpy(n.name, rest, slash ? (size_t)(slash - rest) : strlen(rest));
+		for (size_t k = 0; k < *dir_count && slash; k++)
+			known = known || strcmp(in_dirs[k].name, n.name) == 0;
+		must(*dir_count < CHILDREN_MAX && *file_count < CHILDREN_MAX);
+		if (slash && !known)
+			in_dirs[(*dir_count)++] = n;
+		else if (!slash)
+			in_files[(*file_count)++] = n;
+	}
+}
+
+static void store_directory(struct packing *p, const struct fixture_file *files, size_t count,
+			    const char *dir, struct place *place, struct tree *sums)
+{
+	struct named *in_files = calloc(CHILDREN_MAX, sizeof(*in_files));
+	struct named *in_dirs = calloc(CHILDREN_MAX, sizeof(*in_dirs));
+	struct run_ref *runs = calloc(CHILDREN_MAX, sizeof(*runs));
+	struct child *children = calloc(CHILDREN_MAX, sizeof(*children));
+	struct tree t = { .children = children, .runs = runs };
+	size_t file_count = 0, dir_count = 0;
+
+	must(in_files && in_dirs && runs && children);
+	split(files, count, dir, in_files, &file_count, in_dirs, &dir_count);
+	for (size_t i = 0; i < file_count; i++) {
+		in_files[i].content = store_content(p, in_files[i].file);
+		t.total_bytes += in_files[i].file->len_bytes;
+	}
+	flush_pack(p);
+	t.file_count = file_count;
+	qsort(in_dirs, dir_count, sizeof(*in_dirs), compare_dirs);
+	for (size_t i = 0; i < dir_count; i++) {
+		char path[FORMAT_PATH_BYTES + 1];
+
+		snprintf(path, sizeof(path), "%s%s/", dir, in_dirs[i].name);
+		children[i] = (struct child){
+			.name = in_dirs[i].name,
+			.attr = { 0755, getuid(), getgid(), MTIME_NS + (int64_t)i },
+		};
+		store_directory(p, files, count, path, &children[i].place, &t);
+	}
+	t.child_count = (uint32_t)dir_count;
+	t.dir_count += dir_count;
+	t.run_count = store_runs(p, in_files, file_count, runs);
+	store_tree(p, &t, place);
+	sums->file_count += t.file_count;
+	sums->total_bytes += t.total_bytes;
+	sums->dir_count += t.dir_count;
+	free(in_files);
+	free(in_dirs);
+	free(runs);
+	free(children);
+}
+
+/* ---- backups ---- */
+
+static void set(char **field, const char *value)
+{
+	free(*field);
+	*field = strdup(value);
+	must(*field);
+}
+
+static void put_record(struct fixture *f, const struct record *r)
+{
+	char key[KEY_BYTES];
+	size_t len;
+	char *text;
+
+	must(record_encode(r, &text, &len, NULL) == 0);
+	keys_record(key, &r->where, r->backup, &r->writer);
+	must(store_put_bytes(f->store, key, text, len, STORE_ALWAYS, NULL, NULL, NULL, NULL) == 0);
+	free(text);
+}
+
+struct record *fixture_backup_of(struct fixture *f, const char *cluster, const char *node,
+				 const char *name, enum record_state state,
+				 const struct fixture_file *files, size_t count,
+				 enum object_compression compression)
+{
+	struct packing p = { .f = f, .compression = compression };
+	struct record *r = record_new();
+	struct tree sums = { 0 };
+
+	must(r);
+	snprintf(p.where.cluster, sizeof(p.where.cluster), "%s", cluster);
+	snprintf(p.where.node, sizeof(p.where.node), "%s", node);
+	p.builder = object_builder_new(compression);
+	p.waiting = calloc(CONTENTS_MAX, sizeof(struct extent *));
+	must(p.builder && p.waiting);
+	f->writer = ulid_new(clock_system());
+	store_directory(&p, files, count, "", &r->root, &sums);
+	object_builder_free(p.builder);
+	free(p.waiting);
+	r->state = state;
+	r->has_root = state == RECORD_COMMITTED;
+	r->sequence = 2;
+	snprintf(r->nonce, sizeof(r->nonce), "%032llx", (unsigned long long)f->backups);
+	r->writer = f->writer;
+	set(&r->backup, name);
+	r->where = p.where;
+	set(&r->cluster_original, cluster);
+	r->started_ns = MTIME_NS;
+	r->finished_ns = state == RECORD_COMMITTED ? MTIME_NS + 1000 : 0;
+	r->store_time_ns = MTIME_NS + (int64_t)++f->backups * 1000000000;
+	r->file_count = sums.file_count;
+	r->dir_count = sums.dir_count;
+	r->total_bytes = sums.total_bytes;
+	put_record(f, r);
+	return r;
+}
+
+struct record *fixture_backup(struct fixture *f, const char *name, const struct fixture_file *files,
+			      size_t count, enum object_compression compression)
+{
+	return fixture_backup_of(f, FIXTURE_CLUSTER, FIXTURE_NODE, name, RECORD_COMMITTED, files,
+				 count, compression);
+}
+
+/* ---- objects at rest ---- */
+
+struct key_search {
+	const char *part;
+	size_t wanted, count;
+	char *out;
+};
+
+static int search_key(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	struct key_search *s = ctx;
+
+	if (!strstr(entry->key, s->part))
+		return 0;
+	if (s->out && s->count == s->wanted)
+		snprintf(s->out, KEY_BYTES, "%s", entry->key);
+	s->count++;
+	return 0;
+}
+
+static size_t search(struct fixture *f, const char *part, size_t wanted, char *out)
+{
+	struct key_search s = { .part = part, .wanted = wanted, .out = out };
+
+	must(store_list(f->store,
+			&(struct store_list){ .prefix = "", .entry = search_key, .ctx = &s }, NULL,
+			NULL) == 0);
+	return s.count;
+}
+
+size_t fixture_count(struct fixture *f, const char *part)
+{
+	return search(f, part, 0, NULL);
+}
+
+void fixture_key(struct fixture *f, const char *part, size_t n, char out[KEY_BYTES])
+{
+	must(search(f, part, n, out) > n);
+}
+
+static char *load(struct fixture *f, const char *key, size_t *ret_len)
+{
+	struct store_meta meta;
+	char *data;
+
+	must(store_get_alloc(f->store, key, STORE_OBJECT_MAX, &data, ret_len, &meta, NULL, NULL) ==
+	     0);
+	return data;
+}
+
+static void save(struct fixture *f, const char *key, const char *data, size_t len)
+{
+	must(store_put_bytes(f->store, key, data, len, STORE_ALWAYS, NULL, NULL, NULL, NULL) == 0);
+}
+
+void fixture_flip(struct fixture *f, const char *key, long offset)
+{
+	size_t len, at;
+	char *data = load(f, key, &len);
+
+	at = offset < 0 ? len - (size_t)-offset : (size_t)offset;
+	must(at < len);
+	data[at] ^= 0x01;
+	save(f, key, data, len);
+	free(data);
+}
+
+void fixture_truncate(struct fixture *f, const char *key, size_t len_bytes)
+{
+	size_t len;
+	char *data = load(f, key, &len);
+
+	must(len_bytes <= len);
+	save(f, key, data, len_bytes);
+	free(data);
+}
+
+void fixture_delete(struct fixture *f, const char *key)
+{
+	struct store_delete_error error;
+	size_t errors;
+
+	must(store_delete_many(f->store, &key, 1, &error, &errors, NULL, NULL) == 0 && errors == 0);
+}
+
+/* ---- looking ---- */
+
+const struct entry *fixture_find(struct fixture *f, const struct record *r, const char *path,
+				 struct run **ret_run)
+{
+	struct place place = r->root;
+
+	for (;;) {
+		const char *slash = strchr(path, '/');
+		char name[FORMAT_FILE_NAME_BYTES + 1];
+		const struct entry *entry = NULL;
+		const struct run_ref *ref;
+		const struct child *child;
+		struct tree *t;
+
+		must(meta_tree(f->meta, &r->where, &place, &t, NULL, NULL) == 0);
+		if (slash) {
+			snprintf(name, sizeof(name), "%.*s", (int)(slash - path), path);
+			child = tree_find_child(t, name);
+			if (child)
+				place = child->place;
+			tree_free(t);
+			if (!child)
+				return NULL;
+			path = slash + 1;
+			continue;
+		}
+		ref = tree_find_run(t, path);
+		if (ref) {
+			must(meta_run(f->meta, &r->where, &ref->place, ret_run, NULL, NULL) == 0);
+			entry = run_find(*ret_run, path);
+			if (!entry)
+				run_free(*ret_run);
+		}
+		tree_free(t);
+		return entry;
+	}
+}
+
+/* ---- bytes ---- */
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(2685821657736338717);
+}
+
+void *fixture_random(uint64_t seed, size_t len_bytes)
+{
+	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, word;
+	uint8_t *data = malloc(len_bytes + sizeof(word));
+
+	must(data);
+	for (size_t i = 0; i < len_bytes; i += sizeof(word)) {
+		word = next_random(&state);
+		memcpy(data + i, &word, sizeof(word));
+	}
+	return data;
+}
+
+void *fixture_text(uint64_t seed, size_t len_bytes)
+{
+	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	char *data = malloc(len_bytes + 32);
+
+	must(data);
+	for (size_t i = 0; i < len_bytes; i += 16)
+		snprintf(data + i, 32, "row %03u, token; ", (unsigned)(next_random(&state) % 1000));
+	return data;
+}

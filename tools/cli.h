@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What all commands share: global options, configuration, the composition of the stack, output and errors. A command is one file,
+ * cmd_<name>.c, and one line in commands.c.
+ */
+#ifndef SSTABLEFS_TOOLS_CLI_H
+#define SSTABLEFS_TOOLS_CLI_H
+
+#include <getopt.h>
+#include <jansson.h>
+#include "base/cancel.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "catalog/find.h"
+#include "catalog/progress.h"
+#include "store/wrap.h"
+#include "tools/config.h"
+
+enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_FOUND = 3, EXIT_ABSENT = 4, EXIT_STORE = 5 };
+
+struct cli {
+	const char *repository;	 /* --repository, or NULL */
+	const char *config_path; /* --config, or NULL */
+	bool json, quiet, progress_always;
+	int verbose;
+	const char *command;
+	struct config *config;
+	struct cancel cancel; /* set by SIGINT and SIGTERM */
+	struct log *log;
+	struct metrics *metrics;
+	const struct clock *clock;
+};
+
+struct command {
+	const char *name, *arguments, *summary, *help; /* help: options and an example */
+	/* argv[0] is the command's name. The exit code; failures are reported by cli_fail. */
+	int (*run)(struct cli *cli, int argc, char **argv);
+};
+const struct command *command_find(const char *name); /* NULL: none */
+const struct command *command_table(size_t *ret_count);
+/* What a later version brings, in words, or NULL where the name means nothing. */
+const char *command_reserved(const char *name);
+
+/* Prints the error once (or its JSON document) and returns its exit code. A cancelled command: 130 or 143. */
+int cli_fail(struct cli *cli, const struct err *e);
+/* Wrong usage: exit code 2, with the way to help. */
+int cli_usage(struct cli *cli, const char *fmt, ...) _printf_(2, 3);
+/* Prints a document on stdout. Steals `document`. 0, or the exit code of a failed write. */
+int cli_print_json(struct cli *cli, json_t *document);
+/* Prints the command's help. */
+int cli_help(const struct command *command);
+
+/* ---- options that several commands take ---- */
+
+struct common { /* strings borrowed from argv or the configuration */
+	const char *cluster, *node;
+	unsigned jobs, connections;
+	uint64_t memory_bytes, limit_rate;
+};
+enum { OPT_CLUSTER = 256, OPT_NODE, OPT_JOBS, OPT_CONNECTIONS, OPT_MEMORY, OPT_LIMIT_RATE, OPT_HELP, OPT_COMMAND /* first of a command's own */ };
+#define COMMON_NAMES { "cluster", required_argument, NULL, OPT_CLUSTER }, { "node", required_argument, NULL, OPT_NODE }
+#define COMMON_LIMITS                                                                                            \
+	{ "jobs", required_argument, NULL, OPT_JOBS }, { "connections", required_argument, NULL, OPT_CONNECTIONS }, \
+		{ "memory", required_argument, NULL, OPT_MEMORY }, { "limit-rate", required_argument, NULL, OPT_LIMIT_RATE }
+#define COMMON_HELP { "help", no_argument, NULL, OPT_HELP }
+
+/* Defaults, then the configuration's [section]. -EINVAL (ERR_USAGE). */
+int common_init(struct common *c, const struct cli *cli, const char *section, unsigned connections, struct err *e);
+/* One option of getopt_long: 0 taken, > 0 not one of these, < 0. */
+int common_option(struct common *c, int option, const char *value, struct err *e);
+/* The next option: -1 at the end; '?' after an error was put into e (unknown, or without its value). */
+int cli_getopt(int argc, char **argv, const struct option *options, struct err *e);
+/* A decimal number between low and high. */
+int cli_number(const char *what, const char *text, uint64_t low, uint64_t high, uint64_t *ret, struct err *e);
+
+/* ---- the stack ---- */
+
+struct session {
+	struct store *store, *trace;
+	struct repo *repo;
+	struct source *source;
+	struct kv *kv; /* NULL: none, or in use by another process */
+	struct meta *meta;
+	char *url; /* as given */
+};
+struct session_options {
+	unsigned access; /* enum repo_access */
+	const struct common *common;
+	enum object_verify verify;
+	bool no_cache; /* believe nothing local */
+};
+/* The repository's URL: option, environment, configuration. */
+int session_url(struct cli *cli, const char **ret, struct err *e);
+int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s, struct err *e);
+int session_open(struct cli *cli, const struct session_options *o, struct session *ret, struct err *e);
+void session_close(struct session *s);
+/* Where local state lies: $SSTABLEFS_CACHE_DIR, /var/cache/sstablefs for root, else ~/.cache/sstablefs. New string. */
+char *session_cache_dir(void);
+/* This host's default node name: configuration, else the host's full name in lower case. New string. */
+char *session_default_node(struct cli *cli);
+
+/* ---- progress ---- */
+
+struct progress_view; /* a thread that shows a struct progress on stderr */
+struct progress_view *progress_view_start(struct cli *cli, const char *verb, struct progress *p); /* NULL: nothing to show */
+void progress_view_stop(struct progress_view *v);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include "catalog/backup.h"
+#include "tools/commands.h"
+#include "tools/names.h"
+
+enum { OPT_NAME = OPT_COMMAND, OPT_DATA_DIR, OPT_SNAPSHOT, OPT_ONLY, OPT_REREAD, OPT_TAKEOVER, OPT_DRY_RUN, OPT_METRICS_FILE };
+
+#define LIST_MAX 1024
+#define NICE 10 /* P8: a production node is not hurt */
+
+struct arguments {
+	struct common common;
+	const char *name, *snapshot;
+	const char *data_dirs[LIST_MAX], *only[LIST_MAX];
+	size_t data_dir_count, only_count;
+	bool takeover, dry_run;
+};
+
+static int add(const char **list, size_t *count, const char *value, struct err *e)
+{
+	if (*count == LIST_MAX)
+		return err_set(e, ERR_USAGE, -EINVAL, "too many of one option");
+	list[(*count)++] = value;
+	return 0;
+}
+
+static int own_option(struct arguments *a, int option, const char *value, struct err *e)
+{
+	switch (option) {
+	case OPT_NAME:
+		a->name = value;
+		return keys_check_name("backup", value, e);
+	case OPT_DATA_DIR:
+		return add(a->data_dirs, &a->data_dir_count, value, e);
+	case OPT_SNAPSHOT:
+		a->snapshot = value;
+		return 0;
+	case OPT_ONLY:
+		return add(a->only, &a->only_count, value, e);
+	case OPT_TAKEOVER:
+		a->takeover = true;
+		return 0;
+	case OPT_DRY_RUN:
+		a->dry_run = true;
+		return 0;
+	case OPT_METRICS_FILE:
+		return err_set(e, ERR_USAGE, -ENOTSUP, "--metrics-file is not in this version");
+	default:
+		return 0; /* --reread: this version reads every file anyway */
+	}
+}
+
+static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
+{
+	static const struct option options[] = {
+		{ "name", required_argument, NULL, OPT_NAME },
+		{ "data-dir", required_argument, NULL, OPT_DATA_DIR },
+		{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
+		{ "only", required_argument, NULL, OPT_ONLY },
+		{ "reread", no_argument, NULL, OPT_REREAD },
+		{ "takeover", no_argument, NULL, OPT_TAKEOVER },
+		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+		{ "metrics-file", required_argument, NULL, OPT_METRICS_FILE },
+		COMMON_NAMES,
+		COMMON_LIMITS,
+		COMMON_HELP,
+		{ NULL, 0, NULL, 0 },
+	};
+	int c, r = common_init(&a->common, cli, NULL, 4, e);
+
+	a->common.jobs = MAX_OF(a->common.jobs / 2, 1u);
+	if (r == 0) {
+		struct common configured;
+
+		r = common_init(&configured, cli, "backup", 4, e);
+		if (r == 0 && config_get(cli->config, "backup", "jobs"))
+			a->common.jobs = configured.jobs;
+		a->common.connections = configured.connections;
+		a->common.memory_bytes = configured.memory_bytes;
+		a->common.limit_rate = configured.limit_rate;
+	}
+	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
+		if (c == '?')
+			return e->code;
+		r = common_option(&a->common, c, optarg, e);
+		if (r > 0)
+			r = own_option(a, c, optarg, e);
+	}
+	if (r == 0 && optind < argc)
+		return err_set(e, ERR_USAGE, -EINVAL, "backup takes no argument: '%s'", argv[optind]);
+	return r;
+}
+
+/* What must be said where no Cassandra is asked. */
+static int complete(struct cli *cli, struct arguments *a, struct err *e)
+{
+	if (!a->common.cluster)
+		a->common.cluster = config_get(cli->config, "cassandra", "cluster");
+	if (!a->snapshot)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "this version backs up a snapshot that exists: take one (nodetool snapshot -t TAG) and name it with --snapshot TAG");
+	if (!a->common.cluster)
+		return err_set(e, ERR_USAGE, -EINVAL, "name the cluster with --cluster, or cluster = … under [cassandra] of the configuration");
+	if (a->data_dir_count == 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "name the node's data directories with --data-dir");
+	return keys_check_name("cluster", a->common.cluster, e);
+}
+
+static struct record *template_record(struct cli *cli, const struct arguments *a, struct err *e)
+{
+	_cleanup_(record_freep) struct record *rec = record_new();
+	_cleanup_free_ char *node = a->common.node ? strdup(a->common.node) : session_default_node(cli);
+	char name[CLOCK_RFC3339_BYTES];
+
+	if (!rec || !node) {
+		err_nomem(e);
+		return NULL;
+	}
+	if (keys_check_name("node", node, e) < 0)
+		return NULL;
+	free(rec->backup);
+	rec->backup = strdup(a->name ? a->name : clock_compact(name, clock_wall_ns(cli->clock)));
+	free(rec->cluster_original);
+	rec->cluster_original = strdup(a->common.cluster);
+	if (!rec->backup || !rec->cluster_original) {
+		err_nomem(e);
+		return NULL;
+	}
+	strcpy(rec->where.cluster, a->common.cluster);
+	strcpy(rec->where.node, node);
+	return steal_pointer(&rec);
+}
+
+/* Low priority from the start; a system that refuses is no reason to fail. */
+static void step_back(void)
+{
+	const int ioprio_who_process = 1, ioprio_idle = 3 << 13;
+
+	setpriority(PRIO_PROCESS, 0, NICE);
+	syscall(SYS_ioprio_set, ioprio_who_process, 0, ioprio_idle);
+}
+
+static json_t *result_json(const struct record *rec, const char *state, const struct trace_counts *t, double seconds)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f}", "cluster", rec->where.cluster, "node", rec->where.node,
+			 "name", rec->backup, "state", state, "files", (json_int_t)rec->file_count, "total_bytes", (json_int_t)rec->total_bytes, "new_bytes",
+			 (json_int_t)rec->new_bytes, "reused_bytes", (json_int_t)rec->reused_bytes, "requests", "put", (json_int_t)t->put, "get",
+			 (json_int_t)t->get, "head", (json_int_t)t->head, "list", (json_int_t)t->list, "delete", (json_int_t)t->delete_many,
+			 "duration_seconds", seconds);
+}
+
+static int report(struct cli *cli, const struct arguments *a, struct session *s, const struct record *rec, int64_t begun_ms, size_t left_out)
+{
+	double seconds = (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000;
+	char total[32], fresh[32];
+	struct trace_counts counts;
+	int code = left_out > 0 ? EXIT_FOUND : EXIT_DONE, r = EXIT_DONE;
+
+	trace_store_counts(s->trace, &counts);
+	if (cli->json)
+		r = cli_print_json(cli, result_json(rec, a->dry_run ? "dry-run" : "committed", &counts, seconds));
+	else if (!cli->quiet)
+		printf("%s %s of %s/%s: %llu files, %s, %s new, in %.1f s\n", a->dry_run ? "would store" : "stored", rec->backup, rec->where.cluster,
+		       rec->where.node, (unsigned long long)rec->file_count, util_format_bytes(total, rec->total_bytes),
+		       util_format_bytes(fresh, rec->new_bytes), seconds);
+	return r ? r : code;
+}
+
+static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
+{
+	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
+	_cleanup_(record_freep) struct record *template = template_record(cli, a, e);
+	struct snapshot_options so = { a->data_dirs, a->data_dir_count, a->snapshot, a->only, a->only_count };
+	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
+	struct progress progress = { 0 };
+	struct backup_result result = { .record = NULL };
+	struct backup_options bo;
+	struct progress_view *view;
+	int64_t begun_ms = clock_elapsed_ms(cli->clock);
+	int r = template ? snapshot_scan(&so, &cli->cancel, &snapshot, e) : e->code;
+
+	if (r == 0)
+		r = session_open(cli, &open, s, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < snapshot->left_out_count; i++)
+		fprintf(stderr, "sstablefs: backup: left out: %s\n", snapshot->left_out[i]);
+	bo = (struct backup_options){ .repo = s->repo, .record = template, .snapshot = snapshot, .kv = s->kv, .jobs = a->common.jobs,
+				      .connections = a->common.connections, .memory_bytes = a->common.memory_bytes, .takeover = a->takeover,
+				      .dry_run = a->dry_run, .progress = &progress, .log = cli->log, .cancel = &cli->cancel };
+	view = progress_view_start(cli, "backup", &progress);
+	r = backup_run(&bo, &result, e);
+	progress_view_stop(view);
+	if (r < 0)
+		return r;
+	r = report(cli, a, s, result.record, begun_ms, snapshot->left_out_count);
+	record_free(result.record);
+	return r;
+}
+
+int cmd_backup(struct cli *cli, int argc, char **argv)
+{
+	struct arguments *a = calloc(1, sizeof(*a));
+	struct session s = { .store = NULL };
+	struct err e = ERR_INIT;
+	int r = a ? parse(cli, argc, argv, a, &e) : err_nomem(&e);
+
+	if (r == 0)
+		r = complete(cli, a, &e);
+	if (r == 0) {
+		step_back();
+		r = run(cli, a, &s, &e);
+	}
+	if (r < 0)
+		r = cli_fail(cli, &e);
+	session_close(&s);
+	free(a);
+	return r;
+}

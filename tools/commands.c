@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/commands.h"
+
+#include <string.h>
+
+static const struct command commands[] = {
+	{ "init", "[--compression zstd|none]", "Create a repository.", INIT_HELP, cmd_init },
+	{ "backup", "--snapshot TAG --cluster C --node N --data-dir D… [options]", "Back up a snapshot of this node.", BACKUP_HELP, cmd_backup },
+	{ "list", "[--cluster C] [--node N]", "Show the backups, newest first.", LIST_HELP, cmd_list },
+	{ "show", "BACKUP [--cluster C] [--node N]", "Show one backup, node by node.", SHOW_HELP, cmd_show },
+	{ "mount", "MOUNTPOINT [-f] [-o OPTION,…]", "Mount the repository as a tree of files.", MOUNT_HELP, cmd_mount },
+	{ "umount", "MOUNTPOINT [--lazy|--force]", "Unmount, and return when the daemon is gone.", UMOUNT_HELP, cmd_umount },
+	{ "restore", "BACKUP [options] DIRECTORY", "Copy a backup of one node into a directory, in parallel.", RESTORE_HELP, cmd_restore },
+	{ "diff", "BACKUP-A BACKUP-B", "Show files added, removed and changed.", DIFF_HELP, cmd_diff },
+	{ "id", "FILE…", "Print the content ids of local files.", ID_HELP, cmd_id },
+	{ "verify", "[BACKUP…] [--sample PERCENT]", "Read back and check every byte against its digest.", VERIFY_HELP, cmd_verify },
+	{ "doctor", "[--cluster C --node N]", "Check this host and the repository.", DOCTOR_HELP, cmd_doctor },
+};
+
+static const struct {
+	const char *name, *words;
+} reserved[] = {
+	{ "delete", "removing backups comes with the deletion protocol" },
+	{ "purge", "removing backups comes with the deletion protocol" },
+	{ "gc", "collecting comes with the deletion protocol" },
+	{ "clone", "it comes with pins and the overlay" },
+	{ "backup-cluster", "it comes with the commands for whole clusters" },
+	{ "restore-node", "it comes with the commands for whole clusters" },
+	{ "restore-cluster", "it comes with the commands for whole clusters" },
+	{ "commitlog", "the name is reserved" },
+	{ "import-medusa", "the name is reserved" },
+	{ "key", "the name is reserved" },
+	{ "serve-metrics", "the name is reserved" },
+};
+
+const struct command *command_table(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(commands);
+	return commands;
+}
+
+const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+const char *command_reserved(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (strcmp(reserved[i].name, name) == 0)
+			return reserved[i].words;
+	return NULL;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/config.h"
+
+#include <string.h>
+#include "base/ini.h"
+#include "tools/mountopt.h"
+
+struct setting {
+	char *section, *key, *value;
+};
+
+struct config {
+	struct setting *settings;
+	size_t count, cap;
+	char *path;
+};
+
+static const char *const repository_keys[] = { "url", "credentials_file", "profile", "ca", NULL };
+static const char *const cassandra_keys[] = { "cluster",      "node",	      "yaml",		   "nodetool", "cqlsh",	  "jmx_host",		  "jmx_port",
+					      "jmx_username", "jmx_password_file", "jmx_ssl", "cql_host", "cql_credentials_file", NULL };
+static const char *const limit_keys[] = { "limit_rate", "jobs", "connections", "memory", "nice", "ionice", NULL };
+
+static const struct section {
+	const char *name;
+	const char *const *keys; /* NULL: mount options */
+} sections[] = {
+	{ "repository", repository_keys }, { "cassandra", cassandra_keys }, { "backup", limit_keys }, { "restore", limit_keys }, { "mount", NULL },
+};
+
+static const char *const section_names[] = { "repository", "cassandra", "backup", "restore", "mount", NULL };
+
+/* Edit distance, for words of at most 31 letters. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[32];
+	size_t la = MIN_OF(strlen(a), (size_t)31), lb = MIN_OF(strlen(b), (size_t)31);
+
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; i <= la; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= lb; j++) {
+			unsigned best = MIN_OF(row[j], row[j - 1]) + 1;
+
+			best = MIN_OF(best, diagonal + (a[i - 1] != b[j - 1]));
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+const char *config_nearest(const char *word, const char *const *words)
+{
+	const char *best = NULL;
+	unsigned best_distance = 4;
+
+	for (; *words; words++) {
+		unsigned d = distance(word, *words);
+
+		if (d < best_distance) {
+			best = *words;
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static int unknown(const struct config *c, int line, const char *kind, const char *word, const char *const *words, struct err *e)
+{
+	const char *near = config_nearest(word, words);
+
+	if (near)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s' (did you mean '%s'?)", c->path, line, kind, word, near);
+	return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s'", c->path, line, kind, word);
+}
+
+static bool listed(const char *word, const char *const *words)
+{
+	for (; *words; words++)
+		if (strcmp(word, *words) == 0)
+			return true;
+	return false;
+}
+
+static int check(const struct config *c, const char *section, const char *key, int line, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		const char *const *keys = sections[i].keys ? sections[i].keys : mountopt_names();
+
+		if (strcmp(sections[i].name, section) != 0)
+			continue;
+		return listed(key, keys) ? 0 : unknown(c, line, "key", key, keys, e);
+	}
+	return unknown(c, line, "section", section, section_names, e);
+}
+
+static int take(void *ctx, const char *section, const char *key, const char *value, int line, struct err *e)
+{
+	struct config *c = ctx;
+	struct setting *s;
+	int r = check(c, section, key, line, e);
+
+	if (r < 0)
+		return r;
+	if (util_grow(&c->settings, &c->cap, c->count + 1, sizeof(*c->settings)) < 0)
+		return err_nomem(e);
+	s = &c->settings[c->count++];
+	s->section = strdup(section);
+	s->key = strdup(key);
+	s->value = strdup(value);
+	return s->section && s->key && s->value ? 0 : err_nomem(e);
+}
+
+/* The first file that exists; NULL: none. New string. */
+static char *default_path(void)
+{
+	const char *home = getenv("HOME");
+	char *path;
+
+	if (home && *home) {
+		path = util_printf("%s/.config/sstablefs/sstablefs.conf", home);
+		if (path && access(path, F_OK) == 0)
+			return path;
+		free(path);
+	}
+	return access("/etc/sstablefs/sstablefs.conf", F_OK) == 0 ? util_printf("/etc/sstablefs/sstablefs.conf") : NULL;
+}
+
+int config_load(const char *path, struct config **ret, struct err *e)
+{
+	_cleanup_(config_freep) struct config *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return err_nomem(e);
+	if (!path)
+		path = getenv("SSTABLEFS_CONFIG");
+	c->path = path && *path ? util_printf("%s", path) : default_path();
+	if (c->path) {
+		r = ini_read_file(c->path, take, c, e);
+		if (r == -ENOENT)
+			return err_set(e, ERR_USAGE, r, "configuration file %s does not exist", c->path);
+		if (r < 0) {
+			if (e)
+				e->kind = ERR_USAGE;
+			return r;
+		}
+	}
+	*ret = steal_pointer(&c);
+	return 0;
+}
+
+void config_free(struct config *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		free(c->settings[i].section);
+		free(c->settings[i].key);
+		free(c->settings[i].value);
+	}
+	free(c->settings);
+	free(c->path);
+	free(c);
+}
+
+const char *config_get(const struct config *c, const char *section, const char *key)
+{
+	const char *value = NULL;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (strcmp(c->settings[i].section, section) == 0 && strcmp(c->settings[i].key, key) == 0)
+			value = c->settings[i].value;
+	return value;
+}
+
+int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx, struct err *e)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		int r;
+
+		if (strcmp(c->settings[i].section, section) != 0)
+			continue;
+		r = fn(ctx, c->settings[i].key, c->settings[i].value, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
