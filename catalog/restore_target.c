@@ -12,6 +12,8 @@
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define MAKING "directory" /* name in staging of a directory that is being made */
+#define MADE \
+	"made" /* file in staging: the root was made by restore, and has not its attributes yet */
 #define LOCK_ATTEMPTS 10
 
 enum dir_state { DIR_UNKNOWN, DIR_FOREIGN /* keeps its attributes */, DIR_OURS };
@@ -22,7 +24,9 @@ struct root {
 	int staging; /* -1: not in use */
 	dev_t dev;
 	ino_t ino;
-	bool used, made;
+	bool used;
+	bool made;	 /* by this run */
+	bool ours;	 /* by this run, or by one that was killed */
 	uint8_t *states; /* enum dir_state of each directory */
 	size_t state_cap;
 };
@@ -250,7 +254,7 @@ static int make_root(struct root *root, struct err *e)
 		return 0;
 	if (mkdir(root->path, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, -errno, "cannot make the directory %s", root->path);
-	root->made = true;
+	root->made = root->ours = true;
 	r = open_root(root, e);
 	if (r == 0 && root->fd < 0)
 		r = err_errno(e, -ENOENT, "cannot open the directory %s", root->path);
@@ -273,6 +277,23 @@ static int clean_staging(const struct root *root, struct err *e)
 	return r < 0 ? err_errno(e, r, "cannot remove what an earlier restore left in %s/%s",
 				 root->path, RESTORE_STAGING_NAME)
 		     : 0;
+}
+
+/* The staging directory is ours: what is in it is removed; the mark of a root that restore made is made anew. */
+static int take_staging(struct root *root, struct err *e)
+{
+	int r, fd;
+
+	if (faccessat(root->staging, MADE, F_OK, 0) == 0)
+		root->ours = true;
+	r = clean_staging(root, e);
+	if (r < 0 || !root->ours)
+		return r;
+	fd = openat(root->staging, MADE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot write to %s", root->path);
+	close(fd);
+	return 0;
 }
 
 /* > 0: it was removed by its user meanwhile. */
@@ -319,7 +340,7 @@ static int open_staging(struct root *root, struct err *e)
 		r = err_set(e, ERR_CONFLICT, -EBUSY, "another restore is writing to %s",
 			    root->path);
 	if (r == 0)
-		return clean_staging(root, e);
+		return take_staging(root, e);
 	if (root->staging >= 0)
 		close(steal_fd(&root->staging)); /* somebody else's: stays */
 	return r;
@@ -466,7 +487,7 @@ static int ensure(struct restore_target *t, struct root *root, uint32_t dir_inde
 
 	if (dir_index == 0) {
 		fd = openat(root->fd, ".", OPEN_DIRECTORY);
-		if (root->made)
+		if (root->ours)
 			root->states[0] = DIR_OURS;
 	} else {
 		r = ensure(t, root, dir->parent, &parent, e);

@@ -12,6 +12,7 @@
 #define DIRLIST_BATCH 32768
 
 /* As list of store.h. */
-int dirlist_list(struct dirctx *ctx, const struct store_list *req, size_t batch, const struct cancel *c, struct err *e);
+int dirlist_list(struct dirctx *ctx, const struct store_list *req, size_t batch,
+		 const struct cancel *c, struct err *e);
 
 #endif

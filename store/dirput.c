@@ -125,7 +125,7 @@ static int write_body(int fd, const struct store_put *req, const struct cancel *
 /* The whole file, durable and with its time, in the reserved directory. */
 static int prepare(struct publication *p, const struct cancel *c, struct err *e)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int64_t ns;
 	int r;
 

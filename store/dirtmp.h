@@ -22,7 +22,7 @@ struct dirtmp_file {
 #define DIRTMP_FILE_INIT ((struct dirtmp_file){ .fd = -1 })
 
 enum dirtmp_lock {
-	DIRTMP_SHARED,	  /* never creates: -ENOENT where nobody has locked yet */
+	DIRTMP_SHARED, /* never creates: -ENOENT where nobody has locked yet */
 	DIRTMP_EXCLUSIVE,
 };
 
@@ -32,7 +32,8 @@ int dirtmp_create(struct dirctx *ctx, struct dirtmp_file *ret);
 void dirtmp_deinit(struct dirtmp_file *f);
 
 /* Locks the lock file that stands for a directory of keys ("" for the root; no '/' at the end). The lock's descriptor (close it), or -errno; -ECANCELED. */
-int dirtmp_lock(struct dirctx *ctx, const char *directory, size_t directory_len, enum dirtmp_lock mode, const struct cancel *c);
+int dirtmp_lock(struct dirctx *ctx, const char *directory, size_t directory_len,
+		enum dirtmp_lock mode, const struct cancel *c);
 
 /* Removes the files that no living writer holds. Errors are of no interest: the next who opens tries again. */
 void dirtmp_clean(int root_fd);

@@ -12,11 +12,13 @@
 #include "store/store.h"
 
 struct retry_options {
-	unsigned max_attempts;	/* 0: 8 */
-	int base_ms, cap_ms;	/* 0: 100, 20,000 */
-	int total_ms;		/* gives up when this much time has passed since the first attempt; 0: 60,000 */
+	unsigned max_attempts; /* 0: 8 */
+	int base_ms, cap_ms;   /* 0: 100, 20,000 */
+	int total_ms; /* gives up when this much time has passed since the first attempt; 0: 60,000 */
 	const struct clock *clock;
-	void (*sleep_ms)(void *ctx, int ms, const struct cancel *c); /* replaceable by tests; NULL: waits, looking at cancel */
+	void (*sleep_ms)(
+		void *ctx, int ms,
+		const struct cancel *c); /* replaceable by tests; NULL: waits, looking at cancel */
 	void *sleep_ctx;
 	struct metrics *metrics;
 };
@@ -25,7 +27,8 @@ struct retry_options {
  * Policy, pure. How long to wait before attempt n (1 = first repetition), from 32 random bits: what the server asked for, and behind it
  * somewhere in a window that doubles from base_ms to cap_ms. Where that would end after total_ms, the request is given up at once.
  */
-int retry_delay_ms(const struct retry_options *o, unsigned attempt, uint32_t random, int retry_after_ms);
+int retry_delay_ms(const struct retry_options *o, unsigned attempt, uint32_t random,
+		   int retry_after_ms);
 
 /* Policy, pure: whether a request that ended with r (and *e, where r < 0) may be made again. `cond` counts for puts only. */
 bool retry_may_repeat(int r, const struct err *e, bool is_put, enum store_cond cond);

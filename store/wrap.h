@@ -14,7 +14,8 @@
  * when they are paid for; a get of a whole object starts when all before it is paid for, and pays when its size is known. Time without requests counts as paid for at
  * most one second. So from the start on never more than rate * (time + 1 s) bytes pass, plus the whole objects under way.
  */
-struct store *rate_store_new(struct store *below, uint64_t bytes_per_second, const struct clock *clock);
+struct store *rate_store_new(struct store *below, uint64_t bytes_per_second,
+			     const struct clock *clock);
 
 /* The line of reservations, pure: when it is free again. */
 struct rate_line {
@@ -32,7 +33,8 @@ int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, int64_t bytes)
 struct trace_counts {
 	uint64_t put, get, head, list, delete_many, bytes_in, bytes_out, errors;
 };
-struct store *trace_store_new(struct store *below, const struct clock *clock, struct metrics *metrics);
+struct store *trace_store_new(struct store *below, const struct clock *clock,
+			      struct metrics *metrics);
 void trace_store_counts(struct store *trace, struct trace_counts *ret);
 
 /*

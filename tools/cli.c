@@ -25,6 +25,14 @@ static json_t *error_document(const struct err *e)
 	return document;
 }
 
+/* "list: " before a message, nothing before one that concerns no command. */
+static void print_prefix(const struct cli *cli)
+{
+	fputs("sstablefs: ", stderr);
+	if (strcmp(cli->command, "sstablefs") != 0)
+		fprintf(stderr, "%s: ", cli->command);
+}
+
 int cli_fail(struct cli *cli, const struct err *e)
 {
 	int signal = atomic_load(&cli->cancel.reason);
@@ -37,7 +45,8 @@ int cli_fail(struct cli *cli, const struct err *e)
 	}
 	if (cli->json)
 		cli_print_json(cli, error_document(e));
-	fprintf(stderr, "sstablefs: %s: %s\n", cli->command, err_describe(e, text, sizeof(text)));
+	print_prefix(cli);
+	fprintf(stderr, "%s\n", err_describe(e, text, sizeof(text)));
 	return err_exit_code(e->kind);
 }
 
@@ -50,7 +59,10 @@ int cli_usage(struct cli *cli, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	err_set(&e, ERR_USAGE, -EINVAL, "%s (sstablefs %s --help)", text, cli->command);
+	if (strcmp(cli->command, "sstablefs") == 0)
+		err_set(&e, ERR_USAGE, -EINVAL, "%s (see sstablefs --help)", text);
+	else
+		err_set(&e, ERR_USAGE, -EINVAL, "%s (see sstablefs %s --help)", text, cli->command);
 	return cli_fail(cli, &e);
 }
 

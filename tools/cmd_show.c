@@ -67,7 +67,7 @@ static json_t *topology(const struct record *rec)
 static json_t *record_json(const struct record *rec, json_t *tables)
 {
 	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup, "state",
-			      record_state_name(rec->state), "host_id", rec->host_id, "address", rec->address, "dc", rec->dc, "rack", rec->rack);
+			      names_state(rec->state), "host_id", rec->host_id, "address", rec->address, "dc", rec->dc, "rack", rec->rack);
 
 	json_object_set_new(o, "tokens", strings(rec->tokens, rec->token_count));
 	json_object_set_new(o, "cassandra_version", json_string(rec->cassandra_version));
@@ -100,7 +100,7 @@ static void print_record(const struct record *rec)
 {
 	char time[CLOCK_RFC3339_BYTES], total[32], fresh[32];
 
-	printf("%s/%s %s: %s\n", rec->where.cluster, rec->where.node, rec->backup, record_state_name(rec->state));
+	printf("%s/%s %s: %s\n", rec->where.cluster, rec->where.node, rec->backup, names_state(rec->state));
 	if (rec->started_ns)
 		printf("  started:  %s\n", clock_rfc3339(time, rec->started_ns, 0));
 	if (rec->finished_ns)

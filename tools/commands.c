@@ -6,7 +6,7 @@
 static const struct command commands[] = {
 	{ "init", "[--compression zstd|none]", "Create a repository.", INIT_HELP, cmd_init },
 	{ "backup", "--snapshot TAG --cluster C --node N --data-dir D… [options]", "Back up a snapshot of this node.", BACKUP_HELP, cmd_backup },
-	{ "list", "[--cluster C] [--node N]", "Show the backups, newest first.", LIST_HELP, cmd_list },
+	{ "list", "[--cluster C] [--node N] [--cached]", "Show the backups, newest first.", LIST_HELP, cmd_list },
 	{ "show", "BACKUP [--cluster C] [--node N]", "Show one backup, node by node.", SHOW_HELP, cmd_show },
 	{ "mount", "MOUNTPOINT [-f] [-o OPTION,…]", "Mount the repository as a tree of files.", MOUNT_HELP, cmd_mount },
 	{ "umount", "MOUNTPOINT [--lazy|--force]", "Unmount, and return when the daemon is gone.", UMOUNT_HELP, cmd_umount },

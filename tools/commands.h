@@ -46,7 +46,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 
 #define LIST_HELP                                                              \
 	"  --cluster C, --node N   only these\n"                               \
-	"\n" \
+	"  --cached                what the last list said, and its age; the store is not asked\n\n" \
 	"Example:\n  sstablefs -r /srv/backups list\n"
 
 #define SHOW_HELP "  --cluster C, --node N   only these\n\nExample:\n  sstablefs -r /srv/backups show 20261122T104200Z\n"

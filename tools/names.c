@@ -3,6 +3,13 @@
 
 #include <string.h>
 
+const char *names_state(enum record_state s)
+{
+	static const char *const words[] = { "open", "committed", "aborted", "deleted" };
+
+	return words[s];
+}
+
 json_t *names_json_time(int64_t wall_ns)
 {
 	char text[CLOCK_RFC3339_BYTES];

@@ -5,6 +5,8 @@
 
 #include "tools/cli.h"
 
+/* "open", "committed", … as scripts and people see it. */
+const char *names_state(enum record_state s);
 /* RFC 3339, or null where the time is 0. A new reference. */
 json_t *names_json_time(int64_t wall_ns);
 /*

@@ -279,6 +279,14 @@ static const struct content *store_content(struct packing *p, const struct fixtu
 	return c;
 }
 
+void fixture_mislead(struct fixture *f, const void *data, size_t len_bytes)
+{
+	struct contents *all = f->contents;
+
+	must(all->count > 0);
+	all->items[all->count - 1].id = content_of(data, len_bytes);
+}
+
 /* ---- trees ---- */
 
 struct named {

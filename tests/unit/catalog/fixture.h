@@ -58,6 +58,9 @@ struct record *fixture_backup(struct fixture *f, const char *name, const struct 
 struct record *fixture_backup_of(struct fixture *f, const char *cluster, const char *node, const char *name, enum record_state state,
 				 const struct fixture_file *files, size_t count, enum object_compression compression);
 
+/* From here on these bytes count as the content that was stored last: their id is given to what is stored under another. */
+void fixture_mislead(struct fixture *f, const void *data, size_t len_bytes);
+
 /* The n-th key below a prefix that contains `part`, and how many there are. */
 size_t fixture_count(struct fixture *f, const char *part);
 void fixture_key(struct fixture *f, const char *part, size_t n, char out[KEY_BYTES]);

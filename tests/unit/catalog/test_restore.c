@@ -156,6 +156,14 @@ static void expect_all(struct sample *s)
 	cr_expect_eq(count_entries(s->target), 2, "two keyspaces and nothing else");
 }
 
+/* What is there is whole. */
+static void expect_whole_files(struct sample *s)
+{
+	for (size_t i = 0; i < FILES; i++)
+		if (is_data(&s->files[i]) && exists(s->target, s->files[i].path + strlen("data/")))
+			expect_file(&s->files[i], s->target);
+}
+
 static void write_file(struct sample *s, const char *path, const void *data, size_t len)
 {
 	_cleanup_free_ char *full = util_printf("to/%s", path);
@@ -387,35 +395,31 @@ Test(restore, a_flipped_byte_anywhere_fails_and_never_becomes_a_file)
 {
 	static const char *const classes[] = { "/objects/", "/trees/" };
 
-	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
-		size_t count;
+	_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_NONE);
+	unsigned failures = 0;
 
-		{
-			_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_NONE);
-
-			count = fixture_count(s.f, classes[i]);
-		}
-		for (size_t k = 0; k < count; k++) {
-			_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_NONE);
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+		for (size_t k = 0; k < fixture_count(s.f, classes[i]); k++) {
 			char key[KEY_BYTES];
 			int r;
 
+			fixture_restart(s.f, OBJECT_VERIFY_XXH3, NULL);
+			snprintf(s.target, sizeof(s.target), "%s/to-%zu-%zu", s.dir.path, i, k);
 			fixture_key(s.f, classes[i], k, key);
 			fixture_flip(s.f, key, -1);
 			r = restore(&s);
+			fixture_flip(s.f, key, -1);
 			if (r == 0) { /* below snapshot/: not needed */
 				expect_all(&s);
 				continue;
 			}
+			failures++;
 			cr_expect_eq(r, -EBADMSG, "%s", s.e.message);
 			cr_expect_str_eq(s.e.key, key);
 			cr_expect_not(exists(s.target, ".sstablefs-restore"));
-			for (size_t n = 0; n < FILES; n++)
-				if (is_data(&s.files[n]) &&
-				    exists(s.target, s.files[n].path + strlen("data/")))
-					expect_file(&s.files[n], s.target);
+			expect_whole_files(&s);
 		}
-	}
+	cr_expect_eq(failures, fixture_count(s.f, "/objects/") + fixture_count(s.f, "/trees/") - 4);
 }
 
 Test(restore, after_a_failure_of_the_store_the_next_run_goes_on)
@@ -496,21 +500,20 @@ static bool restore_killed_at(struct sample *s, unsigned at)
 
 Test(restore, killed_at_any_request_it_leaves_whole_files_only_and_goes_on)
 {
+	_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_NONE);
 	unsigned at = 0;
 	uint64_t kept = 0;
 	bool killed = true;
 
+	s.o.batch_files = 1;
+	s.o.connections = 1;
 	while (killed) {
-		_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_NONE);
 		struct stat st;
 
-		s.o.batch_files = 1;
-		s.o.connections = 1;
-		killed = restore_killed_at(&s, ++at);
-		for (size_t n = 0; n < FILES; n++)
-			if (is_data(&s.files[n]) &&
-			    exists(s.target, s.files[n].path + strlen("data/")))
-				expect_file(&s.files[n], s.target);
+		fixture_restart(s.f, OBJECT_VERIFY_XXH3, NULL);
+		snprintf(s.target, sizeof(s.target), "%s/to-%u", s.dir.path, ++at);
+		killed = restore_killed_at(&s, at);
+		expect_whole_files(&s);
 		cr_assert_eq(restore(&s), 0, "%s", s.e.message);
 		kept += s.result.files_kept;
 		expect_all(&s);

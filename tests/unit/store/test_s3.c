@@ -182,6 +182,8 @@ Test(s3, a_range_is_believed_only_where_the_answer_is_that_range)
 		  0, ERR_NONE, false },
 		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n23456\r\n0\r\n\r\n",
 		  0, ERR_NONE, false },
+		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 3-6/100\r\nContent-Length: 5\r\n\r\n34567",
+		  -EIO, ERR_STORE, true },
 		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 0-4/100\r\nContent-Length: 5\r\n\r\n01234",
 		  -EIO, ERR_STORE, true },
 		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-5/100\r\nContent-Length: 4\r\n\r\n2345",
@@ -250,7 +252,7 @@ Test(s3, a_whole_object_is_complete_and_fits_or_is_refused)
 	} cases[] = {
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"x\"\r\n\r\n0123456789", 0,
 		  ERR_NONE },
-		{ "HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\nETag: \"early\"\r\n\r\n"
+		{ "HTTP/1.1 103 Early Hints\r\nLast-Modified: Sun, 22 Nov 2026 10:42:00 GMT\r\n\r\n"
 		  "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 10\r\n\r\n0123456789",
 		  0, ERR_NONE },
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890", -EFBIG, ERR_CORRUPT },
@@ -272,6 +274,7 @@ Test(s3, a_whole_object_is_complete_and_fits_or_is_refused)
 		if (cases[i].want == 0) {
 			cr_expect_str_eq(t.meta.etag, "x");
 			cr_expect_eq(t.meta.size_bytes, 10);
+			cr_expect_eq(t.meta.modified_ns, 0);
 		}
 		stage_close(&t);
 	}
@@ -494,12 +497,12 @@ Test(s3, a_listing_goes_through_its_pages_in_order)
 
 Test(s3, listings_that_make_no_sense_are_refused)
 {
-	static const char *const pages[][2] = {
-		{ ITEM("pre/a b/2") MORE("t/1"), ITEM("pre/a b/1") },
-		{ ITEM("pre/a b/2") MORE("t/1"), ITEM("pre/a b/2") },
-		{ ITEM("pre/a c") MORE("t/1"), "" },
-		{ ITEM("a b/2"), "" },
-		{ ITEM("pre/a b/1") MORE("t/1"), ITEM("pre/a b/2") MORE("t/1") },
+	static const char *const pages[][3] = {
+		{ ITEM("pre/a b/2") MORE("t/1"), ITEM("pre/a b/1"), "in order" },
+		{ ITEM("pre/a b/2") MORE("t/1"), ITEM("pre/a b/2"), "in order" },
+		{ ITEM("pre/a c") MORE("t/1"), "", "does not begin" },
+		{ ITEM("a b/2"), "", "does not begin" },
+		{ ITEM("pre/a b/1") MORE("t/1"), ITEM("pre/a b/2") MORE("t/1"), "advance" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
@@ -507,6 +510,7 @@ Test(s3, listings_that_make_no_sense_are_refused)
 
 		cr_expect_eq(list(&t, pages[i][0], pages[i][1]), -EIO, "case %zu", i);
 		cr_expect_eq(t.err.kind, ERR_STORE);
+		cr_expect(strstr(t.err.message, pages[i][2]), "case %zu: %s", i, t.err.message);
 	}
 }
 
