@@ -22,7 +22,8 @@ struct strings {
 };
 
 struct pack {
-	struct id256 id; /* of the object, mixed with its writer: two writers may have equal objects */
+	struct id256
+		id; /* of the object, mixed with its writer: two writers may have equal objects */
 	struct record_pack pack;
 };
 
@@ -119,8 +120,7 @@ int account_file_name(struct account *a, const char *name)
 	r = add_string(&a->versions, c.version);
 	if (r < 0)
 		return r;
-	return add_string(&a->id_kinds,
-			  c.id_kind == COMPONENT_ID_UUID ? "uuid" : "generation");
+	return add_string(&a->id_kinds, c.id_kind == COMPONENT_ID_UUID ? "uuid" : "generation");
 }
 
 static struct pack *find_pack(struct account *a, const struct object_ref *ref)
@@ -138,10 +138,10 @@ static struct pack *find_pack(struct account *a, const struct object_ref *ref)
 	p = malloc(sizeof(*p));
 	if (!p)
 		return NULL;
-	*p = (struct pack){ .id = id,
-			    .pack = { .writer = ref->writer,
-				      .id = ref->id,
-				      .plain_bytes = ref->plain_bytes } };
+	*p = (struct pack){
+		.id = id,
+		.pack = { .writer = ref->writer, .id = ref->id, .plain_bytes = ref->plain_bytes }
+	};
 	if (idmap_add(&a->by_id, p) < 0) {
 		free(p);
 		return NULL;
@@ -176,18 +176,18 @@ static const char *user_name(uint32_t id, char *buffer)
 {
 	struct passwd entry, *found = NULL;
 
-	return getpwuid_r(id, &entry, buffer, NAME_BUFFER_BYTES, &found) == 0 && found ?
-		       found->pw_name :
-		       "";
+	return getpwuid_r(id, &entry, buffer, NAME_BUFFER_BYTES, &found) == 0 && found
+		       ? found->pw_name
+		       : "";
 }
 
 static const char *group_name(uint32_t id, char *buffer)
 {
 	struct group entry, *found = NULL;
 
-	return getgrgid_r(id, &entry, buffer, NAME_BUFFER_BYTES, &found) == 0 && found ?
-		       found->gr_name :
-		       "";
+	return getgrgid_r(id, &entry, buffer, NAME_BUFFER_BYTES, &found) == 0 && found
+		       ? found->gr_name
+		       : "";
 }
 
 static int finish_owners(const struct ids *ids, const char *(*name)(uint32_t id, char *buffer),
@@ -226,8 +226,10 @@ static void finish_strings(struct strings *from, char ***ret, size_t *ret_count)
 static int finish_packs(const struct account *a, struct record *r, struct err *e)
 {
 	if (a->pack_count > FORMAT_PACKS)
-		return err_set(e, ERR_IO, -E2BIG, "the backup uses %zu packs, more than the %d that "
-			       "a record can account for", a->pack_count, FORMAT_PACKS);
+		return err_set(e, ERR_IO, -E2BIG,
+			       "the backup uses %zu packs, more than the %d that "
+			       "a record can account for",
+			       a->pack_count, FORMAT_PACKS);
 	free(r->packs);
 	r->pack_count = 0;
 	r->packs = calloc(a->pack_count + 1, sizeof(*r->packs));

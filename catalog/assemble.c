@@ -21,12 +21,13 @@ struct totals {
 struct assemble {
 	struct assemble_options o;
 	struct layout *layout;
-	struct pending **pending;   /* of each file; NULL before it is read, and again when its run is made */
-	struct place **run_places;  /* all borrowed from `known` */
+	struct pending *
+		*pending; /* of each file; NULL before it is read, and again when its run is made */
+	struct place **run_places; /* all borrowed from `known` */
 	struct place **dir_places;
-	struct totals *totals;	    /* of each directory: what is in it, then with what is below it */
+	struct totals *totals; /* of each directory: what is in it, then with what is below it */
 	size_t files_taken, runs_made;
-	struct id256 last_id;	    /* of the file taken last */
+	struct id256 last_id; /* of the file taken last */
 	uint64_t new_inline_bytes;
 	struct wbuf bytes;
 };
@@ -270,7 +271,8 @@ static size_t count_children(const struct assemble *a, size_t index)
 	const struct layout_dir *dirs = a->layout->dirs;
 	size_t count = 0;
 
-	for (size_t i = index + 1; i < a->layout->dir_count && dirs[i].depth > dirs[index].depth; i++)
+	for (size_t i = index + 1; i < a->layout->dir_count && dirs[i].depth > dirs[index].depth;
+	     i++)
 		count += dirs[i].parent == index;
 	return count;
 }
@@ -278,12 +280,14 @@ static size_t count_children(const struct assemble *a, size_t index)
 static int make_tree(struct assemble *a, size_t index, struct err *e)
 {
 	const struct layout_dir *d = &a->layout->dirs[index];
-	_cleanup_free_ struct child *children = calloc(count_children(a, index) + 1, sizeof(*children));
+	_cleanup_free_ struct child *children =
+		calloc(count_children(a, index) + 1, sizeof(*children));
 	_cleanup_free_ struct run_ref *runs = calloc(d->run_count + 1, sizeof(*runs));
 	struct tree t = { .children = children, .runs = runs };
 	int r;
 
-	if (!children || !runs || (index > 0 && account_owner(a->o.account, d->attr.uid, d->attr.gid) < 0))
+	if (!children || !runs ||
+	    (index > 0 && account_owner(a->o.account, d->attr.uid, d->attr.gid) < 0))
 		return err_nomem(e);
 	collect_runs(a, d, &t);
 	collect_children(a, index, &t, &a->totals[index]);

@@ -31,6 +31,7 @@ DEFINE_CLEANUP(struct assemble *, assemble_free);
 /* ingest_file_fn with a struct assemble. ERR_CONFLICT: the same path holds other bytes in another data directory (both are named). */
 int assemble_file(void *ctx, size_t index, const struct ingest_file *file, struct err *e);
 /* After the last file, with all content placed: closes the packer. */
-int assemble_finish(struct assemble *a, struct place *ret_root, struct assemble_counts *ret, struct err *e);
+int assemble_finish(struct assemble *a, struct place *ret_root, struct assemble_counts *ret,
+		    struct err *e);
 
 #endif

@@ -65,7 +65,8 @@ static struct memory divide_memory(const struct backup_options *o)
 /* What the store can do is remembered in the local state; that it cannot do enough concerns deletion only. */
 static void probe_once(const struct backup_options *o)
 {
-	_cleanup_free_ char *key = util_printf("probe %s %s", repo_id(o->repo), o->server ? o->server : "");
+	_cleanup_free_ char *key =
+		util_printf("probe %s %s", repo_id(o->repo), o->server ? o->server : "");
 	_cleanup_free_ void *known = NULL;
 	struct probe_result result;
 	struct err e = ERR_INIT;
@@ -204,10 +205,9 @@ static int read_sources(struct backup *b, struct err *e)
 {
 	_cleanup_(source_freep) struct source *source =
 		source_new(repo_store(b->o->repo), OBJECT_VERIFY_SHA256, NULL);
-	const struct meta_options meta_options = { .repo = b->o->repo,
-						   .source = source,
-						   .kv = b->o->kv,
-						   .memory_bytes = b->memory.meta };
+	const struct meta_options meta_options = {
+		.repo = b->o->repo, .source = source, .kv = b->o->kv, .memory_bytes = b->memory.meta
+	};
 	_cleanup_(meta_freep) struct meta *meta = source ? meta_new(&meta_options) : NULL;
 	struct sources_options sources = { .repo = b->o->repo,
 					   .meta = meta,
@@ -334,7 +334,9 @@ static int make(struct backup *b, struct err *e)
 		r = read_sources(b, e);
 	if (r == 0)
 		r = store_files(b, e);
-	if (r < 0) /* the first failure tells more than what it led to */
+	if (r == 0 && cancel_is_set(b->o->cancel))
+		on_cancel(&b->work); /* the watch has not looked since */
+	if (r < 0)		     /* the first failure tells more than what it led to */
 		work_fail(&b->work, r, e);
 	return work_failed(&b->work, e);
 }

@@ -13,25 +13,28 @@
 
 struct backup_options {
 	struct repo *repo;
-	struct record *record;		/* borrowed template: backup, where, node facts; state, nonce, times, counts, root are filled here */
+	struct record *
+		record; /* borrowed template: backup, where, node facts; state, nonce, times, counts, root are filled here */
 	const struct snapshot *snapshot;
-	struct kv *kv;			/* local cache of metadata and the probe's result; NULL: none */
-	const char *server;		/* names the store for the probe's memory: its URL without credentials; may be NULL */
-	unsigned jobs;			/* hashing threads, >= 1 */
-	unsigned connections;		/* uploads at once, >= 1 */
+	struct kv *kv; /* local cache of metadata and the probe's result; NULL: none */
+	const char *
+		server; /* names the store for the probe's memory: its URL without credentials; may be NULL */
+	unsigned jobs;	      /* hashing threads, >= 1 */
+	unsigned connections; /* uploads at once, >= 1 */
 	uint64_t memory_bytes;
-	bool takeover;			/* the node name's earlier backups have another host id */
-	bool dry_run;			/* reads and compares, writes nothing to the store */
-	int64_t renew_ms;		/* W4; 0: 120,000 */
-	int64_t renew_limit_ms;		/* the last success is too long ago; 0: 900,000 */
-	int64_t greatest_age_ms;	/* 0: 7 days */
-	struct progress *progress;	/* may be NULL */
-	struct log *log;		/* may be NULL */
+	bool takeover;		   /* the node name's earlier backups have another host id */
+	bool dry_run;		   /* reads and compares, writes nothing to the store */
+	int64_t renew_ms;	   /* W4; 0: 120,000 */
+	int64_t renew_limit_ms;	   /* the last success is too long ago; 0: 900,000 */
+	int64_t greatest_age_ms;   /* 0: 7 days */
+	struct progress *progress; /* may be NULL */
+	struct log *log;	   /* may be NULL */
 	const struct cancel *cancel;
 };
 
 struct backup_result {
-	struct record *record; /* as committed (or as it would be: dry run); to be freed by the caller */
+	struct record
+		*record; /* as committed (or as it would be: dry run); to be freed by the caller */
 	uint64_t uploaded_objects;
 };
 

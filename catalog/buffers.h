@@ -14,8 +14,9 @@ struct buffer {
 };
 
 struct buffers;
-struct buffers *buffers_new(struct work *work, unsigned count, enum object_compression compression); /* NULL: out of memory */
-void buffers_free(struct buffers *b); /* none may be taken */
+struct buffers *buffers_new(struct work *work, unsigned count,
+			    enum object_compression compression); /* NULL: out of memory */
+void buffers_free(struct buffers *b);				  /* none may be taken */
 
 /* One main thread takes; any thread gives back (and rings). NULL: none is free, or there is no memory for it. */
 struct buffer *buffers_try(struct buffers *b);

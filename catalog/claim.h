@@ -9,7 +9,7 @@ struct claim_options {
 	struct repo *repo;
 	const struct record *own; /* with the store's time of W1 */
 	int64_t dead_ms; /* an OPEN record that was not renewed for so long, by the store's own clock, is dead */
-	bool look_only;	 /* nothing is fenced, and OPEN records are passed over */
+	bool look_only; /* nothing is fenced, and OPEN records are passed over */
 };
 
 /*

@@ -19,12 +19,12 @@ struct item {
 	struct stamp stamp;
 	uint64_t offset;
 	uint32_t len;
-	bool own;		 /* becomes an object of its own */
-	struct buffer *large;	 /* own pieces, until they are handed over */
-	uint8_t *small;		 /* others */
+	bool own;	      /* becomes an object of its own */
+	struct buffer *large; /* own pieces, until they are handed over */
+	uint8_t *small;	      /* others */
 	struct frame_digest *digests;
-	struct object_ref ref;	 /* own pieces, afterwards */
-	int result;		 /* 0 or PIECE_CHANGED */
+	struct object_ref ref; /* own pieces, afterwards */
+	int result;	       /* 0 or PIECE_CHANGED */
 	bool done;
 };
 

@@ -24,8 +24,10 @@
 struct ingest_file {
 	struct stamp stamp; /* as it was while it was read */
 	struct id256 id;
-	const void *inline_data; /* where it has at most FORMAT_INLINE_BYTES: borrowed during the call */
-	struct content *content; /* else: borrowed during the call; its last extent may still be unplaced */
+	const void *
+		inline_data; /* where it has at most FORMAT_INLINE_BYTES: borrowed during the call */
+	struct content *
+		content; /* else: borrowed during the call; its last extent may still be unplaced */
 };
 
 /* Called by the main thread for each file, in the snapshot's order. */
@@ -40,9 +42,9 @@ struct ingest_options {
 	struct ulid writer;
 	enum object_compression compression;
 	unsigned jobs;
-	unsigned large_buffers;	     /* 8 MiB each, twice that with compression; >= 1 */
-	uint64_t small_bytes;	     /* for pieces below FORMAT_OWN_OBJECT_BYTES that are under way */
-	struct progress *progress;   /* may be NULL */
+	unsigned large_buffers;	   /* 8 MiB each, twice that with compression; >= 1 */
+	uint64_t small_bytes;	   /* for pieces below FORMAT_OWN_OBJECT_BYTES that are under way */
+	struct progress *progress; /* may be NULL */
 	ingest_file_fn *file;
 	void *ctx;
 };

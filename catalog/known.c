@@ -15,7 +15,7 @@ struct known {
 	size_t content_count, content_cap, place_count, place_cap;
 	uint64_t used; /* of all but the claims; the main thread's, like everything above */
 
-	pthread_mutex_t lock; /* everything below */
+	pthread_mutex_t lock;	/* everything below */
 	struct idmap by_object; /* extents that are whole objects: parts of contents, or claims */
 	struct extent **claims;
 	size_t claim_count, claim_cap;

@@ -21,7 +21,8 @@ struct content {
 	struct extent extents[];
 };
 
-struct content *content_new(uint64_t size_bytes, uint32_t extent_count); /* one reference, zeroed; NULL: out of memory */
+struct content *content_new(uint64_t size_bytes,
+			    uint32_t extent_count); /* one reference, zeroed; NULL: out of memory */
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);
 DEFINE_CLEANUP(struct content *, content_unref);

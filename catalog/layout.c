@@ -144,10 +144,9 @@ static int cut_runs(struct layout *l, struct layout_dir *d, size_t *cap, struct 
 		count = tree_run_length(names, count);
 		if (util_grow(&l->runs, cap, l->run_count + 1, sizeof(*l->runs)) < 0)
 			return err_nomem(e);
-		l->runs[l->run_count++] =
-			(struct layout_run){ .dir = (size_t)(d - l->dirs),
-					     .first_file = d->first_file + done,
-					     .file_count = (uint32_t)count };
+		l->runs[l->run_count++] = (struct layout_run){ .dir = (size_t)(d - l->dirs),
+							       .first_file = d->first_file + done,
+							       .file_count = (uint32_t)count };
 		done += count;
 	}
 	d->run_count = l->run_count - d->first_run;

@@ -13,7 +13,7 @@ struct packer {
 	struct packer_options o;
 	struct slot *slots;
 	unsigned slot_count;
-	struct slot *open; /* NULL: none */
+	struct slot *open;	 /* NULL: none */
 	struct extent **waiting; /* the extents in the open object */
 	size_t waiting_count, waiting_cap;
 };

@@ -9,8 +9,9 @@
 
 #include "base/io.h"
 
-#define STEP_BYTES (1 * MIB)	     /* read and hashed at once: hashed while still in the processor's cache */
-#define AHEAD_BYTES (256 * KIB)	     /* larger pieces are asked for as a whole before the first step */
+#define STEP_BYTES \
+	(1 * MIB) /* read and hashed at once: hashed while still in the processor's cache */
+#define AHEAD_BYTES (256 * KIB) /* larger pieces are asked for as a whole before the first step */
 #define PAGES_MAX (FORMAT_OBJECT_BYTES / 4096 + 1)
 
 /* Which pages of a piece were in the page cache before it was read. */
@@ -45,8 +46,8 @@ int piece_stamp(const char *path, struct stamp *ret, struct err *e)
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return errno == ENOENT ? vanished(path, e) :
-					 err_errno(e, -errno, "cannot stat %s", path);
+		return errno == ENOENT ? vanished(path, e)
+				       : err_errno(e, -errno, "cannot stat %s", path);
 	stamp_of(&st, ret);
 	return 0;
 }
@@ -60,8 +61,8 @@ static int open_file(const char *path, int *ret, struct err *e)
 	if (fd < 0 && errno == EPERM)
 		fd = open(path, flags);
 	if (fd < 0)
-		return errno == ENOENT ? vanished(path, e) :
-					 err_errno(e, -errno, "cannot open %s", path);
+		return errno == ENOENT ? vanished(path, e)
+				       : err_errno(e, -errno, "cannot open %s", path);
 	*ret = fd;
 	return 0;
 }

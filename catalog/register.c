@@ -42,7 +42,7 @@ static int put_record(struct reg *g, enum store_cond cond, struct store_meta *re
 /* What lies under the key, as seen from what we tried to write. */
 enum seen {
 	SEEN_OURS = 1, /* the very write: nonce and number */
-	SEEN_EARLIER,  /* an earlier write of this register, still OPEN: whoever put it there was us */
+	SEEN_EARLIER, /* an earlier write of this register, still OPEN: whoever put it there was us */
 	SEEN_OTHER,
 	SEEN_NOTHING,
 };
@@ -129,8 +129,8 @@ static int write_record(struct reg *g, enum store_cond cond, const struct cancel
 		if (r >= 0)
 			return r;
 	}
-	err_set(e, ERR_STORE, -EIO, "the store did not carry out a conditional write in %d attempts",
-		ATTEMPTS);
+	err_set(e, ERR_STORE, -EIO,
+		"the store did not carry out a conditional write in %d attempts", ATTEMPTS);
 	e->outcome_unknown = unknown;
 	return -EIO;
 }

@@ -10,8 +10,8 @@
 
 struct reg {
 	struct repo *repo;
-	struct record *record;	     /* borrowed: what we believe is there, or are about to write */
-	char etag[STORE_ETAG_MAX]; /* of our last successful write; "" before it */
+	struct record *record;	    /* borrowed: what we believe is there, or are about to write */
+	char etag[STORE_ETAG_MAX];  /* of our last successful write; "" before it */
 	int64_t written_elapsed_ns; /* clock_elapsed at the start of the last successful write */
 };
 
@@ -26,6 +26,7 @@ int reg_adopt(struct reg *g, const struct cancel *c, struct err *e);
 /* W4, W5, withdrawal: IF_MATCH with sequence + 1 and the record's present fields (the caller changed state, root, counts…). 0, REG_LOST, < 0. */
 int reg_write(struct reg *g, const struct cancel *c, struct err *e);
 /* Overwrites somebody else's OPEN record (as read, with its ETag) as ABORTED. 0, REG_LOST (it moved), < 0. */
-int reg_fence(struct repo *repo, struct record *record, const char *etag, const struct cancel *c, struct err *e);
+int reg_fence(struct repo *repo, struct record *record, const char *etag, const struct cancel *c,
+	      struct err *e);
 
 #endif

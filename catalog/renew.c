@@ -40,8 +40,8 @@ static int renew_now(struct renew *n, struct err *e)
 	if (r == REG_LOST)
 		return err_set(e, ERR_CONFLICT, -ESTALE,
 			       "another process ended this backup: its record was changed");
-	n->next_ns = clock_elapsed_ns(clock) +
-		     n->o.renew_ms * NS_PER_MS / (r == 0 ? 1 : RETRY_SHARE);
+	n->next_ns =
+		clock_elapsed_ns(clock) + n->o.renew_ms * NS_PER_MS / (r == 0 ? 1 : RETRY_SHARE);
 	if (r < 0 && !work_stopped(n->o.work))
 		log_write(n->o.log, LOG_LEVEL_WARNING, "renew-failed",
 			  "the backup's record could not be renewed, trying again: %s",

@@ -9,7 +9,8 @@
 
 struct renew_options {
 	struct reg *reg;
-	struct work *work; /* failed where the record is lost, was not renewed for limit_ms, or is older than greatest_age_ms */
+	struct work *
+		work; /* failed where the record is lost, was not renewed for limit_ms, or is older than greatest_age_ms */
 	int64_t renew_ms, limit_ms, greatest_age_ms;
 	struct log *log; /* may be NULL: renewals that failed and are tried again */
 };

@@ -82,11 +82,12 @@ static int refuse(const struct load *l, const struct candidate *other, const cha
 {
 	const struct record *own = l->o->own;
 
-	return err_set(e, ERR_USAGE, -EPERM,
-		       "the backups of node %s of cluster %s belong to another host: its %s is %s in "
-		       "backup %s, and %s here; choose another node name, or continue its backups "
-		       "with --takeover",
-		       own->where.node, own->where.cluster, what, theirs, other->key.backup, ours);
+	return err_set(
+		e, ERR_USAGE, -EPERM,
+		"the backups of node %s of cluster %s belong to another host: its %s is %s in "
+		"backup %s, and %s here; choose another node name, or continue its backups "
+		"with --takeover",
+		own->where.node, own->where.cluster, what, theirs, other->key.backup, ours);
 }
 
 static int check_owner(const struct load *l, struct err *e)

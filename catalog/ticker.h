@@ -7,7 +7,8 @@
 
 struct ticker;
 /* `name` (up to 15 bytes) names the thread. */
-int ticker_start(const char *name, void (*fn)(void *ctx), void *ctx, struct ticker **ret, struct err *e);
+int ticker_start(const char *name, void (*fn)(void *ctx), void *ctx, struct ticker **ret,
+		 struct err *e);
 /* Waits for a call that is under way, and joins. NULL is fine. */
 void ticker_stop(struct ticker *t);
 

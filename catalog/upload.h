@@ -24,7 +24,7 @@ struct upload;
 typedef void upload_done_fn(void *ctx);
 
 struct upload *upload_new(const struct upload_options *o); /* copies *o; NULL: out of memory */
-void upload_free(struct upload *u);			    /* waits for what is under way */
+void upload_free(struct upload *u);			   /* waits for what is under way */
 DEFINE_CLEANUP(struct upload *, upload_free);
 
 /* The memory of the image must stay as it is until `done`. A failure of the PUT goes to work_fail. 0, or < 0: not taken over, `done` is not called. */

@@ -57,8 +57,8 @@ int index_path(struct index *x, const struct id256 *digest, const char *path, co
 int index_get(struct index *x, uint64_t ino, struct index_node *ret, struct err *e);
 
 /*
- * Counts the runs of a backup: all of them become visible in one step, or (< 0) none. Adding what was added does nothing. `changed` is called for each inode of a
- * run that other backups hold too (its count changed), after the change can be seen; may be NULL. Removing needs nothing of the store.
+ * Counts the runs of a backup: all of them become visible in one step, or (< 0) none. Adding what was added does nothing. `changed` is called for each inode that
+ * the backup holds (their counts changed), after the change can be seen; may be NULL. Removing needs nothing of the store.
  */
 typedef void index_changed_fn(void *ctx, uint64_t ino);
 int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, const struct ulid *writer, const struct place *root, index_changed_fn *changed,

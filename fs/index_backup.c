@@ -74,20 +74,40 @@ static int walk_tree(struct walk *w, const char *dir, const struct place *place,
 	return r;
 }
 
-/* Calls changed for the files of each run that is (still) counted at least `least` times. */
-static int tell_changes(struct index *x, const struct keys *keys, uint32_t least, index_changed_fn *changed, void *ctx, struct err *e)
+struct inodes {
+	uint64_t *v;
+	size_t count, cap;
+};
+
+static void inodes_deinit(struct inodes *i)
+{
+	free(i->v);
+}
+
+/* The files of a backup's runs: the counts of all of them change with it, whether their run is shared or only they are. */
+static int inodes_of(struct index *x, const struct keys *keys, struct inodes *ret, struct err *e)
 {
 	struct run_row row;
 
-	for (size_t i = 0; changed && i < keys->count; i++) {
+	for (size_t i = 0; i < keys->count; i++) {
 		int r = index_run_row(x, &keys->v[i], &row, e);
 
 		if (r < 0)
 			return r;
-		for (uint32_t k = 0; r == 0 && row.count >= least && k < row.entry_count; k++)
-			changed(ctx, row.inodes[k]);
+		if (r == INDEX_ABSENT)
+			continue;
+		if (util_grow(&ret->v, &ret->cap, ret->count + row.entry_count, sizeof(*ret->v)) < 0)
+			return err_nomem(e);
+		memcpy(ret->v + ret->count, row.inodes, row.entry_count * sizeof(*ret->v));
+		ret->count += row.entry_count;
 	}
 	return 0;
+}
+
+static void tell(const struct inodes *inodes, index_changed_fn *changed, void *ctx)
+{
+	for (size_t i = 0; changed && i < inodes->count; i++)
+		changed(ctx, inodes->v[i]);
 }
 
 static int count_one(struct kv_batch *b, const struct run_key *k, struct err *e)
@@ -129,6 +149,7 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, 
 		     void *ctx, const struct cancel *c, struct err *e)
 {
 	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
+	_cleanup_(inodes_deinit) struct inodes inodes = { NULL, 0, 0 };
 	struct walk w = { x, node, n, c, &keys, 0 };
 	_cleanup_free_ void *before = NULL;
 	uint8_t key[BACKUP_KEY];
@@ -145,7 +166,10 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, 
 	pthread_mutex_lock(&x->write);
 	r = add_keys(x, node, writer, &keys, e);
 	pthread_mutex_unlock(&x->write);
-	return r < 0 ? r : tell_changes(x, &keys, 2, changed, ctx, e);
+	if (r == 0 && changed)
+		r = inodes_of(x, &keys, &inodes, e);
+	tell(&inodes, changed, ctx);
+	return r;
 }
 
 /* Takes one run out of a file's row; a row without runs goes, with its entry of objects/. */
@@ -222,6 +246,7 @@ static int remove_keys(struct index *x, const uint8_t key[BACKUP_KEY], const str
 int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer, index_changed_fn *changed, void *ctx, struct err *e)
 {
 	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
+	_cleanup_(inodes_deinit) struct inodes inodes = { NULL, 0, 0 };
 	uint8_t key[BACKUP_KEY];
 	void *value;
 	size_t len;
@@ -232,8 +257,12 @@ int index_remove_backup(struct index *x, uint32_t node, const struct ulid *write
 	if (r != 0)
 		return r == KV_ABSENT ? 0 : r;
 	keys = (struct keys){ value, len / sizeof(struct run_key), 0 };
+	r = inodes_of(x, &keys, &inodes, e);
 	pthread_mutex_lock(&x->write);
-	r = remove_keys(x, key, &keys, e);
+	if (r == 0)
+		r = remove_keys(x, key, &keys, e);
 	pthread_mutex_unlock(&x->write);
-	return r < 0 ? r : tell_changes(x, &keys, 1, changed, ctx, e);
+	if (r == 0)
+		tell(&inodes, changed, ctx);
+	return r;
 }

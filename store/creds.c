@@ -225,7 +225,10 @@ static const char *profile_name(const struct creds *c)
 	return c->profile ? c->profile : from_env ? from_env : "default";
 }
 
-/* New string: $AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials. NULL and 0 in *ret_error: there is no home either. */
+/*
+ * New string: $AWS_SHARED_CREDENTIALS_FILE, else ~/.aws/credentials. NULL and 0 in *ret_error:
+ * there is no home either.
+ */
 static char *shared_file(const struct creds *c, int *ret_error)
 {
 	const char *path = variable(c, "AWS_SHARED_CREDENTIALS_FILE"), *home = variable(c, "HOME");

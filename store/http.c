@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A job lives on its caller's stack:
- *
- *   caller: queued --> network thread: started (has a slot) --> finished --> caller goes on
- *                                   \-> cancelled ------------/
- *
- * http.lock protects the queue and each job's `finished`. All else in a job, but for `cancelled`, belongs to the network thread from the
- * moment when it is queued until it is finished. Slots and the multi handle belong to the network thread.
+ * A job (store/httpq.h) belongs to the network thread while it is queued and under way, but for
+ * `cancelled`; slots and the multi handle always do.
  */
 #include "store/http.h"
 
@@ -16,21 +11,17 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 #include "store/httphdr.h"
+#include "store/httpq.h"
 
 #define HTTP_BUFFER_BYTES (256L * 1024)
 #define HTTP_STACK_BYTES (1024 * 1024)
-#define HTTP_CANCEL_POLL_MS 50
 #define HTTP_IDLE_MAX_S 30L /* an older idle connection has often been closed by the other side */
 
 struct http_job {
-	struct http_job *next;
+	struct httpq_job queued; /* first: see job_of */
 	const struct http_request *request;
 	struct curl_slist *headers;
-	pthread_cond_t changed;
-	atomic_bool cancelled;
-	bool finished;
 	CURLcode result;
 	long status;
 	unsigned attempts; /* connections on which the request was begun */
@@ -50,11 +41,15 @@ struct http {
 	struct http_options options;
 	CURLM *multi;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	struct http_job *queue, **queue_tail;
+	struct httpq queue;
 	atomic_bool stop;
 	struct http_slot *slots;
 };
+
+static struct http_job *job_of(struct httpq_job *queued)
+{
+	return (struct http_job *)queued;
+}
 
 static uint64_t body_length(const struct http_request *r)
 {
@@ -91,7 +86,8 @@ static size_t on_read(char *out, size_t size, size_t count, void *arg)
 }
 
 /*
- * libcurl makes a request again by itself where a reused connection dies before any answer. A write whose body was under way may have been carried out: it must not be.
+ * libcurl makes a request again by itself where a reused connection dies before any answer. A
+ * write whose body was under way may have been carried out: it must not be.
  */
 static int on_prerequest(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
@@ -237,10 +233,7 @@ static void job_finish(struct http *h, struct http_job *job, CURLcode result, lo
 {
 	job->result = result;
 	job->status = status;
-	pthread_mutex_lock(&h->lock);
-	job->finished = true;
-	pthread_cond_signal(&job->changed);
-	pthread_mutex_unlock(&h->lock);
+	httpq_finish(&h->queue, &job->queued);
 }
 
 static void slot_finish(struct http *h, struct http_slot *slot, CURLcode result)
@@ -282,28 +275,13 @@ static struct http_slot *idle_slot(struct http *h)
 	return NULL;
 }
 
-static struct http_job *queue_pop(struct http *h)
-{
-	struct http_job *job;
-
-	pthread_mutex_lock(&h->lock);
-	job = h->queue;
-	if (job) {
-		h->queue = job->next;
-		if (!h->queue)
-			h->queue_tail = &h->queue;
-	}
-	pthread_mutex_unlock(&h->lock);
-	return job;
-}
-
 static void start_queued(struct http *h)
 {
 	struct http_slot *slot;
-	struct http_job *job;
+	struct httpq_job *job;
 
-	while ((slot = idle_slot(h)) && (job = queue_pop(h)))
-		slot_start(h, slot, job);
+	while ((slot = idle_slot(h)) && (job = httpq_take(&h->queue)))
+		slot_start(h, slot, job_of(job));
 }
 
 /* Whether any slot became idle. */
@@ -326,30 +304,14 @@ static bool reap_finished(struct http *h)
 	return any;
 }
 
-static struct http_job *queue_take_cancelled(struct http *h)
-{
-	struct http_job **at, *job;
-
-	pthread_mutex_lock(&h->lock);
-	for (at = &h->queue; (job = *at) && !job->cancelled;)
-		at = &job->next;
-	if (job) {
-		*at = job->next;
-		if (!*at)
-			h->queue_tail = at;
-	}
-	pthread_mutex_unlock(&h->lock);
-	return job;
-}
-
 static void drop_cancelled(struct http *h)
 {
-	struct http_job *job;
+	struct httpq_job *job;
 
-	while ((job = queue_take_cancelled(h)))
-		job_finish(h, job, CURLE_ABORTED_BY_CALLBACK, 0);
+	while ((job = httpq_take_cancelled(&h->queue)))
+		job_finish(h, job_of(job), CURLE_ABORTED_BY_CALLBACK, 0);
 	for (unsigned i = 0; i < h->options.connections; i++) {
-		if (h->slots[i].job && h->slots[i].job->cancelled)
+		if (h->slots[i].job && h->slots[i].job->queued.cancelled)
 			slot_finish(h, &h->slots[i], CURLE_ABORTED_BY_CALLBACK);
 	}
 }
@@ -371,45 +333,8 @@ static void *network_thread(void *arg)
 
 /* ---- callers ---- */
 
-static struct timespec deadline_after_ms(int ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += (long)ms * 1000000;
-	t.tv_sec += t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return t;
-}
-
-/* Waits until the network thread has let go of the job. */
-static void wait_finished(struct http *h, struct http_job *job, const struct cancel *cancel)
-{
-	pthread_mutex_lock(&h->lock);
-	job->next = NULL;
-	*h->queue_tail = job;
-	h->queue_tail = &job->next;
-	curl_multi_wakeup(h->multi);
-	while (!job->finished) {
-		struct timespec until = deadline_after_ms(HTTP_CANCEL_POLL_MS);
-
-		if (!cancel || job->cancelled) {
-			pthread_cond_wait(&job->changed, &h->lock);
-			continue;
-		}
-		if (cancel_is_set(cancel)) {
-			job->cancelled = true;
-			curl_multi_wakeup(h->multi);
-			continue;
-		}
-		pthread_cond_timedwait(&job->changed, &h->lock, &until);
-	}
-	pthread_mutex_unlock(&h->lock);
-}
-
 static int job_init(struct http_job *job, const struct http_request *request)
 {
-	pthread_condattr_t attr;
 	struct curl_slist *list = NULL, *longer;
 
 	*job = (struct http_job){ .request = request };
@@ -423,10 +348,7 @@ static int job_init(struct http_job *job, const struct http_request *request)
 	if (!longer)
 		goto nomem;
 	job->headers = longer;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&job->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	httpq_job_init(&job->queued);
 	return 0;
 nomem:
 	curl_slist_free_all(list);
@@ -436,7 +358,7 @@ nomem:
 static void job_deinit(struct http_job *job)
 {
 	curl_slist_free_all(job->headers);
-	pthread_cond_destroy(&job->changed);
+	httpq_job_deinit(&job->queued);
 }
 
 static bool is_tls_refusal(CURLcode code)
@@ -471,7 +393,7 @@ static int explain(const struct http_job *job, struct err *e)
 	const char *text = job->message[0] ? job->message : curl_easy_strerror(job->result);
 	int r;
 
-	if (job->cancelled)
+	if (job->queued.cancelled)
 		r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
 	else if (job->result == CURLE_OUT_OF_MEMORY)
 		r = err_nomem(e);
@@ -486,10 +408,12 @@ static int explain(const struct http_job *job, struct err *e)
 			text);
 	else if (job->result == CURLE_ABORTED_BY_CALLBACK || job->result == CURLE_SEND_FAIL_REWIND)
 		r = err_set(e, ERR_STORE, -EIO, "the connection was closed before the answer");
+	else if (job->attempts == 0 && is_retryable(job->result))
+		r = err_set(e, ERR_STORE, -EIO, "the store cannot be reached: %s", text);
 	else
 		r = err_set(e, ERR_STORE, -EIO, "no usable answer: %s", text);
 	if (e) {
-		e->retryable = !job->cancelled && is_retryable(job->result);
+		e->retryable = !job->queued.cancelled && is_retryable(job->result);
 		e->outcome_unknown = job->request->has_body && job->attempts > 0 &&
 				     (job->body_begun || body_length(job->request) == 0);
 	}
@@ -506,7 +430,7 @@ int http_perform(struct http *h, const struct http_request *request, struct http
 		return err_set(e, ERR_IO, -ECANCELED, "interrupted");
 	if (job_init(&job, request) < 0)
 		return err_nomem(e);
-	wait_finished(h, &job, cancel);
+	httpq_wait(&h->queue, &job.queued, cancel);
 	if (job.sink_chosen && job.sink == HTTP_SINK_REFUSE)
 		r = HTTP_REFUSED;
 	else if (job.result != CURLE_OK)
@@ -515,6 +439,11 @@ int http_perform(struct http *h, const struct http_request *request, struct http
 		*ret = (struct http_answer){ .status = (int)job.status, .dst_bytes = job.dst_done };
 	job_deinit(&job);
 	return r;
+}
+
+static void wake(void *ctx)
+{
+	curl_multi_wakeup(((struct http *)ctx)->multi);
 }
 
 static int start_thread(struct http *h)
@@ -542,7 +471,7 @@ static void release(struct http *h)
 		curl_easy_cleanup(h->slots[i].easy);
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
-	pthread_mutex_destroy(&h->lock);
+	httpq_deinit(&h->queue);
 	free(h->slots);
 	free(h);
 	curl_global_cleanup();
@@ -567,8 +496,7 @@ int http_new(const struct http_options *options, struct http **ret, struct err *
 	h->options = *options;
 	h->options.connections =
 		MIN_OF(MAX_OF(options->connections, 1U), (unsigned)HTTP_CONNECTIONS_MAX);
-	h->queue_tail = &h->queue;
-	pthread_mutex_init(&h->lock, NULL);
+	httpq_init(&h->queue, wake, h);
 	h->slots = calloc(h->options.connections, sizeof(*h->slots));
 	h->multi = curl_multi_init();
 	if (!h->slots || !h->multi) {
@@ -592,7 +520,7 @@ void http_free(struct http *h)
 	if (!h)
 		return;
 	h->stop = true;
-	curl_multi_wakeup(h->multi);
+	wake(h);
 	pthread_join(h->thread, NULL);
 	release(h);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HTTP/1.1 requests over kept-alive connections to one server. A single network thread drives all of them; callers block on their own.
- * Bodies are read from and written to the caller's memory. Nothing is retried and no redirect is followed here. A request with a body
- * reaches the server at most once.
+ * HTTP/1.1 requests over kept-alive connections to one server. A single network thread drives all
+ * of them; callers block on their own. Bodies are read from and written to the caller's memory.
+ * Nothing is retried and no redirect is followed here. A request with a body reaches the server at
+ * most once.
  */
 #ifndef SSTABLEFS_STORE_HTTP_H
 #define SSTABLEFS_STORE_HTTP_H
@@ -35,7 +36,10 @@ enum http_sink {
 
 enum http_outcome { HTTP_REFUSED = 1 };
 
-/* Everything is borrowed until http_perform returns. The callbacks run on the network thread, one at a time, and must not block. */
+/*
+ * Everything is borrowed until http_perform returns. The callbacks run on the network thread, one
+ * at a time, and must not block.
+ */
 struct http_request {
 	const char *method;
 	const char *url;	    /* complete and encoded: sent as it is */
@@ -46,15 +50,12 @@ struct http_request {
 	bool has_body;
 	void *dst;
 	size_t dst_cap;
-	struct wbuf *
-		text; /* what is longer than its maximum is cut off in answers of 300 and more, and an error in others */
-	void (*header)(
-		void *ctx, const char *name,
-		const char *
-			value); /* each header of the answer that httphdr_split takes; may be NULL */
-	enum http_sink (*sink)(
-		void *ctx,
-		int status); /* once, when the first byte of a body is there; NULL: text */
+	/* Longer than its maximum: cut off in answers of 300 and more, an error in others. */
+	struct wbuf *text;
+	/* Each header of the answer that httphdr_split takes; may be NULL. */
+	void (*header)(void *ctx, const char *name, const char *value);
+	/* Once, when the first byte of a body is there; NULL: all bodies are text. */
+	enum http_sink (*sink)(void *ctx, int status);
 	void *ctx;
 	void (*progress)(void *ctx, size_t done_bytes); /* dst[0..done) is filled; may be NULL */
 	void *progress_ctx;
@@ -71,9 +72,10 @@ int http_new(const struct http_options *options, struct http **ret, struct err *
 void http_free(struct http *h);
 
 /*
- * 0: a complete answer, whatever its status. HTTP_REFUSED: the sink said so. < 0: -ECANCELED within 100 ms of `cancel`; -ENOMEM; -EIO,
- * -ETIMEDOUT and others with ERR_STORE, retryable where another attempt may do better. outcome_unknown: the request has a body and the
- * server may have got it.
+ * 0: a complete answer, whatever its status. HTTP_REFUSED: the sink said so. < 0: -ECANCELED
+ * within 100 ms of `cancel`; -ENOMEM; -EIO, -ETIMEDOUT and others with ERR_STORE, retryable where
+ * another attempt may do better. outcome_unknown: the request has a body and the server may have
+ * got it.
  */
 int http_perform(struct http *h, const struct http_request *request, struct http_answer *ret,
 		 const struct cancel *cancel, struct err *e);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a bucket is reached: endpoint, host and path, with path or virtual-host addressing. Pure. Any thread. */
+/*
+ * Where a bucket is reached: endpoint, host and path, with path or virtual-host addressing. Pure.
+ * Any thread.
+ */
 #ifndef SSTABLEFS_STORE_S3ADDR_H
 #define SSTABLEFS_STORE_S3ADDR_H
 
@@ -14,14 +17,20 @@ struct s3addr {
 	bool tls;
 };
 
-/* 0, or -EINVAL with ERR_USAGE (endpoint or bucket not well formed), -ENOMEM. Endpoint NULL: AWS for the region. */
+/*
+ * 0, or -EINVAL with ERR_USAGE (endpoint or bucket not well formed), -ENOMEM. Endpoint NULL: AWS
+ * for the region.
+ */
 int s3addr_init(struct s3addr *ret, const char *bucket, const char *endpoint, const char *region,
 		enum s3_addressing addressing, struct err *e);
 void s3addr_deinit(struct s3addr *a);
 
 /* 0, or -EINVAL with ERR_USAGE and a sentence: scheme://host[:port] and nothing else. */
 int s3addr_check_endpoint(const char *endpoint, struct err *e);
-/* 0, or -EINVAL with ERR_USAGE: 3 to 255 of A-Z a-z 0-9 - . _, beginning and ending with a letter or digit. */
+/*
+ * 0, or -EINVAL with ERR_USAGE: 3 to 255 of A-Z a-z 0-9 - . _, beginning and ending with a letter
+ * or digit.
+ */
 int s3addr_check_bucket(const char *bucket, struct err *e);
 
 #endif

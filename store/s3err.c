@@ -11,6 +11,7 @@ enum class {
 	CLASS_OTHER,
 	CLASS_NO_BUCKET,
 	CLASS_CREDENTIALS,
+	CLASS_DENIED,
 	CLASS_CLOCK,
 	CLASS_REGION,
 	CLASS_BUSY,    /* try again; nothing was carried out */
@@ -29,8 +30,8 @@ static const struct {
 	{ "NoSuchBucket", CLASS_NO_BUCKET },
 	{ "InvalidAccessKeyId", CLASS_CREDENTIALS },
 	{ "SignatureDoesNotMatch", CLASS_CREDENTIALS },
-	{ "AccessDenied", CLASS_CREDENTIALS },
-	{ "AllAccessDisabled", CLASS_CREDENTIALS },
+	{ "AccessDenied", CLASS_DENIED },
+	{ "AllAccessDisabled", CLASS_DENIED },
 	{ "AccountProblem", CLASS_CREDENTIALS },
 	{ "ExpiredToken", CLASS_CREDENTIALS },
 	{ "InvalidToken", CLASS_CREDENTIALS },
@@ -113,6 +114,10 @@ static int set_text(struct err *e, const struct s3err_answer *a, enum class clas
 	case CLASS_NO_BUCKET:
 		return err_set(e, ERR_NOT_FOUND, -ENOENT, "the bucket '%s' does not exist at %s",
 			       a->bucket, a->origin);
+	case CLASS_DENIED:
+		return err_set(e, ERR_CREDENTIALS, -EACCES,
+			       "%s denies access: the credentials do not permit this (%s)",
+			       a->origin, says);
 	case CLASS_CREDENTIALS:
 		return err_set(e, ERR_CREDENTIALS, -EACCES, "%s refuses the credentials (%s)",
 			       a->origin, says);

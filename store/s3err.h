@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a failed answer of an S3 server means: kind, errno, whether to try again, and a sentence that says what to do. Pure. Any thread. */
+/*
+ * What a failed answer of an S3 server means: kind, errno, whether to try again, and a sentence
+ * that says what to do. Pure. Any thread.
+ */
 #ifndef SSTABLEFS_STORE_S3ERR_H
 #define SSTABLEFS_STORE_S3ERR_H
 

@@ -90,7 +90,10 @@ static int fetch_page(const struct listing *l, struct s3xml_page *ret, const str
 	return r ? bad_document(l->client, &call, &reply, r, e) : 0;
 }
 
-/* Not ours to see: what start_after excludes, and the empty objects that other tools make for "directories". */
+/*
+ * Not ours to see: what start_after excludes, and the empty objects that other tools make for
+ * "directories".
+ */
 static bool is_hidden(const struct listing *l, const struct s3xml_entry *entry)
 {
 	size_t len = strlen(entry->key);
@@ -169,8 +172,8 @@ static int go_on(struct listing *l, const struct s3xml_page *page, struct err *e
 }
 
 /*
- * Whether any key can begin with the prefix: not where it holds an empty segment, "." or "..". Servers that keep objects as files refuse
- * such prefixes or list something else.
+ * Whether any key can begin with the prefix: not where it holds an empty segment, "." or "..".
+ * Servers that keep objects as files refuse such prefixes or list something else.
  */
 static bool is_prefix_of_keys(const char *prefix)
 {

@@ -46,14 +46,20 @@ struct s3req_call {
 	bool has_body, is_put;
 	void *dst;
 	size_t dst_cap, text_max;
-	/* Where the body of an answer below 300 goes, on the network thread; NULL: text. Error bodies always go to text. */
+	/*
+	 * Where the body of an answer below 300 goes, on the network thread; NULL: text. Error
+	 * bodies always go to text.
+	 */
 	enum http_sink (*sink)(void *ctx, const struct s3req_reply *reply);
 	void *ctx;
 	void (*progress)(void *ctx, size_t done_bytes);
 	void *progress_ctx;
 };
 
-/* 0 with a whole answer of any status (deinit the reply), HTTP_REFUSED by the sink (the same), < 0 as http_perform; -ENAMETOOLONG with ERR_USAGE. */
+/*
+ * 0 with a whole answer of any status (deinit the reply), HTTP_REFUSED by the sink (the same), < 0
+ * as http_perform; -ENAMETOOLONG with ERR_USAGE.
+ */
 int s3req_perform(const struct s3req_client *client, const struct s3req_call *call,
 		  struct s3req_reply *ret, const struct cancel *cancel, struct err *e);
 void s3req_reply_deinit(struct s3req_reply *reply);

@@ -340,7 +340,10 @@ static int compare_entries(const void *a, const void *b)
 	return strcmp(((const struct s3xml_entry *)a)->key, ((const struct s3xml_entry *)b)->key);
 }
 
-/* Only now is it known whether keys are encoded, and the text stays where it is. Keys and prefixes come apart: sorting makes one sequence of them. */
+/*
+ * Only now is it known whether keys are encoded, and the text stays where it is. Keys and prefixes
+ * come apart: sorting makes one sequence of them.
+ */
 static int finish_page(struct list_reader *l)
 {
 	struct s3xml_page *page = l->page;

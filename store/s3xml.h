@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The XML of S3: listings, results of DeleteObjects, errors, and the body of DeleteObjects. Untrusted input: every size, depth and count has
- * a limit, document types are refused. Any thread.
+ * The XML of S3: listings, results of DeleteObjects, errors, and the body of DeleteObjects.
+ * Untrusted input: every size, depth and count has a limit, document types are refused. Any
+ * thread.
  */
 #ifndef SSTABLEFS_STORE_S3XML_H
 #define SSTABLEFS_STORE_S3XML_H
@@ -50,7 +51,10 @@ int s3xml_parse_error(const void *data, size_t len_bytes, struct s3xml_error *re
 int s3xml_parse_list(const void *data, size_t len_bytes, struct s3xml_page *ret,
 		     struct s3xml_error *ret_error);
 void s3xml_page_deinit(struct s3xml_page *page);
-/* DeleteResult: calls `failed` for each key that was not deleted, at once (before the end of the document is known to be sound). Returns as above. */
+/*
+ * DeleteResult: calls `failed` for each key that was not deleted, at once (before the end of the
+ * document is known to be sound). Returns as above.
+ */
 int s3xml_parse_delete(const void *data, size_t len_bytes, s3xml_delete_fn *failed, void *ctx,
 		       struct s3xml_error *ret_error);
 

@@ -15,6 +15,7 @@ struct summary {
 	size_t finished, expected;
 	bool topology;
 	int64_t started_ns, finished_ns;
+	struct ulid writer; /* the greatest: decides where the store's times are equal */
 	uint64_t total_bytes, new_bytes;
 };
 
@@ -34,7 +35,7 @@ static int newest_first(const void *a, const void *b)
 
 	if (x->started_ns != y->started_ns)
 		return x->started_ns < y->started_ns ? 1 : -1;
-	return strcmp(x->name, y->name);
+	return memcmp(y->writer.b, x->writer.b, sizeof(x->writer.b));
 }
 
 static void add_record(struct summary *s, const struct record *rec)
@@ -51,6 +52,8 @@ static void add_record(struct summary *s, const struct record *rec)
 	if (s->started_ns == 0 || started < s->started_ns)
 		s->started_ns = started;
 	s->finished_ns = MAX_OF(s->finished_ns, rec->finished_ns);
+	if (memcmp(rec->writer.b, s->writer.b, sizeof(s->writer.b)) > 0)
+		s->writer = rec->writer;
 	s->total_bytes += rec->total_bytes;
 	s->new_bytes += rec->new_bytes;
 }

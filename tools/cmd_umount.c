@@ -170,6 +170,7 @@ static void name_users(const char *mountpoint, char *out, size_t size)
 
 /* ---- unmounting ---- */
 
+/* What users have for it: the kernel's control file belongs to who mounted. */
 static int abort_connection(const struct mountpoint_info *info, struct err *e)
 {
 	_cleanup_free_ char *path = util_printf("/sys/fs/fuse/connections/%u/abort", info->minor);
@@ -195,15 +196,17 @@ static int as_user(const char *mountpoint, bool lazy)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-static int detach(const char *mountpoint, bool lazy, struct err *e)
+/* MNT_FORCE aborts a FUSE connection also where the control file system is not mounted. */
+static int as_root(const char *mountpoint, bool lazy, bool force)
+{
+	return umount2(mountpoint, (lazy || force ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0)) < 0 ? -errno : 0;
+}
+
+static int detach(const char *mountpoint, bool lazy, bool force, struct err *e)
 {
 	char users[1024];
-	int r;
+	int r = geteuid() == 0 ? as_root(mountpoint, lazy, force) : as_user(mountpoint, lazy || force);
 
-	if (geteuid() != 0)
-		r = as_user(mountpoint, lazy);
-	else
-		r = umount2(mountpoint, lazy ? MNT_DETACH : 0) < 0 ? -errno : 0;
 	if (r == 0)
 		return 0;
 	if (r != -EBUSY)
@@ -227,10 +230,10 @@ static int run(const char *path, bool lazy, bool force, struct err *e)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s is not a mount of sstablefs, but %s", path, info.type);
 	if (r == 0 && !force)
 		pidfd = daemon_pidfd(mountpoint);
-	if (r == 0 && force)
+	if (r == 0 && force && geteuid() != 0)
 		r = abort_connection(&info, e);
 	if (r == 0)
-		r = detach(mountpoint, lazy || force, e);
+		r = detach(mountpoint, lazy, force, e);
 	return r == 0 && !lazy ? await_end(pidfd, path, e) : r;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The contract over a real S3 server: test_contract_s3 minio|seaweedfs [part of a case's name]. The server's endpoint, the bucket and the
- * credentials come from the environment, as tests/servers sets it:
+ * The contract over a real S3 server: test_contract_s3 minio|seaweedfs [part of a case's name].
+ * The server's endpoint, the bucket and the credentials come from the environment, as
+ * tests/servers sets it:
  *
  *     cd tests && python -m servers run --with minio -- .../test_contract_s3 minio
  */

@@ -20,6 +20,7 @@ import xxhash
 import zstandard
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import ssfs_format  # noqa: E402
 from ssfs_format import FRAME, RAW, UNIFORM, content_id, name_key, need, parse_run, parse_tree  # noqa: E402
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")

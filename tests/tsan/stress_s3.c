@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The S3 store and its network thread under load, for ThreadSanitizer: 8 threads put and get over 3 connections to a small server in this process.
- * The server drops some connections, sends some bodies slowly and some not to their end; some requests are cancelled. What a get returns is
- * what the server has; a buffer is not written to after its request has returned.
+ * The S3 store and its network thread under load, for ThreadSanitizer: 8 threads put and get over
+ * 3 connections to a small server in this process. The server drops some connections, sends some
+ * bodies slowly and some not to their end; some requests are cancelled. What a get returns is what
+ * the server has; a buffer is not written to after its request has returned.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -119,9 +119,16 @@ struct content {
 	uint32_t extent_count;
 };
 
+/* A tree or run that a node's backups have already: it is not stored again. */
+struct known_blob {
+	struct node_name where;
+	struct place place;
+};
+
 struct contents {
-	size_t count;
+	size_t count, blob_count;
 	struct content items[CONTENTS_MAX];
+	struct known_blob blobs[CONTENTS_MAX];
 };
 
 struct fixture *fixture_new(enum object_verify how)
@@ -329,24 +336,52 @@ static struct entry entry_of(const struct named *n)
 	return e;
 }
 
-/* Adds a blob to the metadata object in b; its place's object is filled by upload. */
-static void add_blob(struct object_builder *b, const struct wbuf *blob, struct place *place)
+static bool find_blob(struct packing *p, struct place *place)
+{
+	struct contents *all = p->f->contents;
+
+	for (size_t i = 0; i < all->blob_count; i++)
+		if (memcmp(&all->blobs[i].place.digest, &place->digest, sizeof(place->digest)) ==
+			    0 &&
+		    keys_node_equal(&all->blobs[i].where, &p->where)) {
+			*place = all->blobs[i].place;
+			return true;
+		}
+	return false;
+}
+
+static void remember_blob(struct packing *p, const struct place *place)
+{
+	struct contents *all = p->f->contents;
+
+	must(all->blob_count < CONTENTS_MAX);
+	all->blobs[all->blob_count++] = (struct known_blob){ .where = p->where, .place = *place };
+}
+
+/* Adds a blob to the metadata object in b, whose ref is filled in by upload. False: it is stored already. */
+static bool add_blob(struct packing *p, struct object_builder *b, const struct wbuf *blob,
+		     struct place *place)
 {
 	must(wbuf_error(blob) == 0);
 	place->digest = content_id(blob->data, blob->len);
+	if (find_blob(p, place))
+		return false;
 	place->extent.len_bytes = (uint32_t)blob->len;
 	must(object_builder_add(b, blob->data, blob->len, false, NULL, &place->extent.offset,
 				NULL) == 0);
+	return true;
 }
 
-/* The runs of a directory, together in one object. Returns how many. */
+/* The runs of a directory, the new ones together in one object. Returns how many. */
 static uint32_t store_runs(struct packing *p, struct named *files, size_t count,
 			   struct run_ref *runs)
 {
 	struct object_builder *b = object_builder_new(p->compression);
 	struct extent *extents[CHILDREN_MAX];
+	struct place *fresh[CHILDREN_MAX];
 	const char *names[CHILDREN_MAX];
 	uint32_t run_count = 0;
+	size_t fresh_count = 0;
 
 	must(b && count <= CHILDREN_MAX);
 	qsort(files, count, sizeof(*files), compare_files);
@@ -355,7 +390,7 @@ static uint32_t store_runs(struct packing *p, struct named *files, size_t count,
 	for (size_t done = 0; done < count;) {
 		size_t n = tree_run_length(names + done, count - done);
 		struct entry entries[FORMAT_RUN_ENTRIES];
-		struct run_ref *ref = &runs[run_count];
+		struct run_ref *ref = &runs[run_count++];
 		struct wbuf blob;
 
 		for (size_t i = 0; i < n; i++)
@@ -363,13 +398,17 @@ static uint32_t store_runs(struct packing *p, struct named *files, size_t count,
 		wbuf_init(&blob, FORMAT_RUN_BYTES);
 		must(run_encode(entries, n, &blob, NULL) == 0);
 		*ref = (struct run_ref){ .first = files[done].name, .entry_count = (uint32_t)n };
-		add_blob(b, &blob, &ref->place);
-		extents[run_count++] = &ref->place.extent;
+		if (add_blob(p, b, &blob, &ref->place)) {
+			fresh[fresh_count] = &ref->place;
+			extents[fresh_count++] = &ref->place.extent;
+		}
 		wbuf_deinit(&blob);
 		done += n;
 	}
-	if (run_count > 0)
-		upload(p, KEY_OBJECT_META, extents, run_count, b);
+	if (fresh_count > 0)
+		upload(p, KEY_OBJECT_META, extents, fresh_count, b);
+	for (size_t i = 0; i < fresh_count; i++)
+		remember_blob(p, fresh[i]);
 	object_builder_free(b);
 	return run_count;
 }
@@ -382,8 +421,10 @@ static void store_tree(struct packing *p, const struct tree *t, struct place *pl
 
 	wbuf_init(&blob, FORMAT_TREE_BYTES);
 	must(b && tree_encode(t, &blob, NULL) == 0);
-	add_blob(b, &blob, place);
-	upload(p, KEY_OBJECT_META, &extent, 1, b);
+	if (add_blob(p, b, &blob, place)) {
+		upload(p, KEY_OBJECT_META, &extent, 1, b);
+		remember_blob(p, place);
+	}
 	wbuf_deinit(&blob);
 	object_builder_free(b);
 }

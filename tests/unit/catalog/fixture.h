@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small repository in memory, with backups made of lists of files: for tests of what reads backups. Whatever cannot be set up ends the process.
- * Content is cut as the format says: whole objects of 8 MiB and pieces of 1 MiB and more by themselves, the rest packed, up to 512 bytes inline. Each content is stored once.
+ * Content is cut as the format says: whole objects of 8 MiB and pieces of 1 MiB and more by themselves, the rest packed, up to 512 bytes inline. Each content, run and tree of a node is stored once.
  */
 #ifndef SSTABLEFS_TESTS_FIXTURE_H
 #define SSTABLEFS_TESTS_FIXTURE_H

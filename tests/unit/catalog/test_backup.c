@@ -433,13 +433,20 @@ Test(backup, a_file_that_is_rewritten_while_it_is_read_is_read_again_never_mixed
 	rig_expect_random(&rig, record, "nb-2-big-Data.db", 3, 1000);
 }
 
+/* Its first bytes, at each upload of it: so that its first piece is always a new one, and there is always another upload. */
 static enum fault overwrite_always(struct rig *rig, const char *method, const char *key)
 {
-	const struct timespec times[2] = { { 1, 0 }, { 1, atomic_fetch_add(&rig->calls, 1) } };
+	int n = atomic_fetch_add(&rig->calls, 1);
+	const struct timespec times[2] = { { 1, 0 }, { 1, n } };
 	char path[512];
+	int fd;
 
-	if (is_data_put(method, key))
-		utimensat(rig->tmp.fd, rig_path(path, "nb-1-big-Data.db"), times, 0);
+	if (!is_data_put(method, key))
+		return FAULT_NONE;
+	fd = openat(rig->tmp.fd, rig_path(path, "nb-1-big-Data.db"), O_WRONLY | O_CLOEXEC);
+	cr_assert_eq(io_pwrite_full(fd, &n, sizeof(n), 0), 0);
+	cr_assert_eq(futimens(fd, times), 0);
+	close(fd);
 	return FAULT_NONE;
 }
 

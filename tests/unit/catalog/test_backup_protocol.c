@@ -132,14 +132,16 @@ Test(backup_protocol, a_name_that_was_given_up_is_free)
 	cr_expect_eq(state_of(&rig, record), RECORD_COMMITTED);
 }
 
-static pthread_barrier_t both_are_open;
+static pthread_barrier_t both;
+static atomic_int record_puts;
 
-/* Nobody lists the name before both records are there. */
-static enum fault wait_for_other(struct rig *rig, const char *method, const char *key)
+/* Nobody lists the name before both records are there, and nobody withdraws before both have looked. */
+static enum fault keep_step(struct rig *rig, const char *method, const char *key)
 {
-	if (strcmp(method, "list") == 0 && strstr(key, "/records/b1/") &&
-	    atomic_fetch_add(&rig->calls, 1) < 2)
-		pthread_barrier_wait(&both_are_open);
+	bool lists = strcmp(method, "list") == 0 && strstr(key, "/records/b1/");
+
+	if (lists || (is_record_put(method, key) && atomic_fetch_add(&record_puts, 1) >= 2))
+		pthread_barrier_wait(&both);
 	return FAULT_NONE;
 }
 
@@ -170,23 +172,27 @@ Test(backup_protocol, two_that_meet_both_withdraw)
 	_cleanup_(snapshot_freep) struct snapshot *s = NULL;
 	struct rival rivals[2];
 	pthread_t threads[2];
+	struct err e;
 
 	rig_init(&rig, OBJECT_COMPRESS_NONE);
 	one_file(&rig);
 	s = rig_scan(&rig);
-	pthread_barrier_init(&both_are_open, NULL, 2);
-	rig.fault = wait_for_other;
+	pthread_barrier_init(&both, NULL, 2);
+	rig.fault = keep_step;
 	for (size_t i = 0; i < 2; i++) {
 		rivals[i] = (struct rival){ .rig = &rig, .snapshot = s };
 		pthread_create(&threads[i], NULL, run_rival, &rivals[i]);
 	}
 	for (size_t i = 0; i < 2; i++) {
 		pthread_join(threads[i], NULL);
-		/* Who looks after the other has withdrawn finds the name free. */
-		cr_expect(rivals[i].result == -EBUSY || rivals[i].result == 0);
+		cr_expect_eq(rivals[i].result, -EBUSY);
+		cr_expect_eq(rivals[i].e.kind, ERR_CONFLICT);
 	}
-	cr_expect(rivals[0].result != 0 || rivals[1].result != 0, "never both");
-	pthread_barrier_destroy(&both_are_open);
+	rig.fault = NULL;
+	pthread_barrier_destroy(&both);
+	cr_expect_eq(rig_count(&rig, "records/b1/"), 2);
+	cr_expect_eq(rig_count(&rig, "objects/"), 0);
+	cr_expect_eq(rig_backup_snapshot(&rig, s, "b1", NULL, &e), 0, "and then it is free");
 }
 
 /* ---- answers that are lost ---- */
@@ -415,7 +421,6 @@ Test(backup_protocol, a_backup_has_a_greatest_age)
 	cr_expect_eq(rig_state(&rig, "b1"), RECORD_ABORTED);
 }
 
-/* A PUT that goes on until it is cancelled: the store in memory looks at the token of each request. */
 static enum fault cancel_it(struct rig *rig, const char *method, const char *key)
 {
 	if (is_data_put(method, key))
@@ -426,15 +431,10 @@ static enum fault cancel_it(struct rig *rig, const char *method, const char *key
 Test(backup_protocol, a_cancelled_backup_is_withdrawn)
 {
 	_cleanup_rig_ struct rig rig;
-	char name[64];
 	struct err e;
 
 	rig_init(&rig, OBJECT_COMPRESS_NONE);
-	rig.options.jobs = rig.options.connections = 1;
-	for (unsigned i = 0; i < 60; i++) {
-		snprintf(name, sizeof(name), "nb-%u-big-Data.db", i);
-		rig_put_random(&rig, name, i, 8 * MIB);
-	}
+	one_file(&rig);
 	rig.fault = cancel_it;
 	cr_expect_eq(rig_backup(&rig, "b1", NULL, &e), -ECANCELED);
 	cr_expect_eq(rig_state(&rig, "b1"), RECORD_ABORTED);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include "tests/unit/catalog/sample.h"
 
 #define WHOLE ((uint32_t)FORMAT_OBJECT_BYTES)
@@ -697,4 +698,74 @@ Test(tree, counts_that_the_input_cannot_hold_are_refused)
 			expect_run_refused(b.data, b.len, "claims");
 		wbuf_deinit(&b);
 	}
+}
+
+/* ---- docs/format.md, "An example": byte for byte ---- */
+
+static void expect_bytes(const void *data, size_t len, const char *hex)
+{
+	char *text = malloc(2 * len + 1);
+
+	util_hex(text, data, len);
+	cr_expect_str_eq(text, hex);
+	free(text);
+}
+
+Test(example, the_documentation_shows_what_is_written)
+{
+	_cleanup_(object_builder_freep) struct object_builder *b =
+		object_builder_new(OBJECT_COMPRESS_NONE);
+	struct entry files[2] = { { .name = "nb-1-big-Data.db", .size_bytes = 600 },
+				  { .name = "nb-1-big-Digest.crc32", .size_bytes = 10 } };
+	struct run_ref ref = { .first = "nb-1-big-Data.db", .entry_count = 2 };
+	struct tree t = { .run_count = 1, .runs = &ref, .file_count = 2, .total_bytes = 610 };
+	_cleanup_wbuf_ struct wbuf run, tree;
+	struct object_image image;
+	struct err e = ERR_INIT;
+	struct extent x;
+	struct ulid writer;
+	uint32_t offset;
+	char data[600];
+
+	memset(data, 'a', sizeof(data));
+	cr_assert_eq(ulid_parse(&writer, "01JD8ZP4V7Q3K5N2M9R6T8W0XY"), 0);
+	cr_assert_eq(object_builder_add(b, data, 600, false, NULL, &offset, &e), 0);
+	cr_assert_eq(object_builder_finish(b, &image, &e), 0);
+	expect_bytes(image.iov[0].iov_base, image.iov[0].iov_len,
+		     "53535446534f4231010003000100000058020000000000005802000058020000"
+		     "ba35c170729417f1499e0886e7e12fcdb4ab00ad411110ae1e888c766d4ed70d"
+		     "19feed33e2f5b0041ae554be34df6f65");
+	expect_bytes(image.id.b, 32,
+		     "7ce66e25f503f2003b2c9b869f4a47649d958c65a9c25f76bf6153f4d5071ea1");
+	x = (struct extent){ { writer, image.id, image.head->head_bytes, 600, 3 }, 0, 600 };
+	for (int i = 0; i < 2; i++)
+		files[i].attr =
+			(struct attributes){ 0644, 999, 999, INT64_C(1763808000000000000) + i };
+	files[0].content = content_id(data, 600);
+	files[0].extents = &x;
+	files[0].extent_count = 1;
+	files[1].inline_data = "1234567890";
+	wbuf_init(&run, 1000);
+	cr_assert_eq(run_encode(files, 2, &run, &e), 0);
+	expect_bytes(run.data, run.len,
+		     "520101019351fb1367b8e65a8a89c1b48e03be017ce66e25f503f2003b2c9b86"
+		     "9f4a47649d958c65a9c25f76bf6153f4d5071ea1a3edff0f020000106e622d31"
+		     "2d6269672d446174612e6462a403e707e707018080f0bffd81a7fa30d804bec2"
+		     "76bc1ce52bf7ec9cce9b4a65cf9cc1c10a182aee78cedfb03a206adad5260115"
+		     "000b69676573742e6372633332020a31323334353637383930");
+	object_builder_reset(b);
+	cr_assert_eq(object_builder_add(b, run.data, run.len, false, NULL, &offset, &e), 0);
+	cr_assert_eq(object_builder_finish(b, &image, &e), 0);
+	ref.place.digest = content_id(run.data, run.len);
+	ref.place.extent =
+		(struct extent){ { writer, image.id, image.head->head_bytes, (uint32_t)run.len, 3 },
+				 0,
+				 (uint32_t)run.len };
+	wbuf_init(&tree, 1000);
+	cr_assert_eq(tree_encode(&t, &tree, &e), 0);
+	expect_bytes(tree.data, tree.len,
+		     "540102e2040001019351fb1367b8e65a8a89c1b48e03be014999185397e09765"
+		     "feed7708acdc449d38b3b25f53e6b1b41d6484e24daf3eae9ffbff0f00010000"
+		     "106e622d312d6269672d446174612e646202250a46d99c80f828755d9ffb3b6e"
+		     "cb3625a8d08a0873ce6d02dd3ace546288df00009901");
 }

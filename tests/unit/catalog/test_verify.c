@@ -8,7 +8,7 @@
 #include "fixture.h"
 
 #define TABLE "data/ks/t-0123456789abcdef0123456789abcdef"
-#define BIG (17 * MIB + 12345)
+#define BIG (16 * MIB + 12345) /* two objects, and a tail in a pack */
 
 /* Two backups that share most of their files. */
 struct sample {
@@ -45,7 +45,6 @@ static struct sample sample_new(void)
 			fixture_backup(s.f, "b2", files, ARRAY_SIZE(files), OBJECT_COMPRESS_ZSTD);
 	}
 	s.o = (struct verify_options){ .repo = s.f->repo,
-				       .records = s.records,
 				       .record_count = 2,
 				       .sample_percent = 100,
 				       .jobs = 2,
@@ -70,6 +69,8 @@ static void sample_deinit(struct sample *s)
 static int verify(struct sample *s)
 {
 	fixture_restart(s->f, OBJECT_VERIFY_SHA256, NULL);
+	if (!s->o.records)
+		s->o.records = s->records;
 	s->o.source = s->f->source;
 	s->o.meta = s->f->meta;
 	verify_result_free(s->result);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server on 127.0.0.1 that answers each request with the next line of a script, whatever was asked, and keeps what was asked. So tests can
- * have answers that no honest server gives. One connection at a time.
+ * A server on 127.0.0.1 that answers each request with the next line of a script, whatever was
+ * asked, and keeps what was asked. So tests can have answers that no honest server gives. One
+ * connection at a time.
  */
 #ifndef SSTABLEFS_TESTS_UNIT_STORE_SCRIPT_H
 #define SSTABLEFS_TESTS_UNIT_STORE_SCRIPT_H
