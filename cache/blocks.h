@@ -33,19 +33,21 @@ struct block_object {
 /* Called on threads of the cache, several at once, without locks. */
 struct block_loader {
 	/* [offset, offset + len) (multiples of the block size, but at the end) into base + offset; base has BLOCKS_HEADROOM before it, which may be overwritten only when all is loaded. */
-	int (*load)(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, void *base, const struct cancel *c, struct err *e);
+	int (*load)(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
+		    void *base, const struct cancel *c, struct err *e);
 	/* Checks the same range, read back from disk. < 0: not to be believed. */
-	int (*verify)(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, const void *base, struct err *e);
+	int (*verify)(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
+		      const void *base, struct err *e);
 	/* Blocks of the object were put into the disk ring: what verify will need should be kept too. May be NULL. */
 	void (*kept)(void *ctx, const struct block_object *o, const struct cancel *c);
 	void *ctx;
 };
 
 struct blocks_options {
-	uint64_t memory_bytes;	/* hard; at least BLOCKS_MIN_MEMORY */
-	unsigned threads;	/* loads at once, at least 1 */
-	struct kv *kv;		/* index of the ring; NULL: no disk */
-	const char *ring_path;	/* the ring's file; NULL: no disk */
+	uint64_t memory_bytes; /* hard; at least BLOCKS_MIN_MEMORY */
+	unsigned threads;      /* loads at once, at least 1 */
+	struct kv *kv;	       /* index of the ring; NULL: no disk */
+	const char *ring_path; /* the ring's file; NULL: no disk */
 	uint64_t ring_bytes;
 	struct block_loader loader;
 	struct metrics *metrics; /* may be NULL */
@@ -68,8 +70,8 @@ enum { BLOCKS_WOULD_BLOCK = 1 };
  * Pins [offset, offset + len) of the object. wait = false: BLOCKS_WOULD_BLOCK where it is not in memory (nothing is started). A failed load is told to all
  * who waited for it and then forgotten: the next call tries again. -ECANCELED: within 100 ms of c, or at once after blocks_wake.
  */
-int blocks_get(struct blocks *b, const struct block_object *o, uint32_t offset, uint32_t len_bytes, bool wait, struct block_pin *ret, const struct cancel *c,
-	       struct err *e);
+int blocks_get(struct blocks *b, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
+	       bool wait, struct block_pin *ret, const struct cancel *c, struct err *e);
 void blocks_unpin(struct blocks *b, struct block_pin *pin);
 /* Everybody who waits looks at its cancel token now. */
 void blocks_wake(struct blocks *b);
@@ -77,7 +79,8 @@ void blocks_wake(struct blocks *b);
  * Starts loading without waiting, where memory allows it: blocks that nobody has read yet are not given up for it. Returns false where it did not
  * fit (nothing is started). keep_on_disk: put into the ring too (loads that blocks_get starts always are).
  */
-bool blocks_prefetch(struct blocks *b, const struct block_object *o, uint32_t offset, uint32_t len_bytes, bool keep_on_disk);
+bool blocks_prefetch(struct blocks *b, const struct block_object *o, uint32_t offset,
+		     uint32_t len_bytes, bool keep_on_disk);
 /* Nobody is expected to read what is loaded of this object: among the first to go. */
 void blocks_forget(struct blocks *b, const struct block_object *o);
 uint64_t blocks_memory(struct blocks *b);

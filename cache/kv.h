@@ -47,10 +47,13 @@ const char *kv_discarded(const struct kv *kv);
 
 /* A copy of the value in a new buffer (NUL behind it, not counted). > 0 (KV_ABSENT): none. */
 enum { KV_ABSENT = 1 };
-int kv_get(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, void **ret, size_t *ret_len, struct err *e);
+int kv_get(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, void **ret,
+	   size_t *ret_len, struct err *e);
 /* As kv_get, into caller's memory of at most cap bytes (-E2BIG: larger). On any other result than 0 the memory's content is undefined. */
-int kv_read(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, void *dst, size_t cap_bytes, size_t *ret_len, struct err *e);
-int kv_put(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, const void *value, size_t len_bytes, struct err *e);
+int kv_read(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, void *dst,
+	    size_t cap_bytes, size_t *ret_len, struct err *e);
+int kv_put(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, const void *value,
+	   size_t len_bytes, struct err *e);
 int kv_delete(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes, struct err *e);
 
 /*
@@ -60,15 +63,20 @@ int kv_delete(struct kv *kv, enum kv_table t, const void *key, size_t key_bytes,
 struct kv_batch;
 int kv_batch_begin(struct kv *kv, struct kv_batch **ret, struct err *e);
 /* 0, KV_ABSENT; valid until the next put or delete of the batch. */
-int kv_batch_get(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes, const void **ret, size_t *ret_len, struct err *e);
-int kv_batch_put(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes, const void *value, size_t len_bytes, struct err *e);
-int kv_batch_delete(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes, struct err *e); /* what is absent is no error */
+int kv_batch_get(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes,
+		 const void **ret, size_t *ret_len, struct err *e);
+int kv_batch_put(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes,
+		 const void *value, size_t len_bytes, struct err *e);
+int kv_batch_delete(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes,
+		    struct err *e);			/* what is absent is no error */
 int kv_batch_commit(struct kv_batch *b, struct err *e); /* frees b, whatever the result */
 void kv_batch_abort(struct kv_batch *b);
 
 /* Entries whose key begins with prefix, in order; fn: 0 go on, > 0 stop, < 0 fail. Memory is borrowed during the call; fn must not write to kv. */
-typedef int kv_each_fn(void *ctx, const void *key, size_t key_bytes, const void *value, size_t len_bytes, struct err *e);
-int kv_each(struct kv *kv, enum kv_table t, const void *prefix, size_t prefix_bytes, kv_each_fn *fn, void *ctx, struct err *e);
+typedef int kv_each_fn(void *ctx, const void *key, size_t key_bytes, const void *value,
+		       size_t len_bytes, struct err *e);
+int kv_each(struct kv *kv, enum kv_table t, const void *prefix, size_t prefix_bytes, kv_each_fn *fn,
+	    void *ctx, struct err *e);
 
 uint64_t kv_used_bytes(struct kv *kv);
 

@@ -5,10 +5,17 @@
 
 #include "catalog/meta.h"
 
-enum diff_kind { DIFF_ADDED, DIFF_REMOVED, DIFF_CHANGED /* content */, DIFF_ATTRIBUTES /* same content; mode, owner or mtime differ */ };
+enum diff_kind {
+	DIFF_ADDED,
+	DIFF_REMOVED,
+	DIFF_CHANGED /* content */,
+	DIFF_ATTRIBUTES /* same content; mode, owner or mtime differ */
+};
 
 /* In order of path. a or b is NULL for added and removed. */
-typedef int diff_fn(void *ctx, enum diff_kind kind, const char *path, const struct entry *a, const struct entry *b, struct err *e);
-int diff_run(struct meta *m, const struct record *a, const struct record *b, diff_fn *fn, void *ctx, const struct cancel *c, struct err *e);
+typedef int diff_fn(void *ctx, enum diff_kind kind, const char *path, const struct entry *a,
+		    const struct entry *b, struct err *e);
+int diff_run(struct meta *m, const struct record *a, const struct record *b, diff_fn *fn, void *ctx,
+	     const struct cancel *c, struct err *e);
 
 #endif

@@ -30,7 +30,8 @@ struct found {
 };
 
 /* Lists and reads (through meta). Nothing found is no error: count 0. A record that cannot be read: fails with its key. */
-int find_records(struct meta *m, struct repo *r, const struct find_options *o, struct found **ret, const struct cancel *c, struct err *e);
+int find_records(struct meta *m, struct repo *r, const struct find_options *o, struct found **ret,
+		 const struct cancel *c, struct err *e);
 void found_free(struct found *f);
 DEFINE_CLEANUP(struct found *, found_free);
 
@@ -38,7 +39,8 @@ DEFINE_CLEANUP(struct found *, found_free);
  * The one COMMITTED record that a command on one node means: the cluster must be unambiguous (else -EINVAL ERR_USAGE, naming them); without `node`,
  * default_node where it holds the backup, else the only node that does, else ERR_USAGE naming them. Nothing: -ENOENT ERR_NOT_FOUND. The record is newly owned.
  */
-int find_one(struct meta *m, struct repo *r, const char *cluster, const char *node, const char *backup, const char *default_node, struct record **ret,
+int find_one(struct meta *m, struct repo *r, const char *cluster, const char *node,
+	     const char *backup, const char *default_node, struct record **ret,
 	     const struct cancel *c, struct err *e);
 
 #endif

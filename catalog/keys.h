@@ -29,13 +29,17 @@ enum key_object { KEY_OBJECT_DATA, KEY_OBJECT_META }; /* objects/ and trees/ */
 
 /* Each writes the key into out[KEY_BYTES] and returns out. Prefixes end in '/'. */
 char *keys_node_prefix(char *out, const struct node_name *n);
-char *keys_records_prefix(char *out, const struct node_name *n, const char *backup); /* backup NULL: all backups */
-char *keys_record(char *out, const struct node_name *n, const char *backup, const struct ulid *writer);
-char *keys_object(char *out, const struct node_name *n, enum key_object kind, const struct ulid *writer, const struct id256 *id);
+char *keys_records_prefix(char *out, const struct node_name *n,
+			  const char *backup); /* backup NULL: all backups */
+char *keys_record(char *out, const struct node_name *n, const char *backup,
+		  const struct ulid *writer);
+char *keys_object(char *out, const struct node_name *n, enum key_object kind,
+		  const struct ulid *writer, const struct id256 *id);
 char *keys_condemned_prefix(char *out, const struct node_name *n);
 char *keys_probe(char *out, const struct node_name *n, const struct ulid *probe);
 
 /* The parts of a record's key, relative to keys_records_prefix(n, NULL): "<backup>/<writer>.json". 0 or -EINVAL (foreign keys are ignored by listings). */
-int keys_parse_record(const char *rest, char backup[FORMAT_NAME_BYTES + 1], struct ulid *ret_writer);
+int keys_parse_record(const char *rest, char backup[FORMAT_NAME_BYTES + 1],
+		      struct ulid *ret_writer);
 
 #endif

@@ -23,10 +23,13 @@ struct meta *meta_new(const struct meta_options *o); /* NULL: out of memory */
 void meta_free(struct meta *m);
 DEFINE_CLEANUP(struct meta *, meta_free);
 
-int meta_tree(struct meta *m, const struct node_name *n, const struct place *p, struct tree **ret, const struct cancel *c, struct err *e);
-int meta_run(struct meta *m, const struct node_name *n, const struct place *p, struct run **ret, const struct cancel *c, struct err *e);
+int meta_tree(struct meta *m, const struct node_name *n, const struct place *p, struct tree **ret,
+	      const struct cancel *c, struct err *e);
+int meta_run(struct meta *m, const struct node_name *n, const struct place *p, struct run **ret,
+	     const struct cancel *c, struct err *e);
 /* As repo_get_record, but a record whose ETag is known is not fetched again. > 0: STORE_NOT_FOUND. */
-int meta_record(struct meta *m, const struct node_name *n, const struct record_key *key, struct record **ret, const struct cancel *c, struct err *e);
+int meta_record(struct meta *m, const struct node_name *n, const struct record_key *key,
+		struct record **ret, const struct cancel *c, struct err *e);
 
 /*
  * Walks a tree in order: for each directory (path below the root, "" first) its tree, then its runs one by one, then its children. Any callback may be NULL.
@@ -35,14 +38,18 @@ int meta_record(struct meta *m, const struct node_name *n, const struct record_k
 struct meta_walk {
 	/* Before the tree of a directory below the root is read. > 0: leave the directory out. */
 	int (*enter)(void *ctx, const char *path, const struct child *self, struct err *e);
-	int (*directory)(void *ctx, const char *path, const struct child *self /* NULL for the root */, const struct tree *tree, struct err *e);
+	int (*directory)(void *ctx, const char *path,
+			 const struct child *self /* NULL for the root */, const struct tree *tree,
+			 struct err *e);
 	/* > 0: do not parse this run (entry is not called for it). */
 	int (*run)(void *ctx, const char *path, const struct run_ref *ref, struct err *e);
 	int (*entry)(void *ctx, const char *path, const struct entry *entry, struct err *e);
 	/* A tree (ref NULL) or run of the directory `path` that is missing (-ENOENT) or damaged (-EBADMSG); *e says which object and why. 0: go on without it. NULL: the walk fails. */
-	int (*damaged)(void *ctx, const char *path, const struct run_ref *ref, int r, struct err *e);
+	int (*damaged)(void *ctx, const char *path, const struct run_ref *ref, int r,
+		       struct err *e);
 	void *ctx;
 };
-int meta_walk(struct meta *m, const struct node_name *n, const struct place *root, const struct meta_walk *w, const struct cancel *c, struct err *e);
+int meta_walk(struct meta *m, const struct node_name *n, const struct place *root,
+	      const struct meta_walk *w, const struct cancel *c, struct err *e);
 
 #endif

@@ -41,7 +41,8 @@ struct object_head {
 enum object_verify { OBJECT_VERIFY_XXH3, OBJECT_VERIFY_SHA256 };
 
 /* Parses exactly head_len bytes and checks that they hash to `id`. -EBADMSG with ERR_CORRUPT. */
-int object_head_parse(const void *head, size_t head_len_bytes, const struct id256 *id, struct object_head **ret, struct err *e);
+int object_head_parse(const void *head, size_t head_len_bytes, const struct id256 *id,
+		      struct object_head **ret, struct err *e);
 /* How long the head is that begins with these FORMAT_HEAD_FIXED_BYTES bytes: > 0, or -EBADMSG. */
 ssize_t object_head_length(const void *first_bytes);
 void object_head_free(struct object_head *h);
@@ -53,9 +54,11 @@ DEFINE_CLEANUP(struct object_head *, object_head_free);
  * Frame i from its stored bytes into dst (plain_bytes of it), verified. stored may equal dst for a raw frame (then nothing is copied).
  * z may be NULL where the frame is raw. 0, or -EBADMSG with ERR_CORRUPT naming the frame; dst's content is then undefined and must not be used.
  */
-int object_frame_decode(const struct object_head *h, uint32_t i, const void *stored, void *dst, struct zcodec *z, enum object_verify how, struct err *e);
+int object_frame_decode(const struct object_head *h, uint32_t i, const void *stored, void *dst,
+			struct zcodec *z, enum object_verify how, struct err *e);
 /* Checks plain bytes of frame i that come from a cache. 0 or -EBADMSG. */
-int object_frame_check(const struct object_head *h, uint32_t i, const void *plain, enum object_verify how, struct err *e);
+int object_frame_check(const struct object_head *h, uint32_t i, const void *plain,
+		       enum object_verify how, struct err *e);
 /* The frame that holds plain offset `offset` (< plain_bytes). */
 uint32_t object_frame_at(const struct object_head *h, uint32_t offset);
 
@@ -72,14 +75,15 @@ void object_digest_frames(const void *data, size_t len_bytes, struct frame_diges
 
 /* Collects pieces (each begins a new frame) into one object. One thread at a time. */
 struct object_builder;
-struct object_builder *object_builder_new(enum object_compression compression); /* NULL: out of memory */
+struct object_builder *object_builder_new(
+	enum object_compression compression); /* NULL: out of memory */
 void object_builder_free(struct object_builder *b);
 void object_builder_reset(struct object_builder *b);
 /* Whether a piece of that many bytes still fits (plain bytes and frames). */
 bool object_builder_fits(const struct object_builder *b, size_t len_bytes);
 /* Adds a piece: bytes are compressed where that pays and copied, or (borrow = true and stored raw) only referred to until the object was taken. digests may be NULL: computed. ret_offset: plain offset of the piece. After a failure only reset and free are allowed. */
-int object_builder_add(struct object_builder *b, const void *data, size_t len_bytes, bool borrow, const struct frame_digest *digests, uint32_t *ret_offset,
-		       struct err *e);
+int object_builder_add(struct object_builder *b, const void *data, size_t len_bytes, bool borrow,
+		       const struct frame_digest *digests, uint32_t *ret_offset, struct err *e);
 uint32_t object_builder_plain_bytes(const struct object_builder *b);
 /* Ends the object: its head, id and the bytes to put, as iovecs valid until reset or free. */
 struct object_image {

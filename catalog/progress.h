@@ -9,7 +9,7 @@
 struct progress {
 	_Atomic uint64_t files_total, files_done;
 	_Atomic uint64_t bytes_total, bytes_done;
-	_Atomic uint64_t bytes_new;   /* sent to the store */
+	_Atomic uint64_t bytes_new; /* sent to the store */
 };
 
 #endif

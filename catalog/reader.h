@@ -13,10 +13,10 @@
 #include "catalog/tree.h"
 
 struct reader_options {
-	struct source *source;	 /* borrowed */
-	uint64_t memory_bytes;	 /* for blocks: at least BLOCKS_MIN_MEMORY */
-	unsigned connections;	 /* loads at once, at least 1 */
-	struct kv *kv;		 /* NULL: no disk cache */
+	struct source *source; /* borrowed */
+	uint64_t memory_bytes; /* for blocks: at least BLOCKS_MIN_MEMORY */
+	unsigned connections;  /* loads at once, at least 1 */
+	struct kv *kv;	       /* NULL: no disk cache */
 	const char *ring_path;
 	uint64_t ring_bytes;
 	struct metrics *metrics;
@@ -29,7 +29,8 @@ DEFINE_CLEANUP(struct reader *, reader_free);
 
 /* A file of more than FORMAT_INLINE_BYTES; the extents are copied. -EBADMSG (ERR_CORRUPT): they do not make up the file. */
 struct stream;
-int stream_open(struct reader *r, const struct node_name *n, uint64_t size_bytes, const struct extent *extents, size_t extent_count, struct stream **ret,
+int stream_open(struct reader *r, const struct node_name *n, uint64_t size_bytes,
+		const struct extent *extents, size_t extent_count, struct stream **ret,
 		struct err *e);
 void stream_close(struct stream *s);
 DEFINE_CLEANUP(struct stream *, stream_close);
@@ -48,11 +49,13 @@ enum { STREAM_WOULD_BLOCK = 1 };
  * A result may be shorter though the file goes on: where more than STREAM_PIECES pieces would be needed, or memory is too short to pin all at once. Then
  * copy, release and call again: nobody may wait here while holding another read.
  */
-int stream_read(struct stream *s, uint64_t offset, size_t len_bytes, bool wait, struct stream_read *ret, const struct cancel *c, struct err *e);
+int stream_read(struct stream *s, uint64_t offset, size_t len_bytes, bool wait,
+		struct stream_read *ret, const struct cancel *c, struct err *e);
 void stream_release(struct stream *s, struct stream_read *rd);
 
 /* Starts fetching what holds this file's content (a small file's pack; a large file's first object): a hint by directory order. Never blocks. Of objects that were only hinted at a few are kept. */
-void reader_hint(struct reader *r, const struct node_name *n, const struct extent *extents, size_t extent_count);
+void reader_hint(struct reader *r, const struct node_name *n, const struct extent *extents,
+		 size_t extent_count);
 /* Everybody who waits in stream_read looks at its cancel token now. */
 void reader_wake(struct reader *r);
 uint64_t reader_memory(struct reader *r);

@@ -39,8 +39,8 @@ struct record {
 	char **tokens;
 	size_t token_count;
 	int64_t started_ns, finished_ns; /* by the node's clock */
-	int64_t store_time_ns;		 /* the Date of W1's answer; a record read OPEN may lack it */
-	int64_t renewed_ns;		 /* the node's clock at the last renewal: for people */
+	int64_t store_time_ns; /* the Date of W1's answer; a record read OPEN may lack it */
+	int64_t renewed_ns;    /* the node's clock at the last renewal: for people */
 	char *cassandra_version, *partitioner;
 	char **sstable_versions; /* "nb", "oa", … sorted */
 	size_t sstable_version_count;
@@ -52,7 +52,7 @@ struct record {
 	struct record_owner *users, *groups;
 	size_t user_count, group_count;
 	uint64_t file_count, dir_count, total_bytes, new_bytes, reused_bytes;
-	struct place root;  /* of a COMMITTED record */
+	struct place root; /* of a COMMITTED record */
 	bool has_root;
 	struct record_pack *packs; /* sorted by (writer, id) when read */
 	size_t pack_count;
@@ -69,7 +69,8 @@ DEFINE_CLEANUP(struct record *, record_free);
  */
 int record_encode(const struct record *r, char **ret_text, size_t *ret_len, struct err *e);
 /* Unseals, checks every field, and that writer, backup, cluster and node are those of the key it was read from (where given). An unknown format version or "read" feature: -ENOTSUP with ERR_USAGE. */
-int record_decode(const char *key, const char *text, size_t len_bytes, const struct node_name *where, const char *backup, const struct ulid *writer,
+int record_decode(const char *key, const char *text, size_t len_bytes,
+		  const struct node_name *where, const char *backup, const struct ulid *writer,
 		  struct record **ret, struct err *e);
 const char *record_state_name(enum record_state s);
 /* Order of "newest": by (store_time_ns, writer). < 0: a is older. */

@@ -30,19 +30,20 @@ struct restore_options {
 	size_t map_count;
 	const char *const *only; /* "ks" or "ks.table" */
 	size_t only_count;
-	bool overwrite;		 /* replace files of other content */
+	bool overwrite; /* replace files of other content */
 	bool numeric_ids;
-	unsigned jobs;		 /* threads that compare what is there already; 0: 1 */
-	unsigned connections;	 /* threads that fetch and write; 0: 1 */
-	uint64_t memory_bytes;	 /* 0: 192 MiB */
-	size_t batch_files;	 /* files made durable and renamed together; 0: 256 at first, then more, up to 4,096 */
+	unsigned jobs;	       /* threads that compare what is there already; 0: 1 */
+	unsigned connections;  /* threads that fetch and write; 0: 1 */
+	uint64_t memory_bytes; /* 0: 192 MiB */
+	size_t batch_files; /* files made durable and renamed together; 0: 256 at first, then more, up to 4,096 */
 	struct progress *progress;
 	struct log *log;
 	const struct cancel *cancel;
 };
 
 struct restore_result {
-	uint64_t files_written, files_kept /* already there with the same content */, bytes_written, bytes_kept;
+	uint64_t files_written, files_kept /* already there with the same content */, bytes_written,
+		bytes_kept;
 };
 
 /*

@@ -14,7 +14,8 @@
 
 struct source;
 
-struct source *source_new(struct store *store, enum object_verify how, struct metrics *m); /* borrows store; NULL: out of memory */
+struct source *source_new(struct store *store, enum object_verify how,
+			  struct metrics *m); /* borrows store; NULL: out of memory */
 void source_free(struct source *s);
 DEFINE_CLEANUP(struct source *, source_free);
 
@@ -24,18 +25,23 @@ DEFINE_CLEANUP(struct source *, source_free);
  * ("is missing"). A damaged one: -EBADMSG, ERR_CORRUPT. The key is in e->key.
  */
 #define SOURCE_HEADROOM (128 * KIB)
-int source_fetch(struct source *s, const struct node_name *n, enum key_object kind, const struct object_ref *ref, void *dst, struct object_head **ret_head,
+int source_fetch(struct source *s, const struct node_name *n, enum key_object kind,
+		 const struct object_ref *ref, void *dst, struct object_head **ret_head,
 		 const struct cancel *c, struct err *e);
 
 /* The frames that cover [offset, offset + len) of the content, each written to dst + its plain offset; *ret_start and *ret_end say what was written. Head and frames are asked for in parallel where the object is raw and uniform. */
-int source_fetch_range(struct source *s, const struct node_name *n, enum key_object kind, const struct object_ref *ref, uint32_t offset, uint32_t len_bytes,
-		       void *dst, uint32_t *ret_start, uint32_t *ret_end, const struct cancel *c, struct err *e);
+int source_fetch_range(struct source *s, const struct node_name *n, enum key_object kind,
+		       const struct object_ref *ref, uint32_t offset, uint32_t len_bytes, void *dst,
+		       uint32_t *ret_start, uint32_t *ret_end, const struct cancel *c,
+		       struct err *e);
 
 /* The head alone (from the kept ones, else by a range request). To be freed. */
-int source_head(struct source *s, const struct node_name *n, enum key_object kind, const struct object_ref *ref, struct object_head **ret, const struct cancel *c,
+int source_head(struct source *s, const struct node_name *n, enum key_object kind,
+		const struct object_ref *ref, struct object_head **ret, const struct cancel *c,
 		struct err *e);
 
 /* Parses a place's bytes: content of [extent] checked against place->digest too. New buffer. */
-int source_fetch_place(struct source *s, const struct node_name *n, const struct place *p, void **ret_data, size_t *ret_len, const struct cancel *c, struct err *e);
+int source_fetch_place(struct source *s, const struct node_name *n, const struct place *p,
+		       void **ret_data, size_t *ret_len, const struct cancel *c, struct err *e);
 
 #endif

@@ -50,9 +50,10 @@ struct entry { /* a regular file */
 	const char *name;
 	struct attributes attr;
 	uint64_t size_bytes;
-	uint32_t data_dir;	    /* index of the data directory, or FORMAT_NO_DATA_DIR */
-	struct id256 content;	    /* computed for inline content when parsed */
-	const void *inline_data;    /* size_bytes of it where size_bytes <= FORMAT_INLINE_BYTES (also for empty files: non-NULL) */
+	uint32_t data_dir;    /* index of the data directory, or FORMAT_NO_DATA_DIR */
+	struct id256 content; /* computed for inline content when parsed */
+	const void *
+		inline_data; /* size_bytes of it where size_bytes <= FORMAT_INLINE_BYTES (also for empty files: non-NULL) */
 	const struct extent *extents; /* else these, in order, lengths adding up to size_bytes */
 	uint32_t extent_count;
 };

@@ -10,13 +10,14 @@
 struct verify_finding {
 	char *key;
 	char *reason;
-	bool missing;	/* else damaged */
-	char **files;	/* "<cluster>/nodes/<node>/<backup>/data/…": those of the verified backups that need it, at most 1,000 */
+	bool missing; /* else damaged */
+	char **files; /* "<cluster>/nodes/<node>/<backup>/data/…": those of the verified backups that need it, at most 1,000 */
 	size_t file_count, files_more;
 };
 
 struct verify_result {
-	uint64_t objects_checked, bytes_checked, files_checked; /* distinct objects read, metadata included; files whose content id was recomputed */
+	uint64_t objects_checked, bytes_checked,
+		files_checked; /* distinct objects read, metadata included; files whose content id was recomputed */
 	uint64_t objects_known; /* distinct objects that the backups need */
 	struct verify_finding *findings;
 	size_t finding_count;
@@ -28,8 +29,8 @@ struct verify_result {
  */
 struct verify_options {
 	struct repo *repo;
-	struct source *source; /* made with OBJECT_VERIFY_SHA256 */
-	struct meta *meta;     /* with no kv: nothing local is believed */
+	struct source *source;	       /* made with OBJECT_VERIFY_SHA256 */
+	struct meta *meta;	       /* with no kv: nothing local is believed */
 	struct record *const *records; /* COMMITTED ones */
 	size_t record_count;
 	const struct find_damage *damaged_records; /* of find_records with keep_damaged */

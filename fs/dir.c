@@ -23,7 +23,7 @@ struct fs_dir {
 	struct view_node *node;
 	struct cached *tree; /* of a backup's directory, or */
 	uint64_t generation;
-	struct item *items;  /* a list */
+	struct item *items; /* a list */
 	size_t item_count, item_cap;
 };
 
@@ -56,7 +56,8 @@ static int add_child(struct fs_dir *d, const char *name, struct err *e)
 		r = fs_link_target(d->fs, &child, &target, e);
 		if (r != 0)
 			return r == FS_ABSENT ? 0 : r;
-	} else if (child.kind == PLACE_STATUS || child.kind == PLACE_METRICS || child.kind == PLACE_BACKUP_JSON) {
+	} else if (child.kind == PLACE_STATUS || child.kind == PLACE_METRICS ||
+		   child.kind == PLACE_BACKUP_JSON) {
 		type = S_IFREG;
 	}
 	r = position_ino(d->fs, &child, target, &ino, e);
@@ -82,7 +83,9 @@ static int list_node(struct fs_dir *d, struct view_wait w, struct err *e)
 	int r = view_look(d->fs->o.view, p->cluster, p->node, w, &d->node, e);
 
 	if (r != 0)
-		return r == VIEW_ABSENT ? err_set(e, ERR_NOT_FOUND, -ESTALE, "node %s is gone", p->node) : r;
+		return r == VIEW_ABSENT
+			       ? err_set(e, ERR_NOT_FOUND, -ESTALE, "node %s is gone", p->node)
+			       : r;
 	backups = view_node_backups(d->node, &count);
 	if (!backups)
 		return err_nomem(e);
@@ -156,9 +159,13 @@ static int list_other(struct fs_dir *d, struct view_wait w, struct err *e)
 	case PLACE_NODES:
 		return add_names(d, view_nodes(v, d->position.cluster, w, &names, e), &names, e);
 	case PLACE_BACKUPS:
-		return add_names(d, view_cluster_backups(v, d->position.cluster, w, &names, e), &names, e);
+		return add_names(d, view_cluster_backups(v, d->position.cluster, w, &names, e),
+				 &names, e);
 	case PLACE_NAMED:
-		return add_names(d, view_backup_nodes(v, d->position.cluster, d->position.backup, w, &names, e), &names, e);
+		return add_names(d,
+				 view_backup_nodes(v, d->position.cluster, d->position.backup, w,
+						   &names, e),
+				 &names, e);
 	case PLACE_NODE:
 		return list_node(d, w, e);
 	case PLACE_OBJECTS:
@@ -169,16 +176,13 @@ static int list_other(struct fs_dir *d, struct view_wait w, struct err *e)
 	}
 }
 
-static void free_dir(struct fs_dir *d)
+static void free_dir(struct handle *h)
 {
+	struct fs_dir *d = (struct fs_dir *)h;
+
 	treecache_unref(d->fs->o.trees, d->tree);
 	free(d->items);
 	free(d);
-}
-
-static void close_handle(struct handle *h)
-{
-	fs_closedir((struct fs_dir *)h);
 }
 
 int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **ret, struct err *e)
@@ -208,18 +212,27 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 			r = err_set(e, ERR_NOT_FOUND, -ESTALE, "%s is gone", d->position.path);
 	}
 	if (r != 0) {
-		free_dir(d);
+		free_dir(&d->handle);
 		return r;
 	}
-	fs_handle_add(f, &d->handle, close_handle);
+	fs_handle_add(f, &d->handle, free_dir);
 	*ret = d;
 	return 0;
 }
 
 void fs_closedir(struct fs_dir *d)
 {
-	fs_handle_remove(d->fs, &d->handle);
-	free_dir(d);
+	fs_handle_unref(&d->handle);
+}
+
+void fs_dir_ref(struct fs_dir *d)
+{
+	fs_handle_ref(&d->handle);
+}
+
+void fs_dir_unref(struct fs_dir *d)
+{
+	fs_handle_unref(&d->handle);
 }
 
 bool fs_dir_is_fixed(const struct fs_dir *d)
@@ -237,7 +250,8 @@ static void plain_entry(struct fs_entry *en, uint64_t ino, mode_t type)
 /* ---- a list ---- */
 
 /* The attributes of a file below objects/, or of something with a path. What vanished meanwhile is listed without attributes. */
-static int item_entry(struct fs_dir *d, const struct item *i, struct view_wait w, struct fs_entry *en, struct err *e)
+static int item_entry(struct fs_dir *d, const struct item *i, struct view_wait w,
+		      struct fs_entry *en, struct err *e)
 {
 	int r;
 
@@ -256,7 +270,8 @@ static int item_entry(struct fs_dir *d, const struct item *i, struct view_wait w
 	return r;
 }
 
-static int read_list(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx, struct err *e)
+static int read_list(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill,
+		     void *ctx, struct err *e)
 {
 	for (; at - DOTS < d->item_count; at++) {
 		const struct item *i = &d->items[at - DOTS];
@@ -287,7 +302,10 @@ static int child_entry(struct fs_dir *d, const struct child *c, struct fs_entry 
 		r = position_ino(d->fs, &p, NULL, &ino, e);
 	if (r < 0)
 		return r;
-	*en = (struct fs_entry){ .ino = ino, .generation = d->generation, .entry_timeout_s = FS_LONG_S, .attr_timeout_s = FS_LONG_S };
+	*en = (struct fs_entry){ .ino = ino,
+				 .generation = d->generation,
+				 .entry_timeout_s = FS_LONG_S,
+				 .attr_timeout_s = FS_LONG_S };
 	fs_stat_recorded(d->fs, d->node, &c->attr, S_IFDIR, ino, 0, 1, &en->st);
 	return 0;
 }
@@ -310,17 +328,19 @@ static int file_entry(struct fs_dir *d, uint64_t ino, bool plus, struct fs_entry
 }
 
 /* The files of one run from entry `first` on; `at` is the position of that entry. > 0: full. */
-static int read_run(struct fs_dir *d, const struct run_ref *ref, uint32_t first, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx,
-		    struct err *e)
+static int read_run(struct fs_dir *d, const struct run_ref *ref, uint32_t first, uint64_t at,
+		    bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx, struct err *e)
 {
 	struct fs *f = d->fs;
 	uint64_t inodes[FORMAT_RUN_ENTRIES];
 	struct cached *run;
-	int r = treecache_run(f->o.trees, view_node_name(d->node), &ref->place, w.wait, &run, w.cancel, e);
+	int r = treecache_run(f->o.trees, view_node_name(d->node), &ref->place, w.wait, &run,
+			      w.cancel, e);
 
 	if (r != 0)
 		return r == TREECACHE_WOULD_BLOCK ? FS_WOULD_BLOCK : r;
-	r = index_touch(f->o.index, view_node_number(d->node), view_node_name(d->node), d->position.inside, &ref->place, run->run, inodes, e);
+	r = index_touch(f->o.index, view_node_number(d->node), view_node_name(d->node),
+			d->position.inside, &ref->place, run->run, inodes, e);
 	for (uint32_t i = first; r == 0 && i < run->run->entry_count; i++, at++) {
 		struct fs_entry en;
 
@@ -347,7 +367,8 @@ static uint32_t find_run(const struct cached *tree, uint64_t file)
 	return low;
 }
 
-static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx, struct err *e)
+static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill,
+		     void *ctx, struct err *e)
 {
 	const struct tree *t = d->tree->tree;
 	uint64_t files = d->tree->run_first[t->run_count], first_file = DOTS + t->child_count;
@@ -365,7 +386,8 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 			return 0;
 	}
 	while (at - first_file < files) {
-		uint32_t run = find_run(d->tree, at - first_file), first = (uint32_t)(at - first_file) - d->tree->run_first[run];
+		uint32_t run = find_run(d->tree, at - first_file),
+			 first = (uint32_t)(at - first_file) - d->tree->run_first[run];
 
 		r = read_run(d, &t->runs[run], first, at, plus, w, fill, ctx, e);
 		if (r != 0)
@@ -385,7 +407,8 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 		if (plus) {
 			en.ino = ino;
 			en.entry_timeout_s = d->fs->o.refresh_s;
-			r = fs_stat_position(d->fs, &p, NULL, ino, w, &en.st, &en.attr_timeout_s, e);
+			r = fs_stat_position(d->fs, &p, NULL, ino, w, &en.st, &en.attr_timeout_s,
+					     e);
 			if (r != 0)
 				return r;
 		}
@@ -395,7 +418,8 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 }
 
 /* FS_WOULD_BLOCK after something was given would repeat entries: the caller starts its buffer afresh when it asks again. */
-int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx, struct err *e)
+int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill,
+	       void *ctx, struct err *e)
 {
 	struct fs_entry en;
 
@@ -404,5 +428,6 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 		if (fill(ctx, offset == 0 ? "." : "..", &en, offset + 1) > 0)
 			return 0;
 	}
-	return d->tree ? read_tree(d, offset, plus, w, fill, ctx, e) : read_list(d, offset, plus, w, fill, ctx, e);
+	return d->tree ? read_tree(d, offset, plus, w, fill, ctx, e)
+		       : read_list(d, offset, plus, w, fill, ctx, e);
 }

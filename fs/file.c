@@ -11,7 +11,8 @@ struct fs_file {
 	char *text;
 };
 
-static int open_recorded(struct fs *f, const struct index_node *row, struct view_wait w, struct fs_file *file, struct err *e)
+static int open_recorded(struct fs *f, const struct index_node *row, struct view_wait w,
+			 struct fs_file *file, struct err *e)
 {
 	struct view_node *n = view_by_number(f->o.view, row->node);
 	const struct entry *entry;
@@ -29,9 +30,11 @@ static int open_recorded(struct fs *f, const struct index_node *row, struct view
 		else
 			r = err_nomem(e);
 	} else {
-		r = stream_open(f->o.reader, view_node_name(n), entry->size_bytes, entry->extents, entry->extent_count, &file->stream, e);
+		r = stream_open(f->o.reader, view_node_name(n), entry->size_bytes, entry->extents,
+				entry->extent_count, &file->stream, e);
 		if (r == 0)
-			reader_hint(f->o.reader, view_node_name(n), entry->extents, entry->extent_count);
+			reader_hint(f->o.reader, view_node_name(n), entry->extents,
+				    entry->extent_count);
 	}
 	treecache_unref(f->o.trees, run);
 	return r;
@@ -54,7 +57,8 @@ static int open_text(struct fs *f, const struct position *p, struct fs_file *fil
 	return 0;
 }
 
-static int open_json(struct fs *f, const struct position *p, struct view_wait w, struct fs_file *file, struct err *e)
+static int open_json(struct fs *f, const struct position *p, struct view_wait w,
+		     struct fs_file *file, struct err *e)
 {
 	struct view_backup b;
 	struct view_node *n;
@@ -71,12 +75,18 @@ static int open_json(struct fs *f, const struct position *p, struct view_wait w,
 	return r;
 }
 
-static void close_handle(struct handle *h)
+static void free_file(struct handle *h)
 {
-	fs_close((struct fs_file *)h);
+	struct fs_file *file = (struct fs_file *)h;
+
+	if (file->stream)
+		stream_close(file->stream);
+	free(file->text);
+	free(file);
 }
 
-int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct, struct err *e)
+int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct,
+	    struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct fs_file *file = calloc(1, sizeof(*file));
@@ -102,22 +112,29 @@ int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret
 		free(file);
 		return r;
 	}
-	fs_handle_add(f, &file->handle, close_handle);
+	fs_handle_add(f, &file->handle, free_file);
 	*ret = file;
 	return 0;
 }
 
 void fs_close(struct fs_file *file)
 {
-	fs_handle_remove(file->fs, &file->handle);
-	if (file->stream)
-		stream_close(file->stream);
-	free(file->text);
-	free(file);
+	fs_handle_unref(&file->handle);
+}
+
+void fs_file_ref(struct fs_file *file)
+{
+	fs_handle_ref(&file->handle);
+}
+
+void fs_file_unref(struct fs_file *file)
+{
+	fs_handle_unref(&file->handle);
 }
 
 /* Where one stream_read does not give everything, the pieces are put together: a short answer would mean the end of the file. */
-static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view_wait w, struct fs_read *ret, struct err *e)
+static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view_wait w,
+		  struct fs_read *ret, struct err *e)
 {
 	_cleanup_free_ char *copy = malloc(len);
 	size_t done = 0;
@@ -126,7 +143,8 @@ static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view
 		return err_nomem(e);
 	while (done < len) {
 		struct stream_read piece;
-		int r = stream_read(file->stream, offset + done, len - done, w.wait, &piece, w.cancel, e);
+		int r = stream_read(file->stream, offset + done, len - done, w.wait, &piece,
+				    w.cancel, e);
 
 		if (r != 0)
 			return r;
@@ -146,7 +164,8 @@ static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view
 	return 0;
 }
 
-int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w, struct fs_read *ret, struct err *e)
+int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,
+	    struct fs_read *ret, struct err *e)
 {
 	int r;
 

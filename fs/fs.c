@@ -5,8 +5,10 @@
 #include <time.h>
 #include "fs/fs_private.h"
 
-_Static_assert((int)FS_WOULD_BLOCK == (int)VIEW_WOULD_BLOCK && (int)FS_WOULD_BLOCK == (int)TREECACHE_WOULD_BLOCK &&
-		       (int)FS_WOULD_BLOCK == (int)STREAM_WOULD_BLOCK && (int)FS_ABSENT == (int)VIEW_ABSENT,
+_Static_assert((int)FS_WOULD_BLOCK == (int)VIEW_WOULD_BLOCK &&
+		       (int)FS_WOULD_BLOCK == (int)TREECACHE_WOULD_BLOCK &&
+		       (int)FS_WOULD_BLOCK == (int)STREAM_WOULD_BLOCK &&
+		       (int)FS_ABSENT == (int)VIEW_ABSENT,
 	       "these outcomes are forwarded as they are");
 
 #define PREFERRED_READ (1 * MIB) /* st_blksize: cp reads that much at a time */
@@ -28,14 +30,16 @@ struct fs *fs_new(const struct fs_options *o)
 void fs_free(struct fs *f)
 {
 	while (f->handles.next != &f->handles)
-		f->handles.next->close(f->handles.next);
+		fs_handle_unref(f->handles.next);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
 
-void fs_handle_add(struct fs *f, struct handle *h, void (*close)(struct handle *h))
+void fs_handle_add(struct fs *f, struct handle *h, void (*free_it)(struct handle *h))
 {
-	h->close = close;
+	h->fs = f;
+	h->free = free_it;
+	atomic_init(&h->refs, 1);
 	pthread_mutex_lock(&f->lock);
 	h->next = f->handles.next;
 	h->prev = &f->handles;
@@ -43,15 +47,26 @@ void fs_handle_add(struct fs *f, struct handle *h, void (*close)(struct handle *
 	pthread_mutex_unlock(&f->lock);
 }
 
-void fs_handle_remove(struct fs *f, struct handle *h)
+void fs_handle_ref(struct handle *h)
 {
+	atomic_fetch_add(&h->refs, 1);
+}
+
+void fs_handle_unref(struct handle *h)
+{
+	struct fs *f = h->fs;
+
+	if (atomic_fetch_sub(&h->refs, 1) > 1)
+		return;
 	pthread_mutex_lock(&f->lock);
 	h->prev->next = h->next;
 	h->next->prev = h->prev;
 	pthread_mutex_unlock(&f->lock);
+	h->free(h);
 }
 
-int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position, struct err *e)
+int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position,
+	   struct err *e)
 {
 	int r;
 
@@ -60,18 +75,21 @@ int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *
 		return position_parse(ret_position, "");
 	r = index_get(f->o.index, ino, ret, e);
 	if (r == INDEX_ABSENT)
-		return err_set(e, ERR_NOT_FOUND, -ESTALE, "inode %llu is gone", (unsigned long long)ino);
+		return err_set(e, ERR_NOT_FOUND, -ESTALE, "inode %llu is gone",
+			       (unsigned long long)ino);
 	if (r == 0 && ret->type == INDEX_PATH)
 		r = position_parse(ret_position, ret->path);
 	return r;
 }
 
-int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node, struct view_backup *ret, struct err *e)
+int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node,
+		   struct view_backup *ret, struct err *e)
 {
 	struct view_node *n = view_known(f->o.view, p->cluster, p->node);
 
 	if (!n || !view_node_find(n, p->backup, ret))
-		return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s of node %s was removed", p->backup, p->node);
+		return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s of node %s was removed",
+			       p->backup, p->node);
 	*ret_node = n;
 	return 0;
 }
@@ -82,7 +100,8 @@ uint64_t fs_generation(const struct view_backup *b)
 }
 
 /* One step down: replaces *tree by that of the child named by the first component of rest, which has len bytes. */
-static int step_down(struct fs *f, const struct position *p, const char *rest, size_t len, struct view_wait w, struct fs_tree *t, struct err *e)
+static int step_down(struct fs *f, const struct position *p, const char *rest, size_t len,
+		     struct view_wait w, struct fs_tree *t, struct err *e)
 {
 	char name[FORMAT_FILE_NAME_BYTES + 1];
 	const struct child *c = NULL;
@@ -94,7 +113,8 @@ static int step_down(struct fs *f, const struct position *p, const char *rest, s
 		name[len] = '\0';
 		c = tree_find_child(t->tree->tree, name);
 	}
-	r = c ? treecache_tree(f->o.trees, view_node_name(t->node), &c->place, w.wait, &below, w.cancel, e)
+	r = c ? treecache_tree(f->o.trees, view_node_name(t->node), &c->place, w.wait, &below,
+			       w.cancel, e)
 	      : err_set(e, ERR_NOT_FOUND, -ESTALE, "%s is gone", p->path);
 	if (r == 0)
 		t->attr = c->attr;
@@ -103,7 +123,8 @@ static int step_down(struct fs *f, const struct position *p, const char *rest, s
 	return r;
 }
 
-int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret, struct err *e)
+int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret,
+		 struct err *e)
 {
 	const char *rest = p->inside;
 	struct view_backup b;
@@ -114,7 +135,8 @@ int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, str
 		return r;
 	t.attr = (struct attributes){ .mode = 0755, .mtime_ns = b.finished_ns };
 	t.generation = fs_generation(&b);
-	r = treecache_tree(f->o.trees, view_node_name(t.node), &b.root, w.wait, &t.tree, w.cancel, e);
+	r = treecache_tree(f->o.trees, view_node_name(t.node), &b.root, w.wait, &t.tree, w.cancel,
+			   e);
 	while (r == 0 && *rest) {
 		size_t len = strcspn(rest, "/");
 
@@ -163,7 +185,9 @@ static void set_size(struct stat *st, uint64_t size)
 
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret)
 {
-	mode_t mode = is_link(p->kind) ? S_IFLNK | 0777 : is_generated(p->kind) ? (S_IFREG | 0444) : (S_IFDIR | 0755);
+	mode_t mode = is_link(p->kind)	      ? S_IFLNK | 0777
+		      : is_generated(p->kind) ? (S_IFREG | 0444)
+					      : (S_IFDIR | 0755);
 
 	*ret = (struct stat){
 		.st_ino = ino,
@@ -178,8 +202,8 @@ void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct
 	set_size(ret, 0);
 }
 
-void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type, uint64_t ino, uint64_t size, uint32_t nlink,
-		      struct stat *ret)
+void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type,
+		      uint64_t ino, uint64_t size, uint32_t nlink, struct stat *ret)
 {
 	int64_t sec = attr->mtime_ns / 1000000000, nsec = attr->mtime_ns % 1000000000;
 	uint32_t uid, gid;
@@ -202,7 +226,8 @@ void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes
 	set_size(ret, size);
 }
 
-void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret, double *ret_timeout_s)
+void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret,
+		  double *ret_timeout_s)
 {
 	struct view_node *n = view_by_number(f->o.view, row->node);
 	bool exact = view_node_indexed(n);
@@ -211,7 +236,8 @@ void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret, 
 	*ret_timeout_s = exact ? FS_LONG_S : 0;
 }
 
-static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, struct view_wait w, struct stat *ret, struct err *e)
+static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, struct view_wait w,
+		       struct stat *ret, struct err *e)
 {
 	struct fs_tree t;
 	int r = fs_find_tree(f, p, w, &t, e);
@@ -225,11 +251,12 @@ static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, str
 
 static void set_time(struct stat *st, int64_t ns)
 {
-	st->st_mtim = st->st_atim = st->st_ctim = (struct timespec){ ns / 1000000000, ns % 1000000000 };
+	st->st_mtim = st->st_atim = st->st_ctim =
+		(struct timespec){ ns / 1000000000, ns % 1000000000 };
 }
 
-int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s,
-		     struct err *e)
+int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino,
+		     struct view_wait w, struct stat *ret, double *ret_timeout_s, struct err *e)
 {
 	struct view_backup b;
 	struct view_node *n;
@@ -254,7 +281,8 @@ int fs_stat_position(struct fs *f, const struct position *p, const char *target,
 	return 0;
 }
 
-int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s, struct err *e)
+int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
+	       double *ret_timeout_s, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position p;
@@ -297,11 +325,14 @@ int fs_statvfs(struct fs *f, struct statvfs *ret)
 
 double fs_name_timeout(const struct fs *f, enum place_kind parent)
 {
-	return parent == PLACE_BACKUP || parent == PLACE_INSIDE || parent == PLACE_CONTROL || parent == PLACE_CLUSTER ? FS_LONG_S : f->o.refresh_s;
+	return parent == PLACE_BACKUP || parent == PLACE_INSIDE || parent == PLACE_CONTROL ||
+			       parent == PLACE_CLUSTER
+		       ? FS_LONG_S
+		       : f->o.refresh_s;
 }
 
-int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree, const char *name, struct view_wait w, uint64_t *ret_ino,
-		 struct err *e)
+int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree,
+		 const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
 {
 	const struct run_ref *ref = tree_find_run(tree, name);
 	uint64_t inodes[FORMAT_RUN_ENTRIES];
@@ -315,7 +346,9 @@ int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const st
 	if (r != 0)
 		return r;
 	found = run_find(run->run, name);
-	r = found ? index_touch(f->o.index, view_node_number(n), view_node_name(n), inside, &ref->place, run->run, inodes, e) : FS_ABSENT;
+	r = found ? index_touch(f->o.index, view_node_number(n), view_node_name(n), inside,
+				&ref->place, run->run, inodes, e)
+		  : FS_ABSENT;
 	if (r == 0)
 		*ret_ino = inodes[found - run->run->entries];
 	treecache_unref(f->o.trees, run);
@@ -323,7 +356,8 @@ int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const st
 }
 
 /* A name in a directory of a backup: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
-static int lookup_in_tree(struct fs *f, const struct position *parent, const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
+static int lookup_in_tree(struct fs *f, const struct position *parent, const char *name,
+			  struct view_wait w, uint64_t *ret_ino, struct err *e)
 {
 	struct fs_tree t;
 	int r = fs_find_tree(f, parent, w, &t, e);
@@ -337,7 +371,8 @@ static int lookup_in_tree(struct fs *f, const struct position *parent, const cha
 	return r;
 }
 
-static int lookup_object(struct fs *f, const struct position *parent, const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
+static int lookup_object(struct fs *f, const struct position *parent, const char *name,
+			 struct view_wait w, uint64_t *ret_ino, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct view_node *n = view_known(f->o.view, parent->cluster, parent->node);
@@ -345,7 +380,8 @@ static int lookup_object(struct fs *f, const struct position *parent, const char
 	uint8_t ino[8];
 	int r;
 
-	if (!n || strlen(name) != 64 + 1 + 16 || name[64] != '.' || util_unhex(ino, 8, name + 65) < 0)
+	if (!n || strlen(name) != 64 + 1 + 16 || name[64] != '.' ||
+	    util_unhex(ino, 8, name + 65) < 0)
 		return FS_ABSENT;
 	for (int i = 0; i < SHA256_BYTES; i++) {
 		char two[3] = { name[2 * i], name[2 * i + 1], '\0' };
@@ -362,7 +398,10 @@ static int lookup_object(struct fs *f, const struct position *parent, const char
 	r = index_get(f->o.index, *ret_ino, &row, e);
 	if (r != 0)
 		return r == INDEX_ABSENT ? FS_ABSENT : r;
-	return row.type == INDEX_FILE && row.node == view_node_number(n) && !memcmp(&row.content, &content, sizeof(content)) ? 0 : FS_ABSENT;
+	return row.type == INDEX_FILE && row.node == view_node_number(n) &&
+			       !memcmp(&row.content, &content, sizeof(content))
+		       ? 0
+		       : FS_ABSENT;
 }
 
 static int has_name(int r, struct view_names *names, const char *name)
@@ -378,7 +417,8 @@ static int has_name(int r, struct view_names *names, const char *name)
 }
 
 /* Whether a name exists directly below a directory that no backup holds. */
-static int exists(struct fs *f, const struct position *parent, const struct position *child, const char *name, struct view_wait w, struct err *e)
+static int exists(struct fs *f, const struct position *parent, const struct position *child,
+		  const char *name, struct view_wait w, struct err *e)
 {
 	struct view_names *names = NULL;
 	struct view_backup b;
@@ -389,20 +429,26 @@ static int exists(struct fs *f, const struct position *parent, const struct posi
 	case PLACE_ROOT:
 		if (child->kind == PLACE_CONTROL)
 			return 0;
-		return position_good_name(name) ? view_has_cluster(f->o.view, name, w, e) : FS_ABSENT;
+		return position_good_name(name) ? view_has_cluster(f->o.view, name, w, e)
+						: FS_ABSENT;
 	case PLACE_CONTROL:
 		return child->kind == PLACE_STATUS || child->kind == PLACE_METRICS ? 0 : FS_ABSENT;
 	case PLACE_CLUSTER:
 		return strcmp(name, "nodes") == 0 || strcmp(name, "backups") == 0 ? 0 : FS_ABSENT;
 	case PLACE_NODES:
-		return position_good_name(name) ? view_look(f->o.view, parent->cluster, name, w, &n, e) : FS_ABSENT;
+		return position_good_name(name)
+			       ? view_look(f->o.view, parent->cluster, name, w, &n, e)
+			       : FS_ABSENT;
 	case PLACE_NODE:
 		if (child->kind == PLACE_OBJECTS)
 			return 0;
 		n = view_known(f->o.view, parent->cluster, parent->node);
 		if (!n)
 			return FS_ABSENT;
-		return (child->kind == PLACE_LATEST ? view_node_latest(n, &b) : view_node_find(n, name, &b)) ? 0 : FS_ABSENT;
+		return (child->kind == PLACE_LATEST ? view_node_latest(n, &b)
+						    : view_node_find(n, name, &b))
+			       ? 0
+			       : FS_ABSENT;
 	case PLACE_OBJECTS:
 		return child->kind == PLACE_OBJECTS_OF && strlen(name) == 2 ? 0 : FS_ABSENT;
 	case PLACE_BACKUPS:
@@ -432,7 +478,8 @@ static int entry_of_file(struct fs *f, uint64_t ino, struct fs_entry *ret, struc
 	return 0;
 }
 
-static int entry_of_position(struct fs *f, const struct position *child, struct view_wait w, struct fs_entry *ret, struct err *e)
+static int entry_of_position(struct fs *f, const struct position *child, struct view_wait w,
+			     struct fs_entry *ret, struct err *e)
 {
 	_cleanup_free_ char *target = NULL;
 	struct view_backup b;
@@ -447,10 +494,13 @@ static int entry_of_position(struct fs *f, const struct position *child, struct 
 	}
 	if (r == 0)
 		r = position_ino(f, child, target, &ret->ino, e);
-	return r == 0 ? fs_stat_position(f, child, target, ret->ino, w, &ret->st, &ret->attr_timeout_s, e) : r;
+	return r == 0 ? fs_stat_position(f, child, target, ret->ino, w, &ret->st,
+					 &ret->attr_timeout_s, e)
+		      : r;
 }
 
-int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_wait w, struct fs_entry *ret, struct err *e)
+int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_wait w,
+	      struct fs_entry *ret, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position parent, child;
@@ -475,5 +525,6 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 	}
 	if (r != 0)
 		return r;
-	return file_ino ? entry_of_file(f, file_ino, ret, e) : entry_of_position(f, &child, w, ret, e);
+	return file_ino ? entry_of_file(f, file_ino, ret, e)
+			: entry_of_position(f, &child, w, ret, e);
 }

@@ -24,10 +24,11 @@ struct fs_options { /* all borrowed */
 	struct treecache *trees;
 	struct reader *reader;
 	const struct clock *clock;
-	double refresh_s;	/* timeout of names that a refresh can change */
+	double refresh_s; /* timeout of names that a refresh can change */
 	bool has_uid, has_gid;
-	uint32_t uid, gid;	/* of everything, where has_…; of directories that no backup holds, always */
-	uint32_t umask;		/* taken from every mode */
+	uint32_t uid,
+		gid; /* of everything, where has_…; of directories that no backup holds, always */
+	uint32_t umask; /* taken from every mode */
 	/* Text of .sstablefs/status and .sstablefs/metrics, appended to out. */
 	void (*status)(void *ctx, struct wbuf *out);
 	void (*metrics)(void *ctx, struct wbuf *out);
@@ -35,7 +36,7 @@ struct fs_options { /* all borrowed */
 };
 
 struct fs *fs_new(const struct fs_options *o); /* NULL: out of memory */
-void fs_free(struct fs *f); /* closes what is still open */
+void fs_free(struct fs *f);		       /* closes what is still open */
 DEFINE_CLEANUP(struct fs *, fs_free);
 
 #define FS_LONG_S 31536000.0 /* timeout of what never changes */
@@ -48,28 +49,38 @@ struct fs_entry { /* what a lookup gives, also for an absent name (ino 0) */
 };
 
 /* FS_ABSENT: ret->entry_timeout_s says for how long. */
-int fs_lookup(struct fs *f, uint64_t parent, const char *name, struct view_wait w, struct fs_entry *ret, struct err *e);
-int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s, struct err *e);
+int fs_lookup(struct fs *f, uint64_t parent, const char *name, struct view_wait w,
+	      struct fs_entry *ret, struct err *e);
+int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
+	       double *ret_timeout_s, struct err *e);
 /* The target in a new string. */
 int fs_readlink(struct fs *f, uint64_t ino, char **ret, struct err *e);
 int fs_statvfs(struct fs *f, struct statvfs *ret);
 /* user.sstablefs.{content,stored,object}: a new string; -ENODATA for other names and other inodes. */
-int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w, char **ret, struct err *e);
+int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w, char **ret,
+		struct err *e);
 
 /* A directory that is open: what it lists does not change while it is. Offsets are positions, any of them can be sought. */
 struct fs_dir;
 int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **ret, struct err *e);
 void fs_closedir(struct fs_dir *d);
+/* A request's own reference: the kernel may close a directory or file while the request is still being ended. */
+void fs_dir_ref(struct fs_dir *d);
+void fs_dir_unref(struct fs_dir *d);
 /* Whether the kernel may keep the listing (what is below a backup never changes). */
 bool fs_dir_is_fixed(const struct fs_dir *d);
 /* Called for each entry from position `offset` on; `next` is the position behind it. entry->ino 0 with plus: attributes are not known, only st_ino and st_mode's type. Returns 0 to go on, > 0 when full. */
 typedef int fs_fill_fn(void *ctx, const char *name, const struct fs_entry *entry, uint64_t next);
-int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill, void *ctx, struct err *e);
+int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill,
+	       void *ctx, struct err *e);
 
 /* A file that is open. direct: its size is not known beforehand (status, metrics). */
 struct fs_file;
-int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct, struct err *e);
+int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct,
+	    struct err *e);
 void fs_close(struct fs_file *file);
+void fs_file_ref(struct fs_file *file); /* as fs_dir_ref */
+void fs_file_unref(struct fs_file *file);
 
 struct fs_read { /* bytes to answer with; release with fs_read_done once they were sent */
 	const struct iovec *iov;
@@ -81,7 +92,8 @@ struct fs_read { /* bytes to answer with; release with fs_read_done once they we
 	bool pinned;
 };
 /* Exactly the bytes [offset, offset + len), cut only at the end of the file. */
-int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w, struct fs_read *ret, struct err *e);
+int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,
+	    struct fs_read *ret, struct err *e);
 void fs_read_done(struct fs_file *file, struct fs_read *rd);
 
 #endif

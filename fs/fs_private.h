@@ -4,22 +4,31 @@
 #define SSTABLEFS_FS_FS_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "fs/fs.h"
 
-struct handle { /* an open file or directory; the kernel may leave some open at the end */
+/*
+ * An open file or directory. The kernel may release it while a request on it is still being ended here (a reply is the last thing that it waits
+ * for), so each request holds a reference of its own; and it may leave some open at the end, so all are in a list.
+ */
+struct handle {
 	struct handle *prev, *next;
-	void (*close)(struct handle *h);
+	struct fs *fs;
+	atomic_uint refs;
+	void (*free)(struct handle *h);
 };
 
 struct fs {
 	struct fs_options o;
 	struct timespec born;
-	pthread_mutex_t lock; /* the list of handles */
+	pthread_mutex_t lock;  /* the list of handles */
 	struct handle handles; /* ring, this one is its head */
 };
 
-void fs_handle_add(struct fs *f, struct handle *h, void (*close)(struct handle *h));
-void fs_handle_remove(struct fs *f, struct handle *h);
+/* With one reference: the kernel's. */
+void fs_handle_add(struct fs *f, struct handle *h, void (*free)(struct handle *h));
+void fs_handle_ref(struct handle *h);
+void fs_handle_unref(struct handle *h);
 
 enum place_kind {
 	PLACE_ROOT,	   /* "" */
@@ -43,9 +52,10 @@ enum place_kind {
 struct position { /* a path of the mount, taken apart */
 	enum place_kind kind;
 	char path[FORMAT_PATH_BYTES + 1];
-	char cluster[FORMAT_NAME_BYTES + 1], node[FORMAT_NAME_BYTES + 1], backup[FORMAT_NAME_BYTES + 1];
-	uint8_t first_byte;   /* objects/<aa> */
-	const char *inside;   /* into path: below the backup, "" for the backup itself */
+	char cluster[FORMAT_NAME_BYTES + 1], node[FORMAT_NAME_BYTES + 1],
+		backup[FORMAT_NAME_BYTES + 1];
+	uint8_t first_byte; /* objects/<aa> */
+	const char *inside; /* into path: below the backup, "" for the backup itself */
 };
 
 /* 0, or -ENAMETOOLONG. Only paths that this mount made come here. */
@@ -53,36 +63,41 @@ int position_parse(struct position *p, const char *path);
 /* The path of a child: 0 or -ENAMETOOLONG. */
 int position_child(struct position *ret, const struct position *parent, const char *name);
 /* Inode numbers of what has a path. */
-int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret, struct err *e);
+int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret,
+		 struct err *e);
 /* Whether the name can be one of a cluster, node or backup. */
 bool position_good_name(const char *name);
 
 /* The inode's row; root included. ret_position is filled for INDEX_PATH. */
-int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position, struct err *e);
+int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position,
+	   struct err *e);
 
 /* The node and backup that a position lies in: -ESTALE where they are gone. No look. */
-int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node, struct view_backup *ret, struct err *e);
+int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node,
+		   struct view_backup *ret, struct err *e);
 /* A directory in a backup (PLACE_BACKUP or PLACE_INSIDE). */
 struct fs_tree {
 	struct view_node *node;
-	struct cached *tree; /* referenced */
+	struct cached *tree;	/* referenced */
 	struct attributes attr; /* as recorded; of the backup itself: 0755, when it finished */
 	uint64_t generation;
 };
-int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret, struct err *e);
+int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret,
+		 struct err *e);
 /* Where a symlink points. New string. */
 int fs_link_target(struct fs *f, const struct position *p, char **ret, struct err *e);
 
 /* Attributes. */
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret);
-void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type, uint64_t ino, uint64_t size, uint32_t nlink,
-		      struct stat *ret);
-void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret, double *ret_timeout_s);
-int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino, struct view_wait w, struct stat *ret, double *ret_timeout_s,
-		     struct err *e);
+void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type,
+		      uint64_t ino, uint64_t size, uint32_t nlink, struct stat *ret);
+void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret,
+		  double *ret_timeout_s);
+int fs_stat_position(struct fs *f, const struct position *p, const char *target, uint64_t ino,
+		     struct view_wait w, struct stat *ret, double *ret_timeout_s, struct err *e);
 /* A file below a backup: its inode, made known to the index. */
-int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree, const char *name, struct view_wait w, uint64_t *ret_ino,
-		 struct err *e);
+int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree,
+		 const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e);
 /* The generation of a directory in a backup, from the backup's writer. */
 uint64_t fs_generation(const struct view_backup *b);
 /* How long a name directly below the position may be kept. */

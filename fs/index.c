@@ -51,7 +51,8 @@ void index_put_be(uint8_t *out, uint64_t v, int bytes)
 		out[i] = (uint8_t)v;
 }
 
-void index_object_key(uint8_t out[OBJECT_KEY], uint32_t node, const struct id256 *content, uint64_t ino)
+void index_object_key(uint8_t out[OBJECT_KEY], uint32_t node, const struct id256 *content,
+		      uint64_t ino)
 {
 	out[0] = 'o';
 	index_put_be(out + 1, node, 4);
@@ -72,7 +73,8 @@ int index_run_row(struct index *x, const struct run_key *k, struct run_row *ret,
 /* ---- one file's row, inside a batch ---- */
 
 /* Adds the link to the row that x->scratch holds (of row_len bytes), if it is not there. The new length, or -E2BIG. */
-static ssize_t row_add_link(struct index *x, size_t row_len, const struct run_key *k, uint32_t entry)
+static ssize_t row_add_link(struct index *x, size_t row_len, const struct run_key *k,
+			    uint32_t entry)
 {
 	struct file_row *row = (struct file_row *)(void *)x->scratch;
 	struct link *links = (struct link *)(void *)(x->scratch + sizeof(*row));
@@ -90,7 +92,8 @@ static ssize_t row_add_link(struct index *x, size_t row_len, const struct run_ke
  * Finds the number of an identity, or takes a free one: on a collision the identity that came later moves on along its own chain of digests.
  * *ret_len = 0: the number is free; else the row was copied to x->scratch.
  */
-static int find_number(struct index *x, struct kv_batch *b, struct id256 digest, uint64_t *ret_ino, size_t *ret_len, struct err *e)
+static int find_number(struct index *x, struct kv_batch *b, struct id256 digest, uint64_t *ret_ino,
+		       size_t *ret_len, struct err *e)
 {
 	struct id256 chain = digest;
 	uint64_t ino = inode_number(&chain);
@@ -111,13 +114,15 @@ static int find_number(struct index *x, struct kv_batch *b, struct id256 digest,
 			return 0;
 		memcpy(x->scratch, value, len);
 		*ret_len = len;
-		if (!memcmp(&((struct row_head *)(void *)x->scratch)->digest, &digest, sizeof(digest)))
+		if (!memcmp(&((struct row_head *)(void *)x->scratch)->digest, &digest,
+			    sizeof(digest)))
 			return 0;
 		ino = inode_next(&chain);
 	}
 }
 
-static int insert_file(struct index *x, struct kv_batch *b, uint32_t node, const struct node_name *n, const char *path, const struct entry *entry,
+static int insert_file(struct index *x, struct kv_batch *b, uint32_t node,
+		       const struct node_name *n, const char *path, const struct entry *entry,
 		       const struct run_key *k, uint32_t index, uint64_t *ret_ino, struct err *e)
 {
 	struct id256 digest = inode_file_digest(n, path, entry);
@@ -129,7 +134,11 @@ static int insert_file(struct index *x, struct kv_batch *b, uint32_t node, const
 	if (r < 0)
 		return r;
 	if (len == 0) {
-		struct file_row fresh = { .head = { digest, INDEX_FILE }, .content = entry->content, .size_bytes = entry->size_bytes, .attr = entry->attr, .node = node };
+		struct file_row fresh = { .head = { digest, INDEX_FILE },
+					  .content = entry->content,
+					  .size_bytes = entry->size_bytes,
+					  .attr = entry->attr,
+					  .node = node };
 
 		memcpy(x->scratch, &fresh, sizeof(fresh));
 		len = sizeof(fresh);
@@ -151,14 +160,16 @@ static const char *identity_dir(const char *dir)
 	return strncmp(dir, "data/", 5) == 0 ? dir + 5 : dir;
 }
 
-static int insert_run(struct index *x, struct kv_batch *b, uint32_t node, const struct node_name *n, const char *dir, const struct place *place,
-		      const struct run *run, const struct run_key *k, struct run_row *row, struct err *e)
+static int insert_run(struct index *x, struct kv_batch *b, uint32_t node, const struct node_name *n,
+		      const char *dir, const struct place *place, const struct run *run,
+		      const struct run_key *k, struct run_row *row, struct err *e)
 {
 	const char *base = identity_dir(dir);
 
 	*row = (struct run_row){ .place = *place, .entry_count = run->entry_count, .node = node };
 	for (uint32_t i = 0; i < run->entry_count; i++) {
-		_cleanup_free_ char *path = util_printf("%s%s%s", base, *base ? "/" : "", run->entries[i].name);
+		_cleanup_free_ char *path =
+			util_printf("%s%s%s", base, *base ? "/" : "", run->entries[i].name);
 		int r;
 
 		if (!path)
@@ -171,8 +182,9 @@ static int insert_run(struct index *x, struct kv_batch *b, uint32_t node, const 
 }
 
 /* Under x->write: makes the rows of a run that has none yet. Another thread may have been faster. */
-static int touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir, const struct place *place, const struct run *run,
-		 const struct run_key *k, struct run_row *row, struct err *e)
+static int touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir,
+		 const struct place *place, const struct run *run, const struct run_key *k,
+		 struct run_row *row, struct err *e)
 {
 	struct kv_batch *b;
 	int r = index_run_row(x, k, row, e);
@@ -191,8 +203,8 @@ static int touch(struct index *x, uint32_t node, const struct node_name *n, cons
 	return r;
 }
 
-int index_touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir, const struct place *place, const struct run *run, uint64_t *inodes,
-		struct err *e)
+int index_touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir,
+		const struct place *place, const struct run *run, uint64_t *inodes, struct err *e)
 {
 	struct run_key k = index_run_key(node, dir, &place->digest);
 	struct run_row row;
@@ -208,10 +220,12 @@ int index_touch(struct index *x, uint32_t node, const struct node_name *n, const
 	return r;
 }
 
-static int put_path(struct index *x, const struct id256 *digest, const char *path, const char *target, uint64_t *ret_ino, struct err *e)
+static int put_path(struct index *x, const struct id256 *digest, const char *path,
+		    const char *target, uint64_t *ret_ino, struct err *e)
 {
 	size_t path_bytes = strlen(path) + 1, target_bytes = target ? strlen(target) + 1 : 0, len;
-	struct path_row row = { .head = { *digest, INDEX_PATH }, .path_bytes = (uint32_t)path_bytes };
+	struct path_row row = { .head = { *digest, INDEX_PATH },
+				.path_bytes = (uint32_t)path_bytes };
 	uint8_t key[INODE_KEY];
 	struct kv_batch *b;
 	int r = kv_batch_begin(x->kv, &b, e);
@@ -225,7 +239,8 @@ static int put_path(struct index *x, const struct id256 *digest, const char *pat
 		if (target)
 			memcpy(x->scratch + sizeof(row) + path_bytes, target, target_bytes);
 		index_inode_key(key, *ret_ino);
-		r = kv_batch_put(b, KV_INODES, key, sizeof(key), x->scratch, sizeof(row) + path_bytes + target_bytes, e);
+		r = kv_batch_put(b, KV_INODES, key, sizeof(key), x->scratch,
+				 sizeof(row) + path_bytes + target_bytes, e);
 	}
 	if (r == 0)
 		return kv_batch_commit(b, e);
@@ -233,10 +248,12 @@ static int put_path(struct index *x, const struct id256 *digest, const char *pat
 	return r;
 }
 
-int index_path(struct index *x, const struct id256 *digest, const char *path, const char *target, uint64_t *ret_ino, struct err *e)
+int index_path(struct index *x, const struct id256 *digest, const char *path, const char *target,
+	       uint64_t *ret_ino, struct err *e)
 {
 	struct id256 chain = *digest;
-	struct row_head head[16]; /* enough for the head of a row: longer values answer -E2BIG and are read again under the lock */
+	struct row_head head
+		[16]; /* enough for the head of a row: longer values answer -E2BIG and are read again under the lock */
 	uint8_t key[INODE_KEY];
 	size_t len;
 	int r;
@@ -267,7 +284,8 @@ static int read_path(const struct path_row *row, size_t len, struct index_node *
 	return 0;
 }
 
-static int read_file(struct index *x, const struct file_row *row, struct index_node *ret, struct err *e)
+static int read_file(struct index *x, const struct file_row *row, struct index_node *ret,
+		     struct err *e)
 {
 	const struct link *links = (const struct link *)(row + 1);
 	bool found = false;
@@ -326,7 +344,8 @@ struct objects {
 	void *ctx;
 };
 
-static int each_object(void *ctx, const void *key, size_t key_bytes, const void *value, size_t len_bytes, struct err *e)
+static int each_object(void *ctx, const void *key, size_t key_bytes, const void *value,
+		       size_t len_bytes, struct err *e)
 {
 	const struct objects *o = ctx;
 	const uint8_t *k = key;
@@ -343,7 +362,8 @@ static int each_object(void *ctx, const void *key, size_t key_bytes, const void 
 	return o->fn(o->ctx, &content, ino, e);
 }
 
-int index_objects(struct index *x, uint32_t node, uint8_t first_byte, index_object_fn *fn, void *ctx, struct err *e)
+int index_objects(struct index *x, uint32_t node, uint8_t first_byte, index_object_fn *fn,
+		  void *ctx, struct err *e)
 {
 	struct objects o = { fn, ctx };
 	uint8_t prefix[6] = { 'o' };

@@ -49,10 +49,11 @@ DEFINE_CLEANUP(struct index *, index_free);
 enum { INDEX_ABSENT = 1 };
 
 /* Makes sure that the run's files have rows, without counting it. inodes[run->entry_count] (room for FORMAT_RUN_ENTRIES) gets their numbers. `dir` is the path below the backup ("data/ks/t-id"). */
-int index_touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir, const struct place *place, const struct run *run, uint64_t *inodes,
-		struct err *e);
+int index_touch(struct index *x, uint32_t node, const struct node_name *n, const char *dir,
+		const struct place *place, const struct run *run, uint64_t *inodes, struct err *e);
 /* The number of a directory, symlink (target not NULL) or generated file, by the digest of its identity; a row is made at the first call. */
-int index_path(struct index *x, const struct id256 *digest, const char *path, const char *target, uint64_t *ret_ino, struct err *e);
+int index_path(struct index *x, const struct id256 *digest, const char *path, const char *target,
+	       uint64_t *ret_ino, struct err *e);
 /* INDEX_ABSENT: no such inode (any more). */
 int index_get(struct index *x, uint64_t ino, struct index_node *ret, struct err *e);
 
@@ -61,12 +62,15 @@ int index_get(struct index *x, uint64_t ino, struct index_node *ret, struct err 
  * the backup holds (their counts changed), after the change can be seen; may be NULL. Removing needs nothing of the store.
  */
 typedef void index_changed_fn(void *ctx, uint64_t ino);
-int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, const struct ulid *writer, const struct place *root, index_changed_fn *changed,
+int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
+		     const struct ulid *writer, const struct place *root, index_changed_fn *changed,
 		     void *ctx, const struct cancel *c, struct err *e);
-int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer, index_changed_fn *changed, void *ctx, struct err *e);
+int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer,
+			index_changed_fn *changed, void *ctx, struct err *e);
 
 /* The files of objects/<aa>/ of a node, ordered by (content, inode). fn: 0 go on, > 0 stop, < 0 fail. */
 typedef int index_object_fn(void *ctx, const struct id256 *content, uint64_t ino, struct err *e);
-int index_objects(struct index *x, uint32_t node, uint8_t first_byte, index_object_fn *fn, void *ctx, struct err *e);
+int index_objects(struct index *x, uint32_t node, uint8_t first_byte, index_object_fn *fn,
+		  void *ctx, struct err *e);
 
 #endif

@@ -30,7 +30,8 @@ static void backup_key(uint8_t out[BACKUP_KEY], uint32_t node, const struct ulid
 	memcpy(out + 5, writer->b, ULID_BYTES);
 }
 
-static int touch_ref(struct walk *w, const char *dir, const struct run_ref *ref, const struct run_key *k, struct err *e)
+static int touch_ref(struct walk *w, const char *dir, const struct run_ref *ref,
+		     const struct run_key *k, struct err *e)
 {
 	_cleanup_(run_freep) struct run *run = NULL;
 	uint64_t inodes[FORMAT_RUN_ENTRIES];
@@ -54,10 +55,12 @@ static int walk_tree(struct walk *w, const char *dir, const struct place *place,
 	if (cancel_is_set(w->cancel))
 		return err_set(e, ERR_IO, -ECANCELED, "stopped");
 	if (w->depth > FORMAT_DEPTH)
-		return err_set(e, ERR_CORRUPT, -EBADMSG, "directories are nested too deeply: %s", dir);
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "directories are nested too deeply: %s",
+			       dir);
 	r = meta_tree(w->x->meta, w->n, place, &t, w->cancel, e);
 	if (r == 0)
-		r = util_grow(&w->keys->v, &w->keys->cap, w->keys->count + t->run_count, sizeof(*w->keys->v));
+		r = util_grow(&w->keys->v, &w->keys->cap, w->keys->count + t->run_count,
+			      sizeof(*w->keys->v));
 	for (uint32_t i = 0; r == 0 && i < t->run_count; i++) {
 		struct run_key k = index_run_key(w->node, dir, &t->runs[i].place.digest);
 
@@ -66,7 +69,8 @@ static int walk_tree(struct walk *w, const char *dir, const struct place *place,
 	}
 	w->depth++;
 	for (uint32_t i = 0; r == 0 && i < t->child_count; i++) {
-		_cleanup_free_ char *path = util_printf("%s%s%s", dir, *dir ? "/" : "", t->children[i].name);
+		_cleanup_free_ char *path =
+			util_printf("%s%s%s", dir, *dir ? "/" : "", t->children[i].name);
 
 		r = path ? walk_tree(w, path, &t->children[i].place, e) : err_nomem(e);
 	}
@@ -96,7 +100,8 @@ static int inodes_of(struct index *x, const struct keys *keys, struct inodes *re
 			return r;
 		if (r == INDEX_ABSENT)
 			continue;
-		if (util_grow(&ret->v, &ret->cap, ret->count + row.entry_count, sizeof(*ret->v)) < 0)
+		if (util_grow(&ret->v, &ret->cap, ret->count + row.entry_count, sizeof(*ret->v)) <
+		    0)
 			return err_nomem(e);
 		memcpy(ret->v + ret->count, row.inodes, row.entry_count * sizeof(*ret->v));
 		ret->count += row.entry_count;
@@ -126,7 +131,8 @@ static int count_one(struct kv_batch *b, const struct run_key *k, struct err *e)
 	return kv_batch_put(b, KV_RUNS, k->b, sizeof(k->b), &row, sizeof(row), e);
 }
 
-static int add_keys(struct index *x, uint32_t node, const struct ulid *writer, const struct keys *keys, struct err *e)
+static int add_keys(struct index *x, uint32_t node, const struct ulid *writer,
+		    const struct keys *keys, struct err *e)
 {
 	uint8_t key[BACKUP_KEY];
 	struct kv_batch *b;
@@ -138,14 +144,16 @@ static int add_keys(struct index *x, uint32_t node, const struct ulid *writer, c
 		r = count_one(b, &keys->v[i], e);
 	backup_key(key, node, writer);
 	if (r == 0)
-		r = kv_batch_put(b, KV_RUNS, key, sizeof(key), keys->v ? (const void *)keys->v : "", keys->count * sizeof(*keys->v), e);
+		r = kv_batch_put(b, KV_RUNS, key, sizeof(key), keys->v ? (const void *)keys->v : "",
+				 keys->count * sizeof(*keys->v), e);
 	if (r == 0)
 		return kv_batch_commit(b, e);
 	kv_batch_abort(b);
 	return r;
 }
 
-int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, const struct ulid *writer, const struct place *root, index_changed_fn *changed,
+int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
+		     const struct ulid *writer, const struct place *root, index_changed_fn *changed,
 		     void *ctx, const struct cancel *c, struct err *e)
 {
 	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
@@ -173,7 +181,8 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n, 
 }
 
 /* Takes one run out of a file's row; a row without runs goes, with its entry of objects/. */
-static int drop_link(struct index *x, struct kv_batch *b, uint64_t ino, const struct run_key *k, struct err *e)
+static int drop_link(struct index *x, struct kv_batch *b, uint64_t ino, const struct run_key *k,
+		     struct err *e)
 {
 	struct file_row *row = (struct file_row *)(void *)x->scratch;
 	struct link *links = (struct link *)(void *)(x->scratch + sizeof(*row));
@@ -196,7 +205,8 @@ static int drop_link(struct index *x, struct kv_batch *b, uint64_t ino, const st
 			i++;
 	}
 	if (row->link_count > 0)
-		return kv_batch_put(b, KV_INODES, key, INODE_KEY, x->scratch, sizeof(*row) + row->link_count * sizeof(*links), e);
+		return kv_batch_put(b, KV_INODES, key, INODE_KEY, x->scratch,
+				    sizeof(*row) + row->link_count * sizeof(*links), e);
 	r = kv_batch_delete(b, KV_INODES, key, INODE_KEY, e);
 	if (r < 0)
 		return r;
@@ -226,7 +236,8 @@ static int uncount_one(struct index *x, struct kv_batch *b, const struct run_key
 	return kv_batch_delete(b, KV_RUNS, k->b, sizeof(k->b), e);
 }
 
-static int remove_keys(struct index *x, const uint8_t key[BACKUP_KEY], const struct keys *keys, struct err *e)
+static int remove_keys(struct index *x, const uint8_t key[BACKUP_KEY], const struct keys *keys,
+		       struct err *e)
 {
 	struct kv_batch *b;
 	int r = kv_batch_begin(x->kv, &b, e);
@@ -243,7 +254,8 @@ static int remove_keys(struct index *x, const uint8_t key[BACKUP_KEY], const str
 	return r;
 }
 
-int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer, index_changed_fn *changed, void *ctx, struct err *e)
+int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer,
+			index_changed_fn *changed, void *ctx, struct err *e)
 {
 	_cleanup_(keys_deinit) struct keys keys = { NULL, 0, 0 };
 	_cleanup_(inodes_deinit) struct inodes inodes = { NULL, 0, 0 };

@@ -64,6 +64,7 @@ struct run_key index_run_key(uint32_t node, const char *dir, const struct id256 
 int index_run_row(struct index *x, const struct run_key *k, struct run_row *ret, struct err *e);
 void index_put_be(uint8_t *out, uint64_t v, int bytes);
 void index_inode_key(uint8_t out[INODE_KEY], uint64_t ino);
-void index_object_key(uint8_t out[OBJECT_KEY], uint32_t node, const struct id256 *content, uint64_t ino);
+void index_object_key(uint8_t out[OBJECT_KEY], uint32_t node, const struct id256 *content,
+		      uint64_t ino);
 
 #endif

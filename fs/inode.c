@@ -10,7 +10,8 @@ enum kind { KIND_FILE = 1, KIND_DIRECTORY = 2, KIND_SYMLINK = 3, KIND_GENERATED 
 
 /* Identities are bounded by the limits of names and paths, so they fit on the stack. */
 struct identity {
-	uint8_t bytes[sizeof(domain) + 2 * (FORMAT_NAME_BYTES + 4) + 3 * (FORMAT_PATH_BYTES + 4) + 128];
+	uint8_t bytes[sizeof(domain) + 2 * (FORMAT_NAME_BYTES + 4) + 3 * (FORMAT_PATH_BYTES + 4) +
+		      128];
 	size_t len;
 };
 
@@ -52,7 +53,8 @@ static void begin(struct identity *id, enum kind kind)
 	add(id, &k, 1);
 }
 
-struct id256 inode_file_digest(const struct node_name *n, const char *path, const struct entry *entry)
+struct id256 inode_file_digest(const struct node_name *n, const char *path,
+			       const struct entry *entry)
 {
 	struct identity id;
 

@@ -14,7 +14,8 @@
 #define INODE_FIRST 1024 /* smaller numbers are hashed again */
 
 /* SHA-256 of an identity. `path` of a file: below data/ (with its data directory index), or below the backup with FORMAT_NO_DATA_DIR. */
-struct id256 inode_file_digest(const struct node_name *n, const char *path, const struct entry *entry);
+struct id256 inode_file_digest(const struct node_name *n, const char *path,
+			       const struct entry *entry);
 struct id256 inode_dir_digest(const char *full_path);
 struct id256 inode_symlink_digest(const char *full_path, const char *target);
 struct id256 inode_generated_digest(const char *full_path);

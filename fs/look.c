@@ -32,7 +32,8 @@ static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, stru
 	return 0;
 }
 
-int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct view_wait w, struct err *e)
+int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct view_wait w,
+	    struct err *e)
 {
 	int64_t begun = clock_elapsed_ms(k->clock);
 	int r;
@@ -48,7 +49,8 @@ int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct vi
 		return r;
 	while (l->running && !l->settled) {
 		if (cancel_is_set(w.cancel) || cancel_is_set(k->stop))
-			return err_set(e, ERR_IO, -EINTR, "interrupted while waiting for the store");
+			return err_set(e, ERR_IO, -EINTR,
+				       "interrupted while waiting for the store");
 		if (l->ever && clock_elapsed_ms(k->clock) - begun >= VIEW_WAIT_MS)
 			return 0;
 		wait_slice(k);

@@ -31,7 +31,7 @@ struct mount {
 	struct fuse_session *session;
 	char *mountpoint; /* absolute */
 	bool mounted;
-	unsigned connection; /* its number below /sys/fs/fuse/connections, 0 where not known */
+	unsigned connection;  /* its number below /sys/fs/fuse/connections, 0 where not known */
 	struct cancel cancel; /* the mount ends */
 	int64_t begun_ms;
 	char *cache_path;
@@ -67,7 +67,8 @@ static void add_line(struct wbuf *out, const char *name, const char *value)
 
 static void add_bytes(struct wbuf *out, const char *name, uint64_t used, uint64_t limit)
 {
-	_cleanup_free_ char *line = util_printf("%llu of %llu bytes", (unsigned long long)used, (unsigned long long)limit);
+	_cleanup_free_ char *line = util_printf("%llu of %llu bytes", (unsigned long long)used,
+						(unsigned long long)limit);
 
 	if (line)
 		add_line(out, name, line);
@@ -76,7 +77,8 @@ static void add_bytes(struct wbuf *out, const char *name, uint64_t used, uint64_
 static void status_text(void *ctx, struct wbuf *out)
 {
 	struct mount *m = ctx;
-	_cleanup_free_ char *uptime = util_printf("%lld s", (long long)(clock_elapsed_ms(m->o.clock) - m->begun_ms) / 1000);
+	_cleanup_free_ char *uptime = util_printf(
+		"%lld s", (long long)(clock_elapsed_ms(m->o.clock) - m->begun_ms) / 1000);
 	_cleanup_free_ char *pid = util_printf("%d", (int)getpid());
 
 	add_line(out, "repository", m->o.fsname);
@@ -95,9 +97,15 @@ static void metrics_text(void *ctx, struct wbuf *out)
 {
 	struct mount *m = ctx;
 
-	metric_set(metrics_counter(m->o.metrics, "memory_content_bytes", "verified content in memory"), reader_memory(m->reader));
-	metric_set(metrics_counter(m->o.metrics, "memory_tree_bytes", "parsed directories in memory"), treecache_bytes(m->trees));
-	metric_set(metrics_counter(m->o.metrics, "index_bytes", "local index, mapped from the cache directory"), kv_used_bytes(m->kv));
+	metric_set(metrics_counter(m->o.metrics, "memory_content_bytes",
+				   "verified content in memory"),
+		   reader_memory(m->reader));
+	metric_set(metrics_counter(m->o.metrics, "memory_tree_bytes",
+				   "parsed directories in memory"),
+		   treecache_bytes(m->trees));
+	metric_set(metrics_counter(m->o.metrics, "index_bytes",
+				   "local index, mapped from the cache directory"),
+		   kv_used_bytes(m->kv));
 	metrics_format(m->o.metrics, out);
 }
 
@@ -116,7 +124,10 @@ static int open_cache(struct mount *m, struct err *e)
 			return err_nomem(e);
 		r = io_mkdirs(AT_FDCWD, m->cache_path, 0700);
 		if (r < 0)
-			return err_errno(e, r, "cannot make the cache directory %s (choose another with -o cache_dir=)", m->cache_path);
+			return err_errno(
+				e, r,
+				"cannot make the cache directory %s (choose another with -o cache_dir=)",
+				m->cache_path);
 		r = kv_open(m->cache_path, MAX_OF(index_bytes, 64 * MIB), &m->kv, e);
 	}
 	return r < 0 ? err_wrap(e, r, "cache directory %s", m->o.cache_dir) : 0;
@@ -240,19 +251,28 @@ static char *session_options(const struct mount *m)
 		*out++ = *s;
 	}
 	*out = '\0';
-	return util_printf("fsname=%s,subtype=sstablefs,default_permissions,nosuid,nodev,max_read=1048576%s%s", name,
-			   m->o.allow_other ? ",allow_other" : "", m->o.read_only ? ",ro" : "");
+	return util_printf(
+		"fsname=%s,subtype=sstablefs,default_permissions,nosuid,nodev,max_read=1048576%s%s",
+		name, m->o.allow_other ? ",allow_other" : "", m->o.read_only ? ",ro" : "");
 }
 
 static int explain_mount(const struct mount *m, struct err *e)
 {
 	if (access("/dev/fuse", F_OK) < 0)
-		return err_set(e, ERR_IO, -ENODEV, "there is no /dev/fuse on this host: load the kernel module (modprobe fuse), or give the container the device");
+		return err_set(
+			e, ERR_IO, -ENODEV,
+			"there is no /dev/fuse on this host: load the kernel module (modprobe fuse), or give the container the device");
 	if (access("/dev/fuse", R_OK | W_OK) < 0)
 		return err_set(e, ERR_IO, -EACCES, "no permission to open /dev/fuse");
 	if (getuid() != 0 && m->o.allow_other)
-		return err_set(e, ERR_IO, -EPERM, "cannot mount %s: -o allow_other for users needs user_allow_other in /etc/fuse.conf", m->o.mountpoint);
-	return err_set(e, ERR_IO, -EPERM, "cannot mount %s: it takes root, or fusermount3 (package fuse3) and a directory of your own", m->o.mountpoint);
+		return err_set(
+			e, ERR_IO, -EPERM,
+			"cannot mount %s: -o allow_other for users needs user_allow_other in /etc/fuse.conf",
+			m->o.mountpoint);
+	return err_set(
+		e, ERR_IO, -EPERM,
+		"cannot mount %s: it takes root, or fusermount3 (package fuse3) and a directory of your own",
+		m->o.mountpoint);
 }
 
 static int open_session(struct mount *m, struct err *e)
@@ -361,7 +381,8 @@ static void abort_connection(struct mount *m)
 	_cleanup_close_ int fd = -1;
 	struct mountpoint_info info;
 
-	if (m->connection == 0 || mountpoint_query(m->mountpoint, &info) < 0 || !info.mounted || info.minor != m->connection)
+	if (m->connection == 0 || mountpoint_query(m->mountpoint, &info) < 0 || !info.mounted ||
+	    info.minor != m->connection)
 		return;
 	if (path)
 		fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -373,7 +394,8 @@ void mount_close(struct mount *m)
 {
 	cancel_set(&m->cancel, 1);
 	if (m->server.pool)
-		pool_free(m->server.pool); /* what waits for the store gives up within 100 ms and is answered */
+		pool_free(
+			m->server.pool); /* what waits for the store gives up within 100 ms and is answered */
 	if (m->server_started)
 		op_server_stop(&m->server);
 	if (m->mounted)

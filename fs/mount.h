@@ -13,10 +13,10 @@
 
 struct mount_options {
 	const char *mountpoint;
-	const char *fsname;	   /* SPEC exactly as given */
+	const char *fsname;	    /* SPEC exactly as given */
 	const char *cluster, *node; /* show only that; NULL: all */
-	const char *pin;	   /* a backup to hold on to; NULL */
-	const char *cache_dir;	   /* base directory; one locked sub-directory of it is used */
+	const char *pin;	    /* a backup to hold on to; NULL */
+	const char *cache_dir;	    /* base directory; one locked sub-directory of it is used */
 	uint64_t cache_bytes, memory_bytes;
 	unsigned connections;
 	unsigned refresh_s;
@@ -26,7 +26,7 @@ struct mount_options {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
-	int trace_fd;		   /* one line for each file-system operation; -1: none */
+	int trace_fd; /* one line for each file-system operation; -1: none */
 	struct log *log;
 	struct metrics *metrics;
 	const struct clock *clock;

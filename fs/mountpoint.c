@@ -87,15 +87,25 @@ int mountpoint_check(const char *path, struct err *e)
 	struct stat st;
 
 	if (!absolute)
-		return err_set(e, ERR_USAGE, -errno, "mount point %s: %s (make the directory first: mkdir -p %s)", path, strerror(errno), path);
-	if (mountpoint_query(absolute, &info) == 0 && info.mounted && strncmp(info.type, "fuse", 4) == 0) {
+		return err_set(e, ERR_USAGE, -errno,
+			       "mount point %s: %s (make the directory first: mkdir -p %s)", path,
+			       strerror(errno), path);
+	if (mountpoint_query(absolute, &info) == 0 && info.mounted &&
+	    strncmp(info.type, "fuse", 4) == 0) {
 		if (stat(absolute, &st) < 0 && errno == ENOTCONN)
-			return err_set(e, ERR_CONFLICT, -EBUSY,
-				       "%s is a stale mount: the process that served %s is gone (clear it with: sstablefs umount %s)", path, info.source, path);
-		return err_set(e, ERR_CONFLICT, -EBUSY, "%s is mounted already: %s on it (unmount it first, or choose another directory)", path, info.source);
+			return err_set(
+				e, ERR_CONFLICT, -EBUSY,
+				"%s is a stale mount: the process that served %s is gone (clear it with: sstablefs umount %s)",
+				path, info.source, path);
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"%s is mounted already: %s on it (unmount it first, or choose another directory)",
+			path, info.source);
 	}
 	if (stat(absolute, &st) < 0)
-		return err_set(e, ERR_USAGE, -errno, "mount point %s: %s (make the directory first: mkdir -p %s)", path, strerror(errno), path);
+		return err_set(e, ERR_USAGE, -errno,
+			       "mount point %s: %s (make the directory first: mkdir -p %s)", path,
+			       strerror(errno), path);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(e, ERR_USAGE, -ENOTDIR, "mount point %s is not a directory", path);
 	return 0;

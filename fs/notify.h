@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct notify {
-	void (*entry)(void *ctx, uint64_t parent_ino, const char *name); /* a name, existing or not */
-	void (*attributes)(void *ctx, uint64_t ino);			 /* attributes only: pages stay */
+	void (*entry)(void *ctx, uint64_t parent_ino,
+		      const char *name);	     /* a name, existing or not */
+	void (*attributes)(void *ctx, uint64_t ino); /* attributes only: pages stay */
 	void *ctx;
 };
 

@@ -52,7 +52,8 @@ void op_fail(struct op *op, int code, const struct err *e)
 		return;
 	metric_add(s->failed, 1);
 	if (visible == EIO || visible == ENOMEM)
-		log_write(s->log, LOG_LEVEL_ERROR, op->what, "%s of inode %llu failed: %s", op->what, (unsigned long long)op->ino,
+		log_write(s->log, LOG_LEVEL_ERROR, op->what, "%s of inode %llu failed: %s",
+			  op->what, (unsigned long long)op->ino,
 			  err_describe(e, text, sizeof(text)));
 	fuse_reply_err(op->req, visible);
 }
@@ -62,9 +63,11 @@ static void trace(struct server *s, const struct op *op)
 	if (s->trace_fd < 0)
 		return;
 	if (op->name)
-		dprintf(s->trace_fd, "%s %llu %s\n", op->what, (unsigned long long)op->ino, op->name);
+		dprintf(s->trace_fd, "%s %llu %s\n", op->what, (unsigned long long)op->ino,
+			op->name);
 	else
-		dprintf(s->trace_fd, "%s %llu %lld %zu\n", op->what, (unsigned long long)op->ino, (long long)op->offset, op->size);
+		dprintf(s->trace_fd, "%s %llu %lld %zu\n", op->what, (unsigned long long)op->ino,
+			(long long)op->offset, op->size);
 }
 
 /* ---- pending requests ---- */
@@ -87,6 +90,8 @@ static void unlink_op(struct server *s, struct op *op)
 		;
 	*at = op->next;
 	pthread_mutex_unlock(&s->lock);
+	if (op->drop)
+		op->drop(op);
 	free(op->own_name);
 	free(op);
 }
@@ -122,7 +127,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void defer(struct server *s, const struct op *from)
+static void defer(struct server *s, struct op *from)
 {
 	struct op *op = malloc(sizeof(*op));
 	struct err e = ERR_INIT;
@@ -137,6 +142,8 @@ static void defer(struct server *s, const struct op *from)
 	if (!op || (from->name && !op->own_name)) {
 		free(op);
 		fuse_reply_err(from->req, ENOMEM);
+		if (from->drop)
+			from->drop(from);
 		return;
 	}
 	metric_add(s->slow, 1);
@@ -157,6 +164,8 @@ void op_take(struct server *s, struct op *op)
 	trace(s, op);
 	if (op->run(s, op, (struct view_wait){ false, NULL }) == FS_WOULD_BLOCK)
 		defer(s, op);
+	else if (op->drop)
+		op->drop(op);
 }
 
 /* ---- the watch ---- */
@@ -166,7 +175,8 @@ static struct op *overdue(struct server *s, int64_t now_ms, int *ret_errno)
 {
 	for (size_t i = 0; i < OP_BUCKETS; i++) {
 		for (struct op *op = s->pending[i]; op; op = op->next) {
-			if (op->claimed || (!op->was_interrupted && now_ms - op->begun_ms < s->limit_ms))
+			if (op->claimed ||
+			    (!op->was_interrupted && now_ms - op->begun_ms < s->limit_ms))
 				continue;
 			op->claimed = true;
 			cancel_set(&op->cancel, 1);
@@ -191,8 +201,10 @@ static void answer_overdue(struct server *s)
 		pthread_mutex_unlock(&s->lock);
 		metric_add(error == EINTR ? s->interrupted : s->late, 1);
 		if (error == EIO)
-			log_write(s->log, LOG_LEVEL_ERROR, "late", "%s of inode %llu was given up after %lld s without an answer of the store", what,
-				  (unsigned long long)ino, (long long)s->limit_ms / 1000);
+			log_write(
+				s->log, LOG_LEVEL_ERROR, "late",
+				"%s of inode %llu was given up after %lld s without an answer of the store",
+				what, (unsigned long long)ino, (long long)s->limit_ms / 1000);
 		fuse_reply_err(req, error);
 		pthread_mutex_lock(&s->lock);
 	}
@@ -225,10 +237,13 @@ int op_server_start(struct server *s, struct metrics *m)
 	int r;
 
 	s->requests = metrics_counter(m, "fuse_requests", "requests of the kernel");
-	s->slow = metrics_counter(m, "fuse_requests_waited", "requests that had to wait for the store");
+	s->slow = metrics_counter(m, "fuse_requests_waited",
+				  "requests that had to wait for the store");
 	s->failed = metrics_counter(m, "fuse_requests_failed", "requests answered with an error");
-	s->interrupted = metrics_counter(m, "fuse_requests_interrupted", "requests answered with EINTR");
-	s->late = metrics_counter(m, "fuse_requests_late", "requests given up after the time limit");
+	s->interrupted =
+		metrics_counter(m, "fuse_requests_interrupted", "requests answered with EINTR");
+	s->late =
+		metrics_counter(m, "fuse_requests_late", "requests given up after the time limit");
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -57,6 +57,8 @@ struct op {
 	off_t offset;
 	size_t size;
 	struct fuse_file_info fi;
+	void (*drop)(
+		struct op *op); /* called once, when the request is done with for good; may be NULL */
 	/* private */
 	struct server *server;
 	uint64_t id; /* 0: not pending, claimed by its own thread from the start */

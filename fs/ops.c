@@ -51,7 +51,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_SPLICE_READ, false);
 	want(conn, FUSE_CAP_SPLICE_WRITE, false);
 	want(conn, FUSE_CAP_SPLICE_MOVE, false);
-	conn->max_write = READ_MAX; /* also sets how many pages a READ may have; max_read= of the mount options says the same */
+	conn->max_write =
+		READ_MAX; /* also sets how many pages a READ may have; max_read= of the mount options says the same */
 	conn->max_read = READ_MAX;
 	conn->max_readahead = READ_MAX;
 	conn->max_background = 64;
@@ -86,7 +87,9 @@ static int run_lookup(struct server *s, struct op *op, struct view_wait w)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct op op = { .req = req, .what = "lookup", .run = run_lookup, .ino = parent, .name = name };
+	struct op op = {
+		.req = req, .what = "lookup", .run = run_lookup, .ino = parent, .name = name
+	};
 
 	op_take(server_of(req), &op);
 }
@@ -185,7 +188,12 @@ static int run_getxattr(struct server *s, struct op *op, struct view_wait w)
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
-	struct op op = { .req = req, .what = "getxattr", .run = run_getxattr, .ino = ino, .name = name, .size = size };
+	struct op op = { .req = req,
+			 .what = "getxattr",
+			 .run = run_getxattr,
+			 .ino = ino,
+			 .name = name,
+			 .size = size };
 
 	op_take(server_of(req), &op);
 }
@@ -249,9 +257,11 @@ static int fill(void *ctx, const char *name, const struct fs_entry *entry, uint6
 	size_t room = l->size - l->used, need;
 
 	if (l->plus)
-		need = fuse_add_direntry_plus(l->req, l->data + l->used, room, name, &param, (off_t)next);
+		need = fuse_add_direntry_plus(l->req, l->data + l->used, room, name, &param,
+					      (off_t)next);
 	else
-		need = fuse_add_direntry(l->req, l->data + l->used, room, name, &entry->st, (off_t)next);
+		need = fuse_add_direntry(l->req, l->data + l->used, room, name, &entry->st,
+					 (off_t)next);
 	if (need > room)
 		return 1;
 	l->used += need;
@@ -271,7 +281,8 @@ static int read_directory(struct server *s, struct op *op, bool plus, struct vie
 		op_fail(op, err_nomem(&e), &e);
 		return 0;
 	}
-	r = fs_readdir((struct fs_dir *)(uintptr_t)op->fi.fh, (uint64_t)op->offset, plus, w, fill, &l, &e);
+	r = fs_readdir((struct fs_dir *)(uintptr_t)op->fi.fh, (uint64_t)op->offset, plus, w, fill,
+		       &l, &e);
 	if (r == FS_WOULD_BLOCK && l.used == 0)
 		return r;
 	if (r < 0 && l.used == 0)
@@ -279,6 +290,11 @@ static int read_directory(struct server *s, struct op *op, bool plus, struct vie
 	else if (op_claim(op))
 		fuse_reply_buf(op->req, data, l.used);
 	return 0;
+}
+
+static void drop_dir(struct op *op)
+{
+	fs_dir_unref((struct fs_dir *)(uintptr_t)op->fi.fh);
 }
 
 static int run_readdir(struct server *s, struct op *op, struct view_wait w)
@@ -291,17 +307,35 @@ static int run_readdirplus(struct server *s, struct op *op, struct view_wait w)
 	return read_directory(s, op, true, w);
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
 {
-	struct op op = { .req = req, .what = "readdir", .run = run_readdir, .ino = ino, .size = size, .offset = offset, .fi = *fi };
+	struct op op = { .req = req,
+			 .what = "readdir",
+			 .run = run_readdir,
+			 .drop = drop_dir,
+			 .ino = ino,
+			 .size = size,
+			 .offset = offset,
+			 .fi = *fi };
 
+	fs_dir_ref((struct fs_dir *)(uintptr_t)fi->fh);
 	op_take(server_of(req), &op);
 }
 
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+			   struct fuse_file_info *fi)
 {
-	struct op op = { .req = req, .what = "readdirplus", .run = run_readdirplus, .ino = ino, .size = size, .offset = offset, .fi = *fi };
+	struct op op = { .req = req,
+			 .what = "readdirplus",
+			 .run = run_readdirplus,
+			 .drop = drop_dir,
+			 .ino = ino,
+			 .size = size,
+			 .offset = offset,
+			 .fi = *fi };
 
+	fs_dir_ref((struct fs_dir *)(uintptr_t)fi->fh);
 	op_take(server_of(req), &op);
 }
 
@@ -368,10 +402,24 @@ static int run_read(struct server *s, struct op *op, struct view_wait w)
 	return 0;
 }
 
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+static void drop_file(struct op *op)
 {
-	struct op op = { .req = req, .what = "read", .run = run_read, .ino = ino, .size = MIN_OF(size, (size_t)READ_MAX), .offset = offset, .fi = *fi };
+	fs_file_unref((struct fs_file *)(uintptr_t)op->fi.fh);
+}
 
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	struct op op = { .req = req,
+			 .what = "read",
+			 .run = run_read,
+			 .drop = drop_file,
+			 .ino = ino,
+			 .size = MIN_OF(size, (size_t)READ_MAX),
+			 .offset = offset,
+			 .fi = *fi };
+
+	fs_file_ref((struct fs_file *)(uintptr_t)fi->fh);
 	op_take(server_of(req), &op);
 }
 
@@ -382,7 +430,8 @@ static void refuse(fuse_req_t req)
 	fuse_reply_err(req, EROFS);
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi)
 {
 	(void)ino, (void)attr, (void)to_set, (void)fi;
 	refuse(req);
@@ -412,7 +461,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	refuse(req);
 }
 
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags)
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned flags)
 {
 	(void)parent, (void)name, (void)new_parent, (void)new_name, (void)flags;
 	refuse(req);
@@ -424,7 +474,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const
 	refuse(req);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
 {
 	(void)parent, (void)name, (void)mode, (void)fi;
 	refuse(req);

@@ -24,7 +24,8 @@ static uint32_t local_group(const struct record_owner *o)
 	return o->id;
 }
 
-static uint32_t translate(const struct owner_pair *pairs, size_t count, uint32_t recorded, bool *ret_known)
+static uint32_t translate(const struct owner_pair *pairs, size_t count, uint32_t recorded,
+			  bool *ret_known)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (pairs[i].recorded != recorded)
@@ -36,7 +37,8 @@ static uint32_t translate(const struct owner_pair *pairs, size_t count, uint32_t
 	return recorded;
 }
 
-static int add(struct owner_pair **pairs, size_t *count, size_t *cap, const struct record_owner *owners, size_t owner_count,
+static int add(struct owner_pair **pairs, size_t *count, size_t *cap,
+	       const struct record_owner *owners, size_t owner_count,
 	       uint32_t (*local)(const struct record_owner *))
 {
 	for (size_t i = 0; i < owner_count; i++) {
@@ -58,7 +60,9 @@ int owners_add(struct owner_map *m, const struct record *r)
 {
 	int rc = add(&m->users, &m->user_count, &m->user_cap, r->users, r->user_count, local_user);
 
-	return rc < 0 ? rc : add(&m->groups, &m->group_count, &m->group_cap, r->groups, r->group_count, local_group);
+	return rc < 0 ? rc
+		      : add(&m->groups, &m->group_count, &m->group_cap, r->groups, r->group_count,
+			    local_group);
 }
 
 void owners_deinit(struct owner_map *m)

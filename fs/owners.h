@@ -8,7 +8,7 @@
 struct owner_map {
 	struct owner_pair {
 		uint32_t recorded, local;
-	} *users, *groups;
+	} * users, *groups;
 	size_t user_count, group_count, user_cap, group_cap;
 };
 

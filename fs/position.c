@@ -35,11 +35,14 @@ static void parse_node(struct position *p, const char *rest)
 	if (strcmp(name, "latest") == 0) {
 		p->kind = PLACE_LATEST;
 	} else if (strcmp(name, "objects") == 0) {
-		p->kind = *rest && util_unhex(&p->first_byte, 1, rest) == 0 ? PLACE_OBJECTS_OF : PLACE_OBJECTS;
+		p->kind = *rest && util_unhex(&p->first_byte, 1, rest) == 0 ? PLACE_OBJECTS_OF
+									    : PLACE_OBJECTS;
 	} else {
 		strcpy(p->backup, name);
 		p->inside = rest;
-		p->kind = *rest == '\0' ? PLACE_BACKUP : strcmp(rest, "backup.json") == 0 ? PLACE_BACKUP_JSON : PLACE_INSIDE;
+		p->kind = *rest == '\0'			     ? PLACE_BACKUP
+			  : strcmp(rest, "backup.json") == 0 ? PLACE_BACKUP_JSON
+							     : PLACE_INSIDE;
 	}
 }
 
@@ -97,7 +100,8 @@ int position_child(struct position *ret, const struct position *parent, const ch
 	return position_parse(ret, path);
 }
 
-int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret, struct err *e)
+int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret,
+		 struct err *e)
 {
 	struct id256 digest;
 

@@ -78,7 +78,8 @@ static struct cached *find(struct treecache *c, const struct id256 *digest, bool
 
 static size_t tree_bytes(const struct tree *t)
 {
-	size_t bytes = sizeof(*t) + t->child_count * (sizeof(*t->children) + 48) + t->run_count * (sizeof(*t->runs) + 48);
+	size_t bytes = sizeof(*t) + t->child_count * (sizeof(*t->children) + 48) +
+		       t->run_count * (sizeof(*t->runs) + 48);
 
 	return bytes;
 }
@@ -110,8 +111,8 @@ static int count_runs(struct cached *i)
 }
 
 /* Loads what is not here and makes it known; another thread may have been faster, then its item is used. */
-static int load(struct treecache *c, const struct node_name *n, const struct place *p, bool is_tree, struct cached **ret, const struct cancel *cancel,
-		struct err *e)
+static int load(struct treecache *c, const struct node_name *n, const struct place *p, bool is_tree,
+		struct cached **ret, const struct cancel *cancel, struct err *e)
 {
 	_cleanup_(item_freep) struct cached *mine = calloc(1, sizeof(*mine));
 	struct cached *known;
@@ -121,7 +122,8 @@ static int load(struct treecache *c, const struct node_name *n, const struct pla
 		return err_nomem(e);
 	mine->digest = p->digest;
 	mine->refs = 1;
-	r = is_tree ? meta_tree(c->meta, n, p, &mine->tree, cancel, e) : meta_run(c->meta, n, p, &mine->run, cancel, e);
+	r = is_tree ? meta_tree(c->meta, n, p, &mine->tree, cancel, e)
+		    : meta_run(c->meta, n, p, &mine->run, cancel, e);
 	if (r < 0)
 		return r;
 	if (is_tree && count_runs(mine) < 0)
@@ -144,8 +146,8 @@ static int load(struct treecache *c, const struct node_name *n, const struct pla
 	return 0;
 }
 
-static int get(struct treecache *c, const struct node_name *n, const struct place *p, bool is_tree, bool wait, struct cached **ret,
-	       const struct cancel *cancel, struct err *e)
+static int get(struct treecache *c, const struct node_name *n, const struct place *p, bool is_tree,
+	       bool wait, struct cached **ret, const struct cancel *cancel, struct err *e)
 {
 	struct cached *known;
 
@@ -159,14 +161,14 @@ static int get(struct treecache *c, const struct node_name *n, const struct plac
 	return wait ? load(c, n, p, is_tree, ret, cancel, e) : TREECACHE_WOULD_BLOCK;
 }
 
-int treecache_tree(struct treecache *c, const struct node_name *n, const struct place *p, bool wait, struct cached **ret, const struct cancel *cancel,
-		   struct err *e)
+int treecache_tree(struct treecache *c, const struct node_name *n, const struct place *p, bool wait,
+		   struct cached **ret, const struct cancel *cancel, struct err *e)
 {
 	return get(c, n, p, true, wait, ret, cancel, e);
 }
 
-int treecache_run(struct treecache *c, const struct node_name *n, const struct place *p, bool wait, struct cached **ret, const struct cancel *cancel,
-		  struct err *e)
+int treecache_run(struct treecache *c, const struct node_name *n, const struct place *p, bool wait,
+		  struct cached **ret, const struct cancel *cancel, struct err *e)
 {
 	return get(c, n, p, false, wait, ret, cancel, e);
 }

@@ -47,7 +47,8 @@ void view_names_sort(struct view_names *n)
 
 bool view_names_has(const struct view_names *n, const char *name)
 {
-	return n && n->count > 0 && bsearch(name, n->names, n->count, sizeof(n->names[0]), compare_names) != NULL;
+	return n && n->count > 0 &&
+	       bsearch(name, n->names, n->count, sizeof(n->names[0]), compare_names) != NULL;
 }
 
 static struct view_names *copy_names(const struct view_names *from)
@@ -82,7 +83,8 @@ void view_forget_name(struct view *v, const char *dir_path, const char *name)
 }
 
 /* Names that are in only one of two sorted lists. */
-static void forget_differences(struct view *v, const char *dir_path, const struct view_names *a, const struct view_names *b)
+static void forget_differences(struct view *v, const char *dir_path, const struct view_names *a,
+			       const struct view_names *b)
 {
 	for (size_t i = 0; a && i < a->count; i++)
 		if (!view_names_has(b, a->names[i]))
@@ -115,7 +117,8 @@ static int collect_backup(void *ctx, const struct record_key *key, struct err *e
 }
 
 /* Publishes what a job collected, then tells the kernel about what came and went. Steals c->names. */
-static void finish_list(struct view_list *l, struct collect *c, int result, struct err *e, const char *dir_path)
+static void finish_list(struct view_list *l, struct collect *c, int result, struct err *e,
+			const char *dir_path)
 {
 	struct looker *k = &l->view->looker;
 	struct view_names *old = NULL;
@@ -135,11 +138,14 @@ static void finish_list(struct view_list *l, struct collect *c, int result, stru
 	}
 	pthread_mutex_unlock(&k->lock);
 	if (result < 0) {
-		log_write(l->view->o.log, LOG_LEVEL_WARNING, "refresh-failed", "cannot list %s: %s", *dir_path ? dir_path : "the clusters", e->message);
+		log_write(l->view->o.log, LOG_LEVEL_WARNING, "refresh-failed", "cannot list %s: %s",
+			  *dir_path ? dir_path : "the clusters", e->message);
 		if (c->names)
 			view_names_free(c->names);
 	} else if (old) {
-		forget_differences(l->view, dir_path, old, l->names); /* only this job replaces l->names, so it can be read without the lock */
+		forget_differences(
+			l->view, dir_path, old,
+			l->names); /* only this job replaces l->names, so it can be read without the lock */
 	}
 	if (old)
 		view_names_free(old);
@@ -166,7 +172,8 @@ static void nodes_job(void *arg)
 	struct collect c = { NULL, 0, v->o.node };
 	_cleanup_free_ char *path = util_printf("%s/nodes", l->cluster);
 	struct err e = ERR_INIT;
-	int r = path ? repo_list_nodes(v->o.repo, l->cluster, collect_name, &c, v->o.cancel, &e) : err_nomem(&e);
+	int r = path ? repo_list_nodes(v->o.repo, l->cluster, collect_name, &c, v->o.cancel, &e)
+		     : err_nomem(&e);
 
 	finish_list(l, &c, r, &e, path ? path : "");
 }
@@ -185,7 +192,8 @@ static int list_all_records(struct view *v, const char *cluster, struct collect 
 		strcpy(name.node, nodes->names[i]);
 		r = repo_list_records(v->o.repo, &name, NULL, collect_backup, c, v->o.cancel, e);
 		if (r >= 0 && c->names)
-			view_names_sort(c->names); /* drops what several nodes hold, so the list stays small */
+			view_names_sort(
+				c->names); /* drops what several nodes hold, so the list stays small */
 	}
 	return r;
 }
@@ -220,7 +228,8 @@ static struct view_list *list_of(struct view *v, struct view_list **lists, const
 	return l;
 }
 
-static int get_names(struct view *v, struct view_list *l, pool_fn *job, struct view_wait w, struct view_names **ret, struct err *e)
+static int get_names(struct view *v, struct view_list *l, pool_fn *job, struct view_wait w,
+		     struct view_names **ret, struct err *e)
 {
 	int r = look_at(&v->looker, &l->look, job, l, w, e);
 
@@ -252,7 +261,8 @@ int view_has_cluster(struct view *v, const char *cluster, struct view_wait w, st
 	return r;
 }
 
-static int cluster_list(struct view *v, struct view_list **lists, const char *cluster, pool_fn *job, struct view_wait w, struct view_names **ret, struct err *e)
+static int cluster_list(struct view *v, struct view_list **lists, const char *cluster, pool_fn *job,
+			struct view_wait w, struct view_names **ret, struct err *e)
 {
 	struct view_list *l;
 	int r = view_has_cluster(v, cluster, w, e);
@@ -266,12 +276,14 @@ static int cluster_list(struct view *v, struct view_list **lists, const char *cl
 	return r;
 }
 
-int view_nodes(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret, struct err *e)
+int view_nodes(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret,
+	       struct err *e)
 {
 	return cluster_list(v, &v->nodes, cluster, nodes_job, w, ret, e);
 }
 
-int view_cluster_backups(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret, struct err *e)
+int view_cluster_backups(struct view *v, const char *cluster, struct view_wait w,
+			 struct view_names **ret, struct err *e)
 {
 	return cluster_list(v, &v->backups, cluster, backups_job, w, ret, e);
 }
@@ -296,7 +308,8 @@ static int look_for_commit(void *ctx, const struct record_key *key, struct err *
 	return r < 0 ? r : f->committed;
 }
 
-int view_backup_nodes(struct view *v, const char *cluster, const char *backup, struct view_wait w, struct view_names **ret, struct err *e)
+int view_backup_nodes(struct view *v, const char *cluster, const char *backup, struct view_wait w,
+		      struct view_names **ret, struct err *e)
 {
 	_cleanup_(view_names_freep) struct view_names *nodes = NULL, *found = NULL;
 	size_t cap = 0;
@@ -365,7 +378,8 @@ static struct view_node *add_node(struct view *v, const char *cluster, const cha
 }
 
 /* A node that was never looked at must be in the list of its cluster: otherwise any name would be a node. */
-static int find_or_add(struct view *v, const char *cluster, const char *node, struct view_wait w, struct view_node **ret, struct err *e)
+static int find_or_add(struct view *v, const char *cluster, const char *node, struct view_wait w,
+		       struct view_node **ret, struct err *e)
 {
 	_cleanup_(view_names_freep) struct view_names *names = NULL;
 	int r;
@@ -373,7 +387,8 @@ static int find_or_add(struct view *v, const char *cluster, const char *node, st
 	*ret = view_known(v, cluster, node);
 	if (*ret)
 		return 0;
-	if ((v->o.cluster && strcmp(v->o.cluster, cluster) != 0) || (v->o.node && strcmp(v->o.node, node) != 0))
+	if ((v->o.cluster && strcmp(v->o.cluster, cluster) != 0) ||
+	    (v->o.node && strcmp(v->o.node, node) != 0))
 		return VIEW_ABSENT;
 	r = view_nodes(v, cluster, w, &names, e);
 	if (r != 0)
@@ -386,7 +401,8 @@ static int find_or_add(struct view *v, const char *cluster, const char *node, st
 	return *ret ? 0 : err_nomem(e);
 }
 
-int view_look(struct view *v, const char *cluster, const char *node, struct view_wait w, struct view_node **ret, struct err *e)
+int view_look(struct view *v, const char *cluster, const char *node, struct view_wait w,
+	      struct view_node **ret, struct err *e)
 {
 	struct view_node *n;
 	int r = find_or_add(v, cluster, node, w, &n, e);
@@ -464,9 +480,10 @@ void view_describe(struct view *v, struct wbuf *out)
 {
 	pthread_mutex_lock(&v->looker.lock);
 	for (const struct view_node *n = v->first_node; n; n = n->next) {
-		_cleanup_free_ char *line = util_printf("node %s/%s: %zu backups, %s%s%s\n", n->name.cluster, n->name.node, n->backup_count,
-							n->indexed ? "indexed" : "indexing", n->look.running ? ", refreshing" : "",
-							n->absent ? ", gone" : "");
+		_cleanup_free_ char *line = util_printf(
+			"node %s/%s: %zu backups, %s%s%s\n", n->name.cluster, n->name.node,
+			n->backup_count, n->indexed ? "indexed" : "indexing",
+			n->look.running ? ", refreshing" : "", n->absent ? ", gone" : "");
 
 		if (line)
 			wbuf_put(out, line, strlen(line));

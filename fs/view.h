@@ -21,7 +21,7 @@ struct view;
 struct view_node; /* lives as long as the view */
 
 struct view_options {
-	struct repo *repo;   /* all borrowed */
+	struct repo *repo; /* all borrowed */
 	struct meta *meta;
 	struct index *index;
 	const char *cluster, *node; /* show only these; NULL: all */
@@ -34,7 +34,7 @@ struct view_options {
 };
 
 struct view *view_new(const struct view_options *o); /* NULL: out of memory */
-void view_free(struct view *v); /* waits for refreshes; set cancel first */
+void view_free(struct view *v);			     /* waits for refreshes; set cancel first */
 DEFINE_CLEANUP(struct view *, view_free);
 
 /* How a caller waits: wait = false answers VIEW_WOULD_BLOCK where the store would have to be asked. */
@@ -51,11 +51,13 @@ void view_names_free(struct view_names *n);
 DEFINE_CLEANUP(struct view_names *, view_names_free);
 
 int view_clusters(struct view *v, struct view_wait w, struct view_names **ret, struct err *e);
-int view_nodes(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret, struct err *e);
+int view_nodes(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret,
+	       struct err *e);
 /* VIEW_ABSENT: no such cluster. */
 int view_has_cluster(struct view *v, const char *cluster, struct view_wait w, struct err *e);
 /* The look at a node. VIEW_ABSENT: no such node. */
-int view_look(struct view *v, const char *cluster, const char *node, struct view_wait w, struct view_node **ret, struct err *e);
+int view_look(struct view *v, const char *cluster, const char *node, struct view_wait w,
+	      struct view_node **ret, struct err *e);
 /* A node that was looked at before, without a new look; NULL: none. */
 struct view_node *view_known(struct view *v, const char *cluster, const char *node);
 struct view_node *view_by_number(struct view *v, uint32_t number);
@@ -83,13 +85,17 @@ struct view_backup *view_node_backups(struct view_node *n, size_t *ret_count);
 /* The newest finished one. */
 bool view_node_latest(struct view_node *n, struct view_backup *ret);
 /* The backup's record as text: backup.json. */
-int view_backup_json(struct view_node *n, const struct view_backup *b, char **ret, size_t *ret_len, const struct cancel *c, struct err *e);
+int view_backup_json(struct view_node *n, const struct view_backup *b, char **ret, size_t *ret_len,
+		     const struct cancel *c, struct err *e);
 /* The local ids of recorded ones: by name where the record has one that exists here. */
-void view_node_owner(struct view_node *n, uint32_t uid, uint32_t gid, uint32_t *ret_uid, uint32_t *ret_gid);
+void view_node_owner(struct view_node *n, uint32_t uid, uint32_t gid, uint32_t *ret_uid,
+		     uint32_t *ret_gid);
 
 /* backups/: names of all records of a cluster (keys only), and the nodes that finished one of them. */
-int view_cluster_backups(struct view *v, const char *cluster, struct view_wait w, struct view_names **ret, struct err *e);
-int view_backup_nodes(struct view *v, const char *cluster, const char *backup, struct view_wait w, struct view_names **ret, struct err *e);
+int view_cluster_backups(struct view *v, const char *cluster, struct view_wait w,
+			 struct view_names **ret, struct err *e);
+int view_backup_nodes(struct view *v, const char *cluster, const char *backup, struct view_wait w,
+		      struct view_names **ret, struct err *e);
 
 /* For status: one line for each node that was looked at. */
 void view_describe(struct view *v, struct wbuf *out);

@@ -45,10 +45,12 @@ static int collect_key(void *ctx, const struct record_key *key, struct err *e)
 }
 
 /* Listings come in order of (backup, writer), and known[] is one of them. */
-static const struct known_record *find_known(const struct view_node *n, const struct known_record *want)
+static const struct known_record *find_known(const struct view_node *n,
+					     const struct known_record *want)
 {
 	for (size_t i = 0; i < n->known_count; i++)
-		if (!memcmp(&n->known[i].backup.writer, &want->backup.writer, ULID_BYTES) && !strcmp(n->known[i].backup.name, want->backup.name))
+		if (!memcmp(&n->known[i].backup.writer, &want->backup.writer, ULID_BYTES) &&
+		    !strcmp(n->known[i].backup.name, want->backup.name))
 			return &n->known[i];
 	return NULL;
 }
@@ -101,18 +103,21 @@ static int complete(struct refresh *f, struct err *ret_e)
 		if (old && strcmp(old->etag, k->etag) == 0) {
 			*k = *old;
 		} else if (read_record(f, k, &e) < 0) {
-			if (e.kind == ERR_STORE || e.kind == ERR_CREDENTIALS || e.code == -ECANCELED) {
+			if (e.kind == ERR_STORE || e.kind == ERR_CREDENTIALS ||
+			    e.code == -ECANCELED) {
 				*ret_e = e;
 				return e.code;
 			}
-			log_write(v->o.log, LOG_LEVEL_ERROR, "record-unreadable", "backup %s of node %s is not shown: %s (%s)", k->backup.name,
+			log_write(v->o.log, LOG_LEVEL_ERROR, "record-unreadable",
+				  "backup %s of node %s is not shown: %s (%s)", k->backup.name,
 				  f->n->name.node, e.message, e.key);
 			k->etag[0] = '\0';
 			k->state = RECORD_ABORTED;
 		}
 		if (k->state != RECORD_COMMITTED)
 			continue;
-		if (util_grow(&f->backups, &f->backup_cap, f->backup_count + 1, sizeof(*f->backups)) < 0)
+		if (util_grow(&f->backups, &f->backup_cap, f->backup_count + 1,
+			      sizeof(*f->backups)) < 0)
 			return err_nomem(ret_e);
 		f->backups[f->backup_count++] = k->backup;
 	}
@@ -131,7 +136,8 @@ static bool same_writer(const struct view_backup *a, const struct view_backup *b
 	return memcmp(&a->writer, &b->writer, sizeof(a->writer)) == 0;
 }
 
-static const struct view_backup *find_backup(const struct view_backup *list, size_t count, const char *name)
+static const struct view_backup *find_backup(const struct view_backup *list, size_t count,
+					     const char *name)
 {
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(list[i].name, name) == 0)
@@ -166,8 +172,10 @@ static struct view_backup *publish(struct refresh *f, size_t *ret_old_count, boo
 
 	if (f->backup_count > 0)
 		qsort(f->backups, f->backup_count, sizeof(*f->backups), compare_backups);
-	for (size_t i = 0; i < f->backup_count; i++) { /* n->backups is only replaced by this job, so it can be read here */
-		const struct view_backup *b = find_backup(n->backups, n->backup_count, f->backups[i].name);
+	for (size_t i = 0; i < f->backup_count;
+	     i++) { /* n->backups is only replaced by this job, so it can be read here */
+		const struct view_backup *b =
+			find_backup(n->backups, n->backup_count, f->backups[i].name);
 
 		f->backups[i].counted = b && same_writer(b, &f->backups[i]) && b->counted;
 		same = same && f->backups[i].counted;
@@ -207,7 +215,8 @@ static void changed_inode(void *ctx, uint64_t ino)
 }
 
 /* Brings the index up to the list. What cannot be counted (its trees cannot be read) stays uncounted and is tried again. */
-static void count_all(struct refresh *f, const struct view_backup *old, size_t old_count, bool was_indexed)
+static void count_all(struct refresh *f, const struct view_backup *old, size_t old_count,
+		      bool was_indexed)
 {
 	struct view_node *n = f->n;
 	struct view *v = n->view;
@@ -220,8 +229,11 @@ static void count_all(struct refresh *f, const struct view_backup *old, size_t o
 
 		if (!old[i].counted || (b && same_writer(b, &old[i])))
 			continue;
-		if (index_remove_backup(v->o.index, n->number, &old[i].writer, changed_inode, &tell, &e) < 0)
-			log_write(v->o.log, LOG_LEVEL_ERROR, "index", "cannot take backup %s out of the index: %s", old[i].name, e.message);
+		if (index_remove_backup(v->o.index, n->number, &old[i].writer, changed_inode, &tell,
+					&e) < 0)
+			log_write(v->o.log, LOG_LEVEL_ERROR, "index",
+				  "cannot take backup %s out of the index: %s", old[i].name,
+				  e.message);
 	}
 	for (size_t i = 0; i < n->backup_count && !cancel_is_set(v->o.cancel); i++) {
 		struct err e = ERR_INIT;
@@ -229,11 +241,13 @@ static void count_all(struct refresh *f, const struct view_backup *old, size_t o
 
 		if (n->backups[i].counted)
 			continue;
-		r = index_add_backup(v->o.index, n->number, &n->name, &n->backups[i].writer, &n->backups[i].root, changed_inode, &tell, v->o.cancel, &e);
+		r = index_add_backup(v->o.index, n->number, &n->name, &n->backups[i].writer,
+				     &n->backups[i].root, changed_inode, &tell, v->o.cancel, &e);
 		if (r < 0) {
 			all = false;
-			log_write(v->o.log, LOG_LEVEL_ERROR, "index", "cannot index backup %s of node %s: %s (%s)", n->backups[i].name, n->name.node,
-				  e.message, e.key);
+			log_write(v->o.log, LOG_LEVEL_ERROR, "index",
+				  "cannot index backup %s of node %s: %s (%s)", n->backups[i].name,
+				  n->name.node, e.message, e.key);
 			continue;
 		}
 		pthread_mutex_lock(&v->looker.lock);
@@ -262,7 +276,8 @@ static void forget_backup(struct view_node *n, const char *backup)
 static void forget_names(struct refresh *f, const struct view_backup *old, size_t old_count)
 {
 	struct view_node *n = f->n;
-	const struct view_backup *before = newest(old, old_count), *after = newest(n->backups, n->backup_count);
+	const struct view_backup *before = newest(old, old_count),
+				 *after = newest(n->backups, n->backup_count);
 	_cleanup_free_ char *node_dir = util_printf("%s/nodes/%s", n->name.cluster, n->name.node);
 
 	for (size_t i = 0; i < old_count; i++) {
@@ -295,8 +310,9 @@ void view_node_job(void *arg)
 		count_all(&f, old, old_count, was_indexed);
 		forget_names(&f, old, old_count);
 	} else {
-		log_write(v->o.log, LOG_LEVEL_WARNING, "refresh-failed", "cannot refresh node %s of cluster %s: %s", f.n->name.node, f.n->name.cluster,
-			  e.message);
+		log_write(v->o.log, LOG_LEVEL_WARNING, "refresh-failed",
+			  "cannot refresh node %s of cluster %s: %s", f.n->name.node,
+			  f.n->name.cluster, e.message);
 	}
 	pthread_mutex_lock(&v->looker.lock);
 	look_end(&v->looker, &f.n->look, r, &e);
@@ -345,7 +361,10 @@ int view_node_wait_indexed(struct view_node *n, struct view_wait w, struct err *
 		if (!w.wait)
 			r = VIEW_WOULD_BLOCK;
 		else if (!l->running || l->settled)
-			r = err_set(e, ERR_IO, -EIO, "some backups of node %s cannot be read, so its objects cannot be listed", n->name.node);
+			r = err_set(
+				e, ERR_IO, -EIO,
+				"some backups of node %s cannot be read, so its objects cannot be listed",
+				n->name.node);
 		else
 			r = look_at(k, l, view_node_job, n, w, e);
 	}
@@ -390,7 +409,8 @@ bool view_node_latest(struct view_node *n, struct view_backup *ret)
 	return b != NULL;
 }
 
-int view_backup_json(struct view_node *n, const struct view_backup *b, char **ret, size_t *ret_len, const struct cancel *c, struct err *e)
+int view_backup_json(struct view_node *n, const struct view_backup *b, char **ret, size_t *ret_len,
+		     const struct cancel *c, struct err *e)
 {
 	_cleanup_(record_freep) struct record *rec = NULL;
 	struct record_key key = { .writer = b->writer };
@@ -404,7 +424,8 @@ int view_backup_json(struct view_node *n, const struct view_backup *b, char **re
 	return r < 0 ? r : record_encode(rec, ret, ret_len, e);
 }
 
-void view_node_owner(struct view_node *n, uint32_t uid, uint32_t gid, uint32_t *ret_uid, uint32_t *ret_gid)
+void view_node_owner(struct view_node *n, uint32_t uid, uint32_t gid, uint32_t *ret_uid,
+		     uint32_t *ret_gid)
 {
 	pthread_mutex_lock(&n->view->looker.lock);
 	*ret_uid = owners_user(&n->owners, uid);

@@ -42,9 +42,10 @@ struct view_list { /* names below one place, with its look */
 struct view {
 	struct view_options o;
 	struct looker looker;
-	struct view_list clusters;	   /* the root's */
-	struct view_list *nodes, *backups; /* one for each cluster that was looked at; only ever added to */
-	struct view_node *first_node;	   /* likewise */
+	struct view_list clusters; /* the root's */
+	struct view_list *nodes,
+		*backups; /* one for each cluster that was looked at; only ever added to */
+	struct view_node *first_node; /* likewise */
 	uint32_t node_count;
 };
 

@@ -14,7 +14,9 @@ static char *first_object(const struct node_name *n, const struct entry *entry)
 
 	if (entry->inline_data)
 		return util_printf("inline");
-	return util_printf("%s", keys_object(key, n, KEY_OBJECT_DATA, &entry->extents[0].object.writer, &entry->extents[0].object.id));
+	return util_printf("%s",
+			   keys_object(key, n, KEY_OBJECT_DATA, &entry->extents[0].object.writer,
+				       &entry->extents[0].object.id));
 }
 
 /* raw or zstd, and in how many pieces. */
@@ -26,10 +28,12 @@ static char *stored_as(const struct entry *entry)
 		return util_printf("inline");
 	for (uint32_t i = 0; i < entry->extent_count; i++)
 		raw = raw && (entry->extents[i].object.flags & OBJECT_RAW);
-	return util_printf("%s, %u extent%s", raw ? "raw" : "zstd", entry->extent_count, entry->extent_count == 1 ? "" : "s");
+	return util_printf("%s, %u extent%s", raw ? "raw" : "zstd", entry->extent_count,
+			   entry->extent_count == 1 ? "" : "s");
 }
 
-int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w, char **ret, struct err *e)
+int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w, char **ret,
+		struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	const struct node_name *n;

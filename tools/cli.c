@@ -20,7 +20,8 @@ static json_t *error_document(const struct err *e)
 		json_object_set_new(detail, "request_id", json_string(e->request_id));
 	if (e->outcome_unknown)
 		json_object_set_new(detail, "outcome_unknown", json_true());
-	error = json_pack("{s:s, s:s, s:o}", "kind", err_kind_name(e->kind), "message", e->message, "detail", detail);
+	error = json_pack("{s:s, s:s, s:o}", "kind", err_kind_name(e->kind), "message", e->message,
+			  "detail", detail);
 	document = json_pack("{s:o}", "error", error);
 	return document;
 }
@@ -40,7 +41,8 @@ int cli_fail(struct cli *cli, const struct err *e)
 
 	if (signal > 1) {
 		if (!cli->quiet)
-			fprintf(stderr, "sstablefs: %s: stopped by %s\n", cli->command, signal == SIGINT ? "SIGINT" : "SIGTERM");
+			fprintf(stderr, "sstablefs: %s: stopped by %s\n", cli->command,
+				signal == SIGINT ? "SIGINT" : "SIGTERM");
 		return 128 + signal;
 	}
 	if (cli->json)
@@ -70,8 +72,10 @@ int cli_print_json(struct cli *cli, json_t *document)
 {
 	_cleanup_json_ json_t *owned = document;
 
-	if (!owned || json_dumpf(owned, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) < 0 || fputs("\n", stdout) < 0 || fflush(stdout) != 0) {
-		fprintf(stderr, "sstablefs: %s: cannot write the result: %s\n", cli->command, strerror(errno));
+	if (!owned || json_dumpf(owned, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) < 0 ||
+	    fputs("\n", stdout) < 0 || fflush(stdout) != 0) {
+		fprintf(stderr, "sstablefs: %s: cannot write the result: %s\n", cli->command,
+			strerror(errno));
 		return EXIT_FAILED;
 	}
 	return EXIT_DONE;
@@ -79,21 +83,24 @@ int cli_print_json(struct cli *cli, json_t *document)
 
 int cli_help(const struct command *command)
 {
-	printf("usage: sstablefs [-r URL] %s %s\n\n%s\n\n%s", command->name, command->arguments, command->summary, command->help);
+	printf("usage: sstablefs [-r URL] %s %s\n\n%s\n\n%s", command->name, command->arguments,
+	       command->summary, command->help);
 	return EXIT_DONE;
 }
 
 /* ---- common options ---- */
 
-int cli_number(const char *what, const char *text, uint64_t low, uint64_t high, uint64_t *ret, struct err *e)
+int cli_number(const char *what, const char *text, uint64_t low, uint64_t high, uint64_t *ret,
+	       struct err *e)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoull(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || *ret < low || *ret > high)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s '%s': a number from %llu to %llu is wanted", what, text, (unsigned long long)low,
-			       (unsigned long long)high);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s '%s': a number from %llu to %llu is wanted", what, text,
+			       (unsigned long long)low, (unsigned long long)high);
 	return 0;
 }
 
@@ -107,14 +114,17 @@ static int set_count(const char *what, const char *text, unsigned *ret, struct e
 	return r;
 }
 
-static int set_size(const char *what, const char *text, uint64_t least, uint64_t *ret, struct err *e)
+static int set_size(const char *what, const char *text, uint64_t least, uint64_t *ret,
+		    struct err *e)
 {
 	char shown[32];
 
 	if (util_parse_bytes(text, ret) < 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s '%s': a size is wanted, such as 64M or 1G", what, text);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s '%s': a size is wanted, such as 64M or 1G", what, text);
 	if (*ret < least)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s %s is too small: at least %s", what, text, util_format_bytes(shown, least));
+		return err_set(e, ERR_USAGE, -EINVAL, "%s %s is too small: at least %s", what, text,
+			       util_format_bytes(shown, least));
 	return 0;
 }
 
@@ -140,15 +150,21 @@ int common_option(struct common *c, int option, const char *value, struct err *e
 	}
 }
 
-int common_init(struct common *c, const struct cli *cli, const char *section, unsigned connections, struct err *e)
+int common_init(struct common *c, const struct cli *cli, const char *section, unsigned connections,
+		struct err *e)
 {
 	static const struct {
 		const char *key;
 		int option;
-	} keys[] = { { "jobs", OPT_JOBS }, { "connections", OPT_CONNECTIONS }, { "memory", OPT_MEMORY }, { "limit_rate", OPT_LIMIT_RATE } };
+	} keys[] = { { "jobs", OPT_JOBS },
+		     { "connections", OPT_CONNECTIONS },
+		     { "memory", OPT_MEMORY },
+		     { "limit_rate", OPT_LIMIT_RATE } };
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*c = (struct common){ .jobs = (unsigned)MAX_OF(cores, 1L), .connections = connections, .memory_bytes = 192 * MIB };
+	*c = (struct common){ .jobs = (unsigned)MAX_OF(cores, 1L),
+			      .connections = connections,
+			      .memory_bytes = 192 * MIB };
 	for (size_t i = 0; section && i < ARRAY_SIZE(keys); i++) {
 		const char *value = config_get(cli->config, section, keys[i].key);
 		int r = value ? common_option(c, keys[i].option, value, e) : 0;

@@ -17,7 +17,14 @@
 #include "store/wrap.h"
 #include "tools/config.h"
 
-enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_FOUND = 3, EXIT_ABSENT = 4, EXIT_STORE = 5 };
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_FOUND = 3,
+	EXIT_ABSENT = 4,
+	EXIT_STORE = 5
+};
 
 struct cli {
 	const char *repository;	 /* --repository, or NULL */
@@ -58,21 +65,43 @@ struct common { /* strings borrowed from argv or the configuration */
 	unsigned jobs, connections;
 	uint64_t memory_bytes, limit_rate;
 };
-enum { OPT_CLUSTER = 256, OPT_NODE, OPT_JOBS, OPT_CONNECTIONS, OPT_MEMORY, OPT_LIMIT_RATE, OPT_HELP, OPT_COMMAND /* first of a command's own */ };
-#define COMMON_NAMES { "cluster", required_argument, NULL, OPT_CLUSTER }, { "node", required_argument, NULL, OPT_NODE }
-#define COMMON_LIMITS                                                                                            \
-	{ "jobs", required_argument, NULL, OPT_JOBS }, { "connections", required_argument, NULL, OPT_CONNECTIONS }, \
-		{ "memory", required_argument, NULL, OPT_MEMORY }, { "limit-rate", required_argument, NULL, OPT_LIMIT_RATE }
-#define COMMON_HELP { "help", no_argument, NULL, OPT_HELP }
+enum {
+	OPT_CLUSTER = 256,
+	OPT_NODE,
+	OPT_JOBS,
+	OPT_CONNECTIONS,
+	OPT_MEMORY,
+	OPT_LIMIT_RATE,
+	OPT_HELP,
+	OPT_COMMAND /* first of a command's own */
+};
+#define COMMON_NAMES                                         \
+	{ "cluster", required_argument, NULL, OPT_CLUSTER }, \
+	{                                                    \
+		"node", required_argument, NULL, OPT_NODE    \
+	}
+#define COMMON_LIMITS                                                        \
+	{ "jobs", required_argument, NULL, OPT_JOBS },                       \
+		{ "connections", required_argument, NULL, OPT_CONNECTIONS }, \
+		{ "memory", required_argument, NULL, OPT_MEMORY },           \
+	{                                                                    \
+		"limit-rate", required_argument, NULL, OPT_LIMIT_RATE        \
+	}
+#define COMMON_HELP                                 \
+	{                                           \
+		"help", no_argument, NULL, OPT_HELP \
+	}
 
 /* Defaults, then the configuration's [section]. -EINVAL (ERR_USAGE). */
-int common_init(struct common *c, const struct cli *cli, const char *section, unsigned connections, struct err *e);
+int common_init(struct common *c, const struct cli *cli, const char *section, unsigned connections,
+		struct err *e);
 /* One option of getopt_long: 0 taken, > 0 not one of these, < 0. */
 int common_option(struct common *c, int option, const char *value, struct err *e);
 /* The next option: -1 at the end; '?' after an error was put into e (unknown, or without its value). */
 int cli_getopt(int argc, char **argv, const struct option *options, struct err *e);
 /* A decimal number between low and high. */
-int cli_number(const char *what, const char *text, uint64_t low, uint64_t high, uint64_t *ret, struct err *e);
+int cli_number(const char *what, const char *text, uint64_t low, uint64_t high, uint64_t *ret,
+	       struct err *e);
 
 /* ---- the stack ---- */
 
@@ -92,8 +121,10 @@ struct session_options {
 };
 /* The repository's URL: option, environment, configuration. */
 int session_url(struct cli *cli, const char **ret, struct err *e);
-int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s, struct err *e);
-int session_open(struct cli *cli, const struct session_options *o, struct session *ret, struct err *e);
+int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s,
+		       struct err *e);
+int session_open(struct cli *cli, const struct session_options *o, struct session *ret,
+		 struct err *e);
 void session_close(struct session *s);
 /* Where local state lies: $SSTABLEFS_CACHE_DIR, /var/cache/sstablefs for root, else ~/.cache/sstablefs. New string. */
 char *session_cache_dir(void);
@@ -103,7 +134,8 @@ char *session_default_node(struct cli *cli);
 /* ---- progress ---- */
 
 struct progress_view; /* a thread that shows a struct progress on stderr */
-struct progress_view *progress_view_start(struct cli *cli, const char *verb, struct progress *p); /* NULL: nothing to show */
+struct progress_view *progress_view_start(struct cli *cli, const char *verb,
+					  struct progress *p); /* NULL: nothing to show */
 void progress_view_stop(struct progress_view *v);
 
 #endif

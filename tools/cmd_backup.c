@@ -7,7 +7,16 @@
 #include "tools/commands.h"
 #include "tools/names.h"
 
-enum { OPT_NAME = OPT_COMMAND, OPT_DATA_DIR, OPT_SNAPSHOT, OPT_ONLY, OPT_REREAD, OPT_TAKEOVER, OPT_DRY_RUN, OPT_METRICS_FILE };
+enum {
+	OPT_NAME = OPT_COMMAND,
+	OPT_DATA_DIR,
+	OPT_SNAPSHOT,
+	OPT_ONLY,
+	OPT_REREAD,
+	OPT_TAKEOVER,
+	OPT_DRY_RUN,
+	OPT_METRICS_FILE
+};
 
 #define LIST_MAX 1024
 #define NICE 10 /* P8: a production node is not hurt */
@@ -91,7 +100,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 			r = own_option(a, c, optarg, e);
 	}
 	if (r == 0 && optind < argc)
-		return err_set(e, ERR_USAGE, -EINVAL, "backup takes no argument: '%s'", argv[optind]);
+		return err_set(e, ERR_USAGE, -EINVAL, "backup takes no argument: '%s'",
+			       argv[optind]);
 	return r;
 }
 
@@ -101,19 +111,24 @@ static int complete(struct cli *cli, struct arguments *a, struct err *e)
 	if (!a->common.cluster)
 		a->common.cluster = config_get(cli->config, "cassandra", "cluster");
 	if (!a->snapshot)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "this version backs up a snapshot that exists: take one (nodetool snapshot -t TAG) and name it with --snapshot TAG");
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"this version backs up a snapshot that exists: take one (nodetool snapshot -t TAG) and name it with --snapshot TAG");
 	if (!a->common.cluster)
-		return err_set(e, ERR_USAGE, -EINVAL, "name the cluster with --cluster, or cluster = … under [cassandra] of the configuration");
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"name the cluster with --cluster, or cluster = … under [cassandra] of the configuration");
 	if (a->data_dir_count == 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "name the node's data directories with --data-dir");
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "name the node's data directories with --data-dir");
 	return keys_check_name("cluster", a->common.cluster, e);
 }
 
 static struct record *template_record(struct cli *cli, const struct arguments *a, struct err *e)
 {
 	_cleanup_(record_freep) struct record *rec = record_new();
-	_cleanup_free_ char *node = a->common.node ? strdup(a->common.node) : session_default_node(cli);
+	_cleanup_free_ char *node = a->common.node ? strdup(a->common.node)
+						   : session_default_node(cli);
 	char name[CLOCK_RFC3339_BYTES];
 
 	if (!rec || !node) {
@@ -144,16 +159,22 @@ static void step_back(void)
 	syscall(SYS_ioprio_set, ioprio_who_process, 0, ioprio_idle);
 }
 
-static json_t *result_json(const struct record *rec, const char *state, const struct trace_counts *t, double seconds)
+static json_t *result_json(const struct record *rec, const char *state,
+			   const struct trace_counts *t, double seconds)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f}", "cluster", rec->where.cluster, "node", rec->where.node,
-			 "name", rec->backup, "state", state, "files", (json_int_t)rec->file_count, "total_bytes", (json_int_t)rec->total_bytes, "new_bytes",
-			 (json_int_t)rec->new_bytes, "reused_bytes", (json_int_t)rec->reused_bytes, "requests", "put", (json_int_t)t->put, "get",
-			 (json_int_t)t->get, "head", (json_int_t)t->head, "list", (json_int_t)t->list, "delete", (json_int_t)t->delete_many,
-			 "duration_seconds", seconds);
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f}",
+		"cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup,
+		"state", state, "files", (json_int_t)rec->file_count, "total_bytes",
+		(json_int_t)rec->total_bytes, "new_bytes", (json_int_t)rec->new_bytes,
+		"reused_bytes", (json_int_t)rec->reused_bytes, "requests", "put",
+		(json_int_t)t->put, "get", (json_int_t)t->get, "head", (json_int_t)t->head, "list",
+		(json_int_t)t->list, "delete", (json_int_t)t->delete_many, "duration_seconds",
+		seconds);
 }
 
-static int report(struct cli *cli, const struct arguments *a, struct session *s, const struct record *rec, int64_t begun_ms, size_t left_out)
+static int report(struct cli *cli, const struct arguments *a, struct session *s,
+		  const struct record *rec, int64_t begun_ms, size_t left_out)
 {
 	double seconds = (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000;
 	char total[32], fresh[32];
@@ -162,10 +183,13 @@ static int report(struct cli *cli, const struct arguments *a, struct session *s,
 
 	trace_store_counts(s->trace, &counts);
 	if (cli->json)
-		r = cli_print_json(cli, result_json(rec, a->dry_run ? "dry-run" : "committed", &counts, seconds));
+		r = cli_print_json(cli, result_json(rec, a->dry_run ? "dry-run" : "committed",
+						    &counts, seconds));
 	else if (!cli->quiet)
-		printf("%s %s of %s/%s: %llu files, %s, %s new, in %.1f s\n", a->dry_run ? "would store" : "stored", rec->backup, rec->where.cluster,
-		       rec->where.node, (unsigned long long)rec->file_count, util_format_bytes(total, rec->total_bytes),
+		printf("%s %s of %s/%s: %llu files, %s, %s new, in %.1f s\n",
+		       a->dry_run ? "would store" : "stored", rec->backup, rec->where.cluster,
+		       rec->where.node, (unsigned long long)rec->file_count,
+		       util_format_bytes(total, rec->total_bytes),
 		       util_format_bytes(fresh, rec->new_bytes), seconds);
 	return r ? r : code;
 }
@@ -174,7 +198,8 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 {
 	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
 	_cleanup_(record_freep) struct record *template = template_record(cli, a, e);
-	struct snapshot_options so = { a->data_dirs, a->data_dir_count, a->snapshot, a->only, a->only_count };
+	struct snapshot_options so = { a->data_dirs, a->data_dir_count, a->snapshot, a->only,
+				       a->only_count };
 	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
 	struct progress progress = { 0 };
 	struct backup_result result = { .record = NULL };
@@ -189,9 +214,18 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 		return r;
 	for (size_t i = 0; i < snapshot->left_out_count; i++)
 		fprintf(stderr, "sstablefs: backup: left out: %s\n", snapshot->left_out[i]);
-	bo = (struct backup_options){ .repo = s->repo, .record = template, .snapshot = snapshot, .kv = s->kv, .jobs = a->common.jobs,
-				      .connections = a->common.connections, .memory_bytes = a->common.memory_bytes, .takeover = a->takeover,
-				      .dry_run = a->dry_run, .progress = &progress, .log = cli->log, .cancel = &cli->cancel };
+	bo = (struct backup_options){ .repo = s->repo,
+				      .record = template,
+				      .snapshot = snapshot,
+				      .kv = s->kv,
+				      .jobs = a->common.jobs,
+				      .connections = a->common.connections,
+				      .memory_bytes = a->common.memory_bytes,
+				      .takeover = a->takeover,
+				      .dry_run = a->dry_run,
+				      .progress = &progress,
+				      .log = cli->log,
+				      .cancel = &cli->cancel };
 	view = progress_view_start(cli, "backup", &progress);
 	r = backup_run(&bo, &result, e);
 	progress_view_stop(view);

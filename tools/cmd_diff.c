@@ -10,7 +10,8 @@ struct output {
 	uint64_t count;
 };
 
-static int print(void *ctx, enum diff_kind kind, const char *path, const struct entry *a, const struct entry *b, struct err *e)
+static int print(void *ctx, enum diff_kind kind, const char *path, const struct entry *a,
+		 const struct entry *b, struct err *e)
 {
 	static const char *const names[] = { "added", "removed", "changed", "attributes" };
 	struct output *o = ctx;
@@ -21,13 +22,16 @@ static int print(void *ctx, enum diff_kind kind, const char *path, const struct 
 			return err_errno(e, -errno, "cannot write the result");
 		return 0;
 	}
-	json_array_append_new(o->list, json_pack("{s:s, s:s, s:o, s:o}", "change", names[kind], "path", path, "old_bytes",
-						 a ? json_integer((json_int_t)a->size_bytes) : json_null(), "new_bytes",
-						 b ? json_integer((json_int_t)b->size_bytes) : json_null()));
+	json_array_append_new(
+		o->list,
+		json_pack("{s:s, s:s, s:o, s:o}", "change", names[kind], "path", path, "old_bytes",
+			  a ? json_integer((json_int_t)a->size_bytes) : json_null(), "new_bytes",
+			  b ? json_integer((json_int_t)b->size_bytes) : json_null()));
 	return 0;
 }
 
-static int run(struct cli *cli, const struct common *c, char **names, struct session *s, struct output *o, struct err *e)
+static int run(struct cli *cli, const struct common *c, char **names, struct session *s,
+	       struct output *o, struct err *e)
 {
 	_cleanup_(record_freep) struct record *a = NULL, *b = NULL;
 	struct session_options open = { .access = REPO_READ, .common = c };

@@ -20,7 +20,8 @@ struct report {
 	enum level worst;
 };
 
-static void line(struct report *r, enum level level, const char *check, const char *fmt, ...) _printf_(4, 5);
+static void line(struct report *r, enum level level, const char *check, const char *fmt, ...)
+	_printf_(4, 5);
 
 static void line(struct report *r, enum level level, const char *check, const char *fmt, ...)
 {
@@ -33,7 +34,8 @@ static void line(struct report *r, enum level level, const char *check, const ch
 	va_end(ap);
 	r->worst = MAX_OF(r->worst, level);
 	if (r->cli->json)
-		json_array_append_new(r->list, json_pack("{s:s, s:s, s:s}", "check", check, "result", words[level], "message", text));
+		json_array_append_new(r->list, json_pack("{s:s, s:s, s:s}", "check", check,
+							 "result", words[level], "message", text));
 	else
 		printf("%-8s %-12s %s\n", words[level], check, text);
 }
@@ -41,11 +43,13 @@ static void line(struct report *r, enum level level, const char *check, const ch
 static void check_fuse(struct report *r)
 {
 	if (access("/dev/fuse", F_OK) < 0)
-		line(r, LEVEL_ERROR, "fuse", "there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device");
+		line(r, LEVEL_ERROR, "fuse",
+		     "there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device");
 	else if (access("/dev/fuse", R_OK | W_OK) < 0)
 		line(r, LEVEL_ERROR, "fuse", "no permission to open /dev/fuse");
 	else if (geteuid() != 0 && system("command -v fusermount3 >/dev/null 2>&1") != 0)
-		line(r, LEVEL_ERROR, "fuse", "users need fusermount3 to mount: install the package fuse3");
+		line(r, LEVEL_ERROR, "fuse",
+		     "users need fusermount3 to mount: install the package fuse3");
 	else
 		line(r, LEVEL_OK, "fuse", "/dev/fuse can be opened");
 }
@@ -56,10 +60,14 @@ static void check_cache(struct report *r)
 	struct statvfs st;
 	char text[32];
 
-	if (!path || io_mkdirs(AT_FDCWD, path, 0700) < 0 || access(path, W_OK) < 0 || statvfs(path, &st) < 0)
-		line(r, LEVEL_WARNING, "cache", "%s cannot be written: mounts need -o cache_dir=, other commands work without", path ? path : "");
+	if (!path || io_mkdirs(AT_FDCWD, path, 0700) < 0 || access(path, W_OK) < 0 ||
+	    statvfs(path, &st) < 0)
+		line(r, LEVEL_WARNING, "cache",
+		     "%s cannot be written: mounts need -o cache_dir=, other commands work without",
+		     path ? path : "");
 	else if ((uint64_t)st.f_bavail * st.f_frsize < 1 * GIB)
-		line(r, LEVEL_WARNING, "cache", "%s has only %s left, mounts use up to cache_size= (1 GiB)", path,
+		line(r, LEVEL_WARNING, "cache",
+		     "%s has only %s left, mounts use up to cache_size= (1 GiB)", path,
 		     util_format_bytes(text, (uint64_t)st.f_bavail * st.f_frsize));
 	else
 		line(r, LEVEL_OK, "cache", "%s", path);
@@ -71,15 +79,19 @@ static void check_clock(struct report *r, struct session *s)
 	int64_t skew_s;
 	struct err e = ERR_INIT;
 
-	if (store_head(s->store, KEY_REPOSITORY, &meta, &r->cli->cancel, &e) != 0 || meta.date_ns == 0)
+	if (store_head(s->store, KEY_REPOSITORY, &meta, &r->cli->cancel, &e) != 0 ||
+	    meta.date_ns == 0)
 		return;
 	skew_s = (clock_wall_ns(r->cli->clock) - meta.date_ns) / 1000000000;
 	if (skew_s < 0)
 		skew_s = -skew_s;
 	if (skew_s >= SKEW_ERROR_S)
-		line(r, LEVEL_ERROR, "clock", "this host's clock is %lld s away from the store's: set it (NTP)", (long long)skew_s);
+		line(r, LEVEL_ERROR, "clock",
+		     "this host's clock is %lld s away from the store's: set it (NTP)",
+		     (long long)skew_s);
 	else if (skew_s >= SKEW_WARNING_S)
-		line(r, LEVEL_WARNING, "clock", "this host's clock is %lld s away from the store's", (long long)skew_s);
+		line(r, LEVEL_WARNING, "clock", "this host's clock is %lld s away from the store's",
+		     (long long)skew_s);
 	else
 		line(r, LEVEL_OK, "clock", "within %lld s of the store's", (long long)skew_s);
 }
@@ -91,19 +103,25 @@ static void check_conditions(struct report *r, struct session *s, const struct c
 	struct err e = ERR_INIT;
 
 	if (!c->cluster || !c->node) {
-		line(r, LEVEL_WARNING, "conditional", "not tried: name the part of the repository to try them in with --cluster and --node");
+		line(r, LEVEL_WARNING, "conditional",
+		     "not tried: name the part of the repository to try them in with --cluster and --node");
 		return;
 	}
 	strcpy(n.cluster, c->cluster);
 	strcpy(n.node, c->node);
 	if (probe_run(s->repo, &n, &p, &r->cli->cancel, &e) < 0)
-		line(r, LEVEL_ERROR, "conditional", "conditional requests could not be tried: %s", e.message);
+		line(r, LEVEL_ERROR, "conditional", "conditional requests could not be tried: %s",
+		     e.message);
 	else if (!probe_passed(&p))
-		line(r, LEVEL_ERROR, "conditional", "the store does not honour %s%s%s: backups work, but delete, purge and gc will refuse",
-		     p.if_absent ? "" : "If-None-Match ", p.if_match_stale ? "" : "If-Match ", p.if_match_missing ? "" : "If-Match on a missing key ");
+		line(r, LEVEL_ERROR, "conditional",
+		     "the store does not honour %s%s%s: backups work, but delete, purge and gc will refuse",
+		     p.if_absent ? "" : "If-None-Match ", p.if_match_stale ? "" : "If-Match ",
+		     p.if_match_missing ? "" : "If-Match on a missing key ");
 	else
-		line(r, p.may_delete ? LEVEL_OK : LEVEL_WARNING, "conditional", "%s", p.may_delete ? "the store honours If-None-Match and If-Match" :
-		     "the store honours conditional requests; these credentials may not delete, which is enough for all but gc");
+		line(r, p.may_delete ? LEVEL_OK : LEVEL_WARNING, "conditional", "%s",
+		     p.may_delete
+			     ? "the store honours If-None-Match and If-Match"
+			     : "the store honours conditional requests; these credentials may not delete, which is enough for all but gc");
 }
 
 static void check_repository(struct report *r, const struct common *c)
@@ -114,9 +132,11 @@ static void check_repository(struct report *r, const struct common *c)
 	char text[2048];
 
 	if (session_open(r->cli, &open, &s, &e) < 0) {
-		line(r, LEVEL_ERROR, e.kind == ERR_CREDENTIALS ? "credentials" : "repository", "%s", err_describe(&e, text, sizeof(text)));
+		line(r, LEVEL_ERROR, e.kind == ERR_CREDENTIALS ? "credentials" : "repository", "%s",
+		     err_describe(&e, text, sizeof(text)));
 	} else {
-		line(r, LEVEL_OK, "repository", "%s can be read (id %s, format %d)", s.url, repo_id(s.repo), FORMAT_VERSION);
+		line(r, LEVEL_OK, "repository", "%s can be read (id %s, format %d)", s.url,
+		     repo_id(s.repo), FORMAT_VERSION);
 		check_clock(r, &s);
 		check_conditions(r, &s, c);
 	}

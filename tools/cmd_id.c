@@ -7,7 +7,8 @@
 #include "catalog/object.h"
 #include "tools/commands.h"
 
-static int hash_frames(int fd, const char *path, uint64_t size, struct content_hasher *h, struct err *e)
+static int hash_frames(int fd, const char *path, uint64_t size, struct content_hasher *h,
+		       struct err *e)
 {
 	_cleanup_free_ uint8_t *frame = malloc(FORMAT_FRAME_BYTES);
 
@@ -21,7 +22,8 @@ static int hash_frames(int fd, const char *path, uint64_t size, struct content_h
 		if (got < 0)
 			return err_errno(e, (int)got, "cannot read %s", path);
 		if ((size_t)got != want)
-			return err_set(e, ERR_IO, -EIO, "%s became shorter while it was read", path);
+			return err_set(e, ERR_IO, -EIO, "%s became shorter while it was read",
+				       path);
 		digest = digest_sha256(frame, want);
 		content_hasher_frame(h, &digest);
 	}
@@ -71,7 +73,8 @@ int cmd_id(struct cli *cli, int argc, char **argv)
 			return cli_fail(cli, &e);
 		util_hex(hex, id.b, sizeof(id.b));
 		if (cli->json)
-			json_array_append_new(list, json_pack("{s:s, s:s}", "file", argv[i], "content", hex));
+			json_array_append_new(list, json_pack("{s:s, s:s}", "file", argv[i],
+							      "content", hex));
 		else
 			printf("%s  %s\n", hex, argv[i]);
 	}

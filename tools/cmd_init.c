@@ -7,7 +7,10 @@ enum { OPT_COMPRESSION = OPT_COMMAND };
 
 static int parse(int argc, char **argv, enum object_compression *ret, struct err *e)
 {
-	static const struct option options[] = { { "compression", required_argument, NULL, OPT_COMPRESSION }, COMMON_HELP, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "compression", required_argument, NULL,
+						   OPT_COMPRESSION },
+						 COMMON_HELP,
+						 { NULL, 0, NULL, 0 } };
 	int c;
 
 	*ret = OBJECT_COMPRESS_ZSTD;
@@ -17,9 +20,14 @@ static int parse(int argc, char **argv, enum object_compression *ret, struct err
 		if (strcmp(optarg, "none") == 0)
 			*ret = OBJECT_COMPRESS_NONE;
 		else if (strcmp(optarg, "zstd") != 0)
-			return err_set(e, ERR_USAGE, -EINVAL, "--compression '%s': zstd or none is wanted", optarg);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "--compression '%s': zstd or none is wanted", optarg);
 	}
-	return optind < argc ? err_set(e, ERR_USAGE, -EINVAL, "init takes no argument: '%s' (the repository is named by -r)", argv[optind]) : 0;
+	return optind < argc
+		       ? err_set(e, ERR_USAGE, -EINVAL,
+				 "init takes no argument: '%s' (the repository is named by -r)",
+				 argv[optind])
+		       : 0;
 }
 
 int cmd_init(struct cli *cli, int argc, char **argv)
@@ -37,11 +45,13 @@ int cmd_init(struct cli *cli, int argc, char **argv)
 	if (r == 0)
 		r = repo_init(s.store, compression, cli->clock, &e);
 	if (r == 0)
-		r = repo_open(s.store, REPO_READ | REPO_WRITE, cli->clock, &cli->cancel, &s.repo, &e);
+		r = repo_open(s.store, REPO_READ | REPO_WRITE, cli->clock, &cli->cancel, &s.repo,
+			      &e);
 	if (r < 0) {
 		r = cli_fail(cli, &e);
 	} else if (cli->json) {
-		r = cli_print_json(cli, json_pack("{s:s, s:s, s:i}", "repository", s.url, "id", repo_id(s.repo), "format", FORMAT_VERSION));
+		r = cli_print_json(cli, json_pack("{s:s, s:s, s:i}", "repository", s.url, "id",
+						  repo_id(s.repo), "format", FORMAT_VERSION));
 	} else if (!cli->quiet) {
 		printf("created repository %s at %s\n", repo_id(s.repo), s.url);
 	}

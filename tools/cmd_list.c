@@ -76,8 +76,11 @@ static struct summary *summarize(struct found *f, size_t *ret_count)
 	for (size_t i = 0; i < f->count; i++) {
 		const struct record *rec = f->records[i];
 
-		if (n == 0 || strcmp(list[n - 1].cluster, rec->where.cluster) != 0 || strcmp(list[n - 1].name, rec->backup) != 0)
-			list[n++] = (struct summary){ .cluster = rec->where.cluster, .name = rec->backup, .first = i };
+		if (n == 0 || strcmp(list[n - 1].cluster, rec->where.cluster) != 0 ||
+		    strcmp(list[n - 1].name, rec->backup) != 0)
+			list[n++] = (struct summary){ .cluster = rec->where.cluster,
+						      .name = rec->backup,
+						      .first = i };
 		add_record(&list[n - 1], rec);
 	}
 	if (n > 0)
@@ -93,15 +96,23 @@ static json_t *summary_json(const struct found *f, const struct summary *s)
 	for (size_t i = s->first; i < s->first + s->count; i++) {
 		const struct record *rec = f->records[i];
 
-		json_array_append_new(nodes, json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "node", rec->where.node, "state",
-						       names_state(rec->state), "started", names_json_time(rec->started_ns), "finished",
-						       names_json_time(rec->finished_ns), "files", (json_int_t)rec->file_count, "total_bytes",
-						       (json_int_t)rec->total_bytes, "new_bytes", (json_int_t)rec->new_bytes));
+		json_array_append_new(nodes,
+				      json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "node",
+						rec->where.node, "state", names_state(rec->state),
+						"started", names_json_time(rec->started_ns),
+						"finished", names_json_time(rec->finished_ns),
+						"files", (json_int_t)rec->file_count, "total_bytes",
+						(json_int_t)rec->total_bytes, "new_bytes",
+						(json_int_t)rec->new_bytes));
 	}
-	return json_pack("{s:s, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:o}", "cluster", s->cluster, "name", s->name, "nodes_finished",
-			 (json_int_t)s->finished, "nodes_expected", s->topology ? json_integer((json_int_t)s->expected) : json_null(), "complete",
-			 complete(s), "started", names_json_time(s->started_ns), "finished", names_json_time(complete(s) ? s->finished_ns : 0),
-			 "total_bytes", (json_int_t)s->total_bytes, "new_bytes", (json_int_t)s->new_bytes, "nodes", nodes);
+	return json_pack("{s:s, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:o}", "cluster",
+			 s->cluster, "name", s->name, "nodes_finished", (json_int_t)s->finished,
+			 "nodes_expected",
+			 s->topology ? json_integer((json_int_t)s->expected) : json_null(),
+			 "complete", complete(s), "started", names_json_time(s->started_ns),
+			 "finished", names_json_time(complete(s) ? s->finished_ns : 0),
+			 "total_bytes", (json_int_t)s->total_bytes, "new_bytes",
+			 (json_int_t)s->new_bytes, "nodes", nodes);
 }
 
 static const char *text_of(json_t *o, const char *key)
@@ -119,7 +130,8 @@ static uint64_t number_of(json_t *o, const char *key)
 static void print_backup(json_t *o, int width, int cluster_width)
 {
 	char nodes[48], total[32], fresh[32];
-	uint64_t finished = number_of(o, "nodes_finished"), known = json_array_size(json_object_get(o, "nodes"));
+	uint64_t finished = number_of(o, "nodes_finished"),
+		 known = json_array_size(json_object_get(o, "nodes"));
 	bool complete = json_is_true(json_object_get(o, "complete"));
 
 	if (json_is_integer(json_object_get(o, "nodes_expected")))
@@ -127,9 +139,12 @@ static void print_backup(json_t *o, int width, int cluster_width)
 	if (finished == known && complete)
 		snprintf(nodes, sizeof(nodes), "%llu", (unsigned long long)finished);
 	else
-		snprintf(nodes, sizeof(nodes), "%llu of %llu", (unsigned long long)finished, (unsigned long long)known);
-	printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s%s\n", width, text_of(o, "name"), cluster_width, text_of(o, "cluster"), text_of(o, "started"), nodes,
-	       util_format_bytes(total, number_of(o, "total_bytes")), util_format_bytes(fresh, number_of(o, "new_bytes")), complete ? "" : "  incomplete");
+		snprintf(nodes, sizeof(nodes), "%llu of %llu", (unsigned long long)finished,
+			 (unsigned long long)known);
+	printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s%s\n", width, text_of(o, "name"), cluster_width,
+	       text_of(o, "cluster"), text_of(o, "started"), nodes,
+	       util_format_bytes(total, number_of(o, "total_bytes")),
+	       util_format_bytes(fresh, number_of(o, "new_bytes")), complete ? "" : "  incomplete");
 }
 
 static void print_table(struct cli *cli, json_t *backups)
@@ -142,7 +157,8 @@ static void print_table(struct cli *cli, json_t *backups)
 		cluster_width = MAX_OF(cluster_width, strlen(text_of(o, "cluster")));
 	}
 	if (json_array_size(backups) > 0 && !cli->quiet)
-		printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s\n", (int)width, "BACKUP", (int)cluster_width, "CLUSTER", "STARTED", "NODES", "SIZE", "NEW");
+		printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s\n", (int)width, "BACKUP",
+		       (int)cluster_width, "CLUSTER", "STARTED", "NODES", "SIZE", "NEW");
 	json_array_foreach(backups, i, o)
 		print_backup(o, (int)width, (int)cluster_width);
 	if (json_array_size(backups) == 0 && !cli->quiet)
@@ -198,7 +214,8 @@ static void keep(struct cli *cli, json_t *list)
 	char now[CLOCK_RFC3339_BYTES];
 	json_t *kept = json_deep_copy(list);
 
-	json_object_set_new(kept, "as_of", json_string(clock_rfc3339(now, clock_wall_ns(cli->clock), 0)));
+	json_object_set_new(kept, "as_of",
+			    json_string(clock_rfc3339(now, clock_wall_ns(cli->clock), 0)));
 	text = json_dumps(kept, JSON_COMPACT);
 	json_decref(kept);
 	if (path && text)
@@ -213,20 +230,28 @@ static int show_cached(struct cli *cli, const struct common *common, struct err 
 	int64_t as_of_ns;
 
 	if (common->node)
-		return err_set(e, ERR_USAGE, -EINVAL, "--cached shows whole clusters: leave --node out");
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--cached shows whole clusters: leave --node out");
 	if (!json_is_array(backups) || clock_parse_rfc3339(text_of(list, "as_of"), &as_of_ns) < 0)
-		return err_set(e, ERR_NOT_FOUND, -ENOENT, "there is no local view yet: run list once without --cached");
+		return err_set(e, ERR_NOT_FOUND, -ENOENT,
+			       "there is no local view yet: run list once without --cached");
 	for (size_t i = json_array_size(backups); common->cluster && i > 0; i--)
-		if (strcmp(text_of(json_array_get(backups, i - 1), "cluster"), common->cluster) != 0)
+		if (strcmp(text_of(json_array_get(backups, i - 1), "cluster"), common->cluster) !=
+		    0)
 			json_array_remove(backups, i - 1);
 	if (!cli->json)
-		printf("as of %s, %lld s ago\n", text_of(list, "as_of"), (long long)((clock_wall_ns(cli->clock) - as_of_ns) / 1000000000));
+		printf("as of %s, %lld s ago\n", text_of(list, "as_of"),
+		       (long long)((clock_wall_ns(cli->clock) - as_of_ns) / 1000000000));
 	return report(cli, list);
 }
 
-static int parse(struct cli *cli, int argc, char **argv, struct common *common, bool *ret_cached, struct err *e)
+static int parse(struct cli *cli, int argc, char **argv, struct common *common, bool *ret_cached,
+		 struct err *e)
 {
-	static const struct option options[] = { { "cached", no_argument, NULL, OPT_CACHED }, COMMON_NAMES, COMMON_HELP, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "cached", no_argument, NULL, OPT_CACHED },
+						 COMMON_NAMES,
+						 COMMON_HELP,
+						 { NULL, 0, NULL, 0 } };
 	int c, r = common_init(common, cli, NULL, 16, e);
 
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
@@ -238,7 +263,9 @@ static int parse(struct cli *cli, int argc, char **argv, struct common *common, 
 			r = common_option(common, c, optarg, e);
 	}
 	if (r == 0 && optind < argc)
-		return err_set(e, ERR_USAGE, -EINVAL, "list takes no argument: '%s' (show BACKUP shows one)", argv[optind]);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "list takes no argument: '%s' (show BACKUP shows one)",
+			       argv[optind]);
 	return r;
 }
 
@@ -247,7 +274,9 @@ static int run(struct cli *cli, const struct common *common, struct session *s, 
 	_cleanup_(found_freep) struct found *f = NULL;
 	_cleanup_json_ json_t *list = NULL;
 	struct session_options open = { .access = REPO_READ, .common = common };
-	struct find_options fo = { .cluster = common->cluster, .node = common->node, .keep_damaged = true };
+	struct find_options fo = { .cluster = common->cluster,
+				   .node = common->node,
+				   .keep_damaged = true };
 	int r = session_open(cli, &open, s, e);
 
 	if (r == 0)
@@ -261,7 +290,8 @@ static int run(struct cli *cli, const struct common *common, struct session *s, 
 		keep(cli, list);
 	r = report(cli, list);
 	for (size_t i = 0; i < f->damaged_count; i++)
-		fprintf(stderr, "sstablefs: list: a record cannot be read: %s: %s\n", f->damaged[i].key, f->damaged[i].reason);
+		fprintf(stderr, "sstablefs: list: a record cannot be read: %s: %s\n",
+			f->damaged[i].key, f->damaged[i].reason);
 	return r == EXIT_DONE && f->damaged_count > 0 ? EXIT_FOUND : r;
 }
 

@@ -63,12 +63,16 @@ static int open_trace(struct serving *v, struct err *e)
 	if (!v->m->trace_path)
 		return 0;
 	v->m->o.trace_fd = open(v->m->trace_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-	return v->m->o.trace_fd < 0 ? err_errno(e, -errno, "cannot open the trace %s", v->m->trace_path) : 0;
+	return v->m->o.trace_fd < 0
+		       ? err_errno(e, -errno, "cannot open the trace %s", v->m->trace_path)
+		       : 0;
 }
 
 static int open_all(struct serving *v, bool foreground, struct err *e)
 {
-	struct common common = { .connections = v->m->o.connections, .memory_bytes = v->m->o.memory_bytes, .jobs = 1 };
+	struct common common = { .connections = v->m->o.connections,
+				 .memory_bytes = v->m->o.memory_bytes,
+				 .jobs = 1 };
 	int r = open_log(v, foreground, e);
 
 	if (r == 0)
@@ -136,7 +140,9 @@ int mountcmd_run(struct cli *cli, const char *mountpoint, struct mountopt *m, bo
 	struct err e = ERR_INIT;
 	int r = 0;
 
-	v.mountpoint = realpath(mountpoint, NULL); /* the daemon leaves this directory; a stale or missing one is explained later */
+	v.mountpoint = realpath(
+		mountpoint,
+		NULL); /* the daemon leaves this directory; a stale or missing one is explained later */
 	if (!v.mountpoint)
 		v.mountpoint = strdup(mountpoint);
 	if (!foreground)
@@ -178,7 +184,9 @@ static int parse(int argc, char **argv, struct mountopt *m, bool *ret_foreground
 		else if (c == 'o')
 			r = mountopt_parse(m, optarg, e);
 		else
-			r = err_set(e, ERR_USAGE, -EINVAL, c == ':' ? "option '%s' needs a value" : "unknown option '%s'", argv[optind - 1]);
+			r = err_set(e, ERR_USAGE, -EINVAL,
+				    c == ':' ? "option '%s' needs a value" : "unknown option '%s'",
+				    argv[optind - 1]);
 	}
 	if (r == 0 && argc - optind != 1)
 		r = err_set(e, ERR_USAGE, -EINVAL, "mount needs one mount point");

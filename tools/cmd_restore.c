@@ -25,8 +25,10 @@ static int add_map(struct arguments *a, const char *value, struct err *e)
 	uint64_t index;
 	int r;
 
-	if (!equals || equals == value || (size_t)(equals - value) >= sizeof(number) || !equals[1] || a->map_count == LIST_MAX)
-		return err_set(e, ERR_USAGE, -EINVAL, "--map-data-dir '%s': INDEX=DIRECTORY is wanted", value);
+	if (!equals || equals == value || (size_t)(equals - value) >= sizeof(number) ||
+	    !equals[1] || a->map_count == LIST_MAX)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--map-data-dir '%s': INDEX=DIRECTORY is wanted", value);
 	memcpy(number, value, (size_t)(equals - value));
 	number[equals - value] = '\0';
 	r = cli_number("--map-data-dir", number, 0, FORMAT_DATA_DIRS - 1, &index, e);
@@ -57,9 +59,14 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
 {
 	static const struct option options[] = {
-		{ "only", required_argument, NULL, OPT_ONLY }, { "map-data-dir", required_argument, NULL, OPT_MAP },
-		{ "overwrite", no_argument, NULL, OPT_OVERWRITE }, { "numeric-ids", no_argument, NULL, OPT_NUMERIC },
-		COMMON_NAMES, COMMON_LIMITS, COMMON_HELP, { NULL, 0, NULL, 0 },
+		{ "only", required_argument, NULL, OPT_ONLY },
+		{ "map-data-dir", required_argument, NULL, OPT_MAP },
+		{ "overwrite", no_argument, NULL, OPT_OVERWRITE },
+		{ "numeric-ids", no_argument, NULL, OPT_NUMERIC },
+		COMMON_NAMES,
+		COMMON_LIMITS,
+		COMMON_HELP,
+		{ NULL, 0, NULL, 0 },
 	};
 	int c, r = common_init(&a->common, cli, "restore", 16, e);
 
@@ -79,18 +86,24 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	return r;
 }
 
-static int report(struct cli *cli, const struct record *rec, const struct restore_result *res, const char *directory, double seconds)
+static int report(struct cli *cli, const struct record *rec, const struct restore_result *res,
+		  const char *directory, double seconds)
 {
 	char written[32];
 
 	if (cli->json)
-		return cli_print_json(cli, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f}", "cluster", rec->where.cluster, "node", rec->where.node, "name",
-						     rec->backup, "files_written", (json_int_t)res->files_written, "files_kept",
-						     (json_int_t)res->files_kept, "bytes_written", (json_int_t)res->bytes_written, "bytes_kept",
-						     (json_int_t)res->bytes_kept, "duration_seconds", seconds));
+		return cli_print_json(
+			cli, json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:f}", "cluster",
+				       rec->where.cluster, "node", rec->where.node, "name",
+				       rec->backup, "files_written", (json_int_t)res->files_written,
+				       "files_kept", (json_int_t)res->files_kept, "bytes_written",
+				       (json_int_t)res->bytes_written, "bytes_kept",
+				       (json_int_t)res->bytes_kept, "duration_seconds", seconds));
 	if (!cli->quiet)
-		printf("restored %s of %s/%s into %s: %llu files written (%s), %llu there already, in %.1f s\n", rec->backup, rec->where.cluster,
-		       rec->where.node, directory, (unsigned long long)res->files_written, util_format_bytes(written, res->bytes_written),
+		printf("restored %s of %s/%s into %s: %llu files written (%s), %llu there already, in %.1f s\n",
+		       rec->backup, rec->where.cluster, rec->where.node, directory,
+		       (unsigned long long)res->files_written,
+		       util_format_bytes(written, res->bytes_written),
 		       (unsigned long long)res->files_kept, seconds);
 	return EXIT_DONE;
 }
@@ -110,14 +123,29 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 		r = names_find_one(cli, s, &a->common, a->backup, &rec, e);
 	if (r < 0)
 		return r;
-	ro = (struct restore_options){ .repo = s->repo, .source = s->source, .meta = s->meta, .record = rec, .directory = a->directory, .maps = a->maps,
-				       .map_count = a->map_count, .only = a->only, .only_count = a->only_count, .overwrite = a->overwrite,
-				       .numeric_ids = a->numeric_ids, .jobs = a->common.jobs, .connections = a->common.connections,
-				       .memory_bytes = a->common.memory_bytes, .progress = &progress, .log = cli->log, .cancel = &cli->cancel };
+	ro = (struct restore_options){ .repo = s->repo,
+				       .source = s->source,
+				       .meta = s->meta,
+				       .record = rec,
+				       .directory = a->directory,
+				       .maps = a->maps,
+				       .map_count = a->map_count,
+				       .only = a->only,
+				       .only_count = a->only_count,
+				       .overwrite = a->overwrite,
+				       .numeric_ids = a->numeric_ids,
+				       .jobs = a->common.jobs,
+				       .connections = a->common.connections,
+				       .memory_bytes = a->common.memory_bytes,
+				       .progress = &progress,
+				       .log = cli->log,
+				       .cancel = &cli->cancel };
 	view = progress_view_start(cli, "restore", &progress);
 	r = restore_run(&ro, &result, e);
 	progress_view_stop(view);
-	return r < 0 ? r : report(cli, rec, &result, a->directory, (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000);
+	return r < 0 ? r
+		     : report(cli, rec, &result, a->directory,
+			      (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000);
 }
 
 int cmd_restore(struct cli *cli, int argc, char **argv)

@@ -15,16 +15,20 @@ static int table_line(struct tables *t, const char *path, const struct tree *tre
 	char bytes[32];
 
 	if (t->cli->json) {
-		json_array_append_new(t->list, json_pack("{s:s, s:I, s:I}", "table", path, "files", (json_int_t)tree->file_count, "total_bytes",
-							 (json_int_t)tree->total_bytes));
+		json_array_append_new(t->list,
+				      json_pack("{s:s, s:I, s:I}", "table", path, "files",
+						(json_int_t)tree->file_count, "total_bytes",
+						(json_int_t)tree->total_bytes));
 		return 0;
 	}
-	printf("    %-60s %8llu files %10s\n", path, (unsigned long long)tree->file_count, util_format_bytes(bytes, tree->total_bytes));
+	printf("    %-60s %8llu files %10s\n", path, (unsigned long long)tree->file_count,
+	       util_format_bytes(bytes, tree->total_bytes));
 	return 0;
 }
 
 /* data/<keyspace>/<table>-<id>: directories with exactly two slashes. */
-static int directory(void *ctx, const char *path, const struct child *self, const struct tree *tree, struct err *e)
+static int directory(void *ctx, const char *path, const struct child *self, const struct tree *tree,
+		     struct err *e)
 {
 	const char *first = strchr(path, '/'), *second = first ? strchr(first + 1, '/') : NULL;
 
@@ -59,20 +63,25 @@ static json_t *topology(const struct record *rec)
 		return json_null();
 	a = json_array();
 	for (size_t i = 0; i < rec->peer_count; i++)
-		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s}", "host_id", rec->peers[i].host_id, "address", rec->peers[i].address, "dc",
-						   rec->peers[i].dc, "rack", rec->peers[i].rack));
+		json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s}", "host_id",
+						   rec->peers[i].host_id, "address",
+						   rec->peers[i].address, "dc", rec->peers[i].dc,
+						   "rack", rec->peers[i].rack));
 	return a;
 }
 
 static json_t *record_json(const struct record *rec, json_t *tables)
 {
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup, "state",
-			      names_state(rec->state), "host_id", rec->host_id, "address", rec->address, "dc", rec->dc, "rack", rec->rack);
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "cluster",
+			      rec->where.cluster, "node", rec->where.node, "name", rec->backup,
+			      "state", names_state(rec->state), "host_id", rec->host_id, "address",
+			      rec->address, "dc", rec->dc, "rack", rec->rack);
 
 	json_object_set_new(o, "tokens", strings(rec->tokens, rec->token_count));
 	json_object_set_new(o, "cassandra_version", json_string(rec->cassandra_version));
 	json_object_set_new(o, "partitioner", json_string(rec->partitioner));
-	json_object_set_new(o, "sstable_versions", strings(rec->sstable_versions, rec->sstable_version_count));
+	json_object_set_new(o, "sstable_versions",
+			    strings(rec->sstable_versions, rec->sstable_version_count));
 	json_object_set_new(o, "id_kinds", strings(rec->id_kinds, rec->id_kind_count));
 	json_object_set_new(o, "topology", topology(rec));
 	json_object_set_new(o, "started", names_json_time(rec->started_ns));
@@ -100,7 +109,8 @@ static void print_record(const struct record *rec)
 {
 	char time[CLOCK_RFC3339_BYTES], total[32], fresh[32];
 
-	printf("%s/%s %s: %s\n", rec->where.cluster, rec->where.node, rec->backup, names_state(rec->state));
+	printf("%s/%s %s: %s\n", rec->where.cluster, rec->where.node, rec->backup,
+	       names_state(rec->state));
 	if (rec->started_ns)
 		printf("  started:  %s\n", clock_rfc3339(time, rec->started_ns, 0));
 	if (rec->finished_ns)
@@ -113,13 +123,15 @@ static void print_record(const struct record *rec)
 		printf("  version:  %s\n", rec->cassandra_version);
 	print_list("formats", rec->sstable_versions, rec->sstable_version_count);
 	print_list("ids", rec->id_kinds, rec->id_kind_count);
-	printf("  size:     %llu files, %s, %s new\n", (unsigned long long)rec->file_count, util_format_bytes(total, rec->total_bytes),
+	printf("  size:     %llu files, %s, %s new\n", (unsigned long long)rec->file_count,
+	       util_format_bytes(total, rec->total_bytes),
 	       util_format_bytes(fresh, rec->new_bytes));
 	if (rec->peers_known)
 		printf("  cluster:  %zu nodes\n", rec->peer_count);
 }
 
-static int show_one(struct cli *cli, struct session *s, const struct record *rec, json_t *nodes, struct err *e)
+static int show_one(struct cli *cli, struct session *s, const struct record *rec, json_t *nodes,
+		    struct err *e)
 {
 	struct tables t = { cli, cli->json ? json_array() : NULL };
 	struct meta_walk walk = { .directory = directory, .run = skip_run, .ctx = &t };
@@ -157,7 +169,9 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 	if (r == 0)
 		r = session_open(cli, &open, &s, &e);
 	if (r == 0) {
-		fo = (struct find_options){ .cluster = common.cluster, .node = common.node, .backup = argv[optind] };
+		fo = (struct find_options){ .cluster = common.cluster,
+					    .node = common.node,
+					    .backup = argv[optind] };
 		r = find_records(s.meta, s.repo, &fo, &f, &cli->cancel, &e);
 	}
 	if (r == 0)
@@ -167,7 +181,9 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 	if (r < 0)
 		r = cli_fail(cli, &e);
 	else if (cli->json)
-		r = cli_print_json(cli, json_pack("{s:s, s:s, s:O}", "cluster", f->records[0]->where.cluster, "name", f->records[0]->backup, "nodes", nodes));
+		r = cli_print_json(cli, json_pack("{s:s, s:s, s:O}", "cluster",
+						  f->records[0]->where.cluster, "name",
+						  f->records[0]->backup, "nodes", nodes));
 	session_close(&s);
 	return r;
 }

@@ -12,7 +12,8 @@
 #include "fs/mountpoint.h"
 #include "tools/commands.h"
 
-#define ASK_MS 2000   /* how long a mount may take to tell its pid; one that hangs is unmounted without */
+#define ASK_MS \
+	2000 /* how long a mount may take to tell its pid; one that hangs is unmounted without */
 #define GONE_MS 30000 /* how long the daemon may take to end */
 #define NAMED_MAX 20  /* processes named in an error */
 
@@ -68,7 +69,9 @@ static int await_end(int pidfd, const char *mountpoint, struct err *e)
 
 	if (pidfd < 0 || poll(&p, 1, GONE_MS) == 1)
 		return 0;
-	return err_set(e, ERR_IO, -ETIMEDOUT, "%s is unmounted, but its process has not ended after %d s", mountpoint, GONE_MS / 1000);
+	return err_set(e, ERR_IO, -ETIMEDOUT,
+		       "%s is unmounted, but its process has not ended after %d s", mountpoint,
+		       GONE_MS / 1000);
 }
 
 /* ---- who uses it ---- */
@@ -140,7 +143,8 @@ static bool uses(const char *pid, const char *mountpoint)
 
 	snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", pid);
 	snprintf(root, sizeof(root), "/proc/%s/root", pid);
-	return link_below(cwd, mountpoint) || link_below(root, mountpoint) || any_fd_below(pid, mountpoint) || any_map_below(pid, mountpoint);
+	return link_below(cwd, mountpoint) || link_below(root, mountpoint) ||
+	       any_fd_below(pid, mountpoint) || any_map_below(pid, mountpoint);
 }
 
 /* " 123 (cp), 456 (bash)": into out. */
@@ -162,7 +166,8 @@ static void name_users(const char *mountpoint, char *out, size_t size)
 		if (io_read_file(AT_FDCWD, path, 4096, &comm, &len) < 0)
 			continue;
 		comm[strcspn(comm, "\n")] = '\0';
-		used += (size_t)snprintf(out + used, size - used, "%s%s (%s)", named++ ? ", " : "", d->d_name, comm);
+		used += (size_t)snprintf(out + used, size - used, "%s%s (%s)", named++ ? ", " : "",
+					 d->d_name, comm);
 	}
 	if (proc)
 		closedir(proc);
@@ -188,7 +193,8 @@ static int as_user(const char *mountpoint, bool lazy)
 	int status;
 
 	if (child == 0) {
-		execlp("fusermount3", "fusermount3", "-q", lazy ? "-uz" : "-u", mountpoint, (char *)NULL);
+		execlp("fusermount3", "fusermount3", "-q", lazy ? "-uz" : "-u", mountpoint,
+		       (char *)NULL);
 		_exit(127);
 	}
 	if (child < 0 || waitpid(child, &status, 0) < 0)
@@ -199,20 +205,24 @@ static int as_user(const char *mountpoint, bool lazy)
 /* MNT_FORCE aborts a FUSE connection also where the control file system is not mounted. */
 static int as_root(const char *mountpoint, bool lazy, bool force)
 {
-	return umount2(mountpoint, (lazy || force ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0)) < 0 ? -errno : 0;
+	return umount2(mountpoint, (lazy || force ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0)) < 0
+		       ? -errno
+		       : 0;
 }
 
 static int detach(const char *mountpoint, bool lazy, bool force, struct err *e)
 {
 	char users[1024];
-	int r = geteuid() == 0 ? as_root(mountpoint, lazy, force) : as_user(mountpoint, lazy || force);
+	int r = geteuid() == 0 ? as_root(mountpoint, lazy, force)
+			       : as_user(mountpoint, lazy || force);
 
 	if (r == 0)
 		return 0;
 	if (r != -EBUSY)
 		return err_errno(e, r, "cannot unmount %s", mountpoint);
 	name_users(mountpoint, users, sizeof(users));
-	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (end them, or use --lazy)", mountpoint, *users ? "in use by " : "in use", users);
+	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (end them, or use --lazy)", mountpoint,
+		       *users ? "in use by " : "in use", users);
 }
 
 static int run(const char *path, bool lazy, bool force, struct err *e)
@@ -227,7 +237,8 @@ static int run(const char *path, bool lazy, bool force, struct err *e)
 	if (!mountpoint || (r == 0 && !info.mounted))
 		return err_set(e, ERR_NOT_FOUND, -EINVAL, "nothing is mounted on %s", path);
 	if (r == 0 && strcmp(info.type, "fuse.sstablefs") != 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s is not a mount of sstablefs, but %s", path, info.type);
+		return err_set(e, ERR_USAGE, -EINVAL, "%s is not a mount of sstablefs, but %s",
+			       path, info.type);
 	if (r == 0 && !force)
 		pidfd = daemon_pidfd(mountpoint);
 	if (r == 0 && force && geteuid() != 0)
@@ -239,7 +250,10 @@ static int run(const char *path, bool lazy, bool force, struct err *e)
 
 int cmd_umount(struct cli *cli, int argc, char **argv)
 {
-	static const struct option options[] = { { "lazy", no_argument, NULL, OPT_LAZY }, { "force", no_argument, NULL, OPT_FORCE }, COMMON_HELP, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "lazy", no_argument, NULL, OPT_LAZY },
+						 { "force", no_argument, NULL, OPT_FORCE },
+						 COMMON_HELP,
+						 { NULL, 0, NULL, 0 } };
 	bool lazy = false, force = false;
 	struct err e = ERR_INIT;
 	int c;

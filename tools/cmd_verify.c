@@ -22,14 +22,19 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 		return err_set(e, ERR_USAGE, -ENOTSUP, "--repair is not in this version");
 	a->sample = strtod(value, &end);
 	if (*end || end == value || !(a->sample > 0 && a->sample <= 100))
-		return err_set(e, ERR_USAGE, -EINVAL, "--sample '%s': a percentage above 0, up to 100, is wanted", value);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--sample '%s': a percentage above 0, up to 100, is wanted", value);
 	return 0;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
 {
-	static const struct option options[] = { { "sample", required_argument, NULL, OPT_SAMPLE }, { "repair", no_argument, NULL, OPT_REPAIR },
-						 COMMON_NAMES, COMMON_LIMITS, COMMON_HELP, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "sample", required_argument, NULL, OPT_SAMPLE },
+						 { "repair", no_argument, NULL, OPT_REPAIR },
+						 COMMON_NAMES,
+						 COMMON_LIMITS,
+						 COMMON_HELP,
+						 { NULL, 0, NULL, 0 } };
 	int c, r = common_init(&a->common, cli, NULL, 16, e);
 
 	a->sample = 100;
@@ -46,14 +51,20 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 }
 
 /* The COMMITTED records that are meant, appended to list. */
-static int add_backup(struct cli *cli, struct session *s, const struct arguments *a, const char *name, struct found **ret, struct err *e)
+static int add_backup(struct cli *cli, struct session *s, const struct arguments *a,
+		      const char *name, struct found **ret, struct err *e)
 {
-	struct find_options fo = { .cluster = a->common.cluster, .node = a->common.node, .backup = name, .keep_damaged = true };
+	struct find_options fo = { .cluster = a->common.cluster,
+				   .node = a->common.node,
+				   .backup = name,
+				   .keep_damaged = true };
 	int r = name ? keys_check_name("backup", name, e) : 0;
 
 	if (r == 0)
 		r = find_records(s->meta, s->repo, &fo, ret, &cli->cancel, e);
-	return r == 0 && name && (*ret)->damaged_count == 0 ? names_one_cluster(*ret, a->common.cluster, name, e) : r;
+	return r == 0 && name && (*ret)->damaged_count == 0
+		       ? names_one_cluster(*ret, a->common.cluster, name, e)
+		       : r;
 }
 
 static json_t *finding_json(const struct verify_finding *f)
@@ -62,7 +73,8 @@ static json_t *finding_json(const struct verify_finding *f)
 
 	for (size_t i = 0; i < f->file_count; i++)
 		json_array_append_new(files, json_string(f->files[i]));
-	return json_pack("{s:s, s:s, s:o, s:I}", "key", f->key, "reason", f->reason, "files", files, "files_more", (json_int_t)f->files_more);
+	return json_pack("{s:s, s:s, s:o, s:I}", "key", f->key, "reason", f->reason, "files", files,
+			 "files_more", (json_int_t)f->files_more);
 }
 
 static int report(struct cli *cli, const struct verify_result *v, const struct arguments *a)
@@ -84,11 +96,15 @@ static int report(struct cli *cli, const struct verify_result *v, const struct a
 			printf("  and %zu more\n", f->files_more);
 	}
 	if (cli->json) {
-		r = cli_print_json(cli, json_pack("{s:I, s:I, s:f, s:O, s:O}", "objects_checked", (json_int_t)v->objects_checked, "bytes_checked",
-						  (json_int_t)v->bytes_checked, "sample_percent", a->sample, "damaged", damaged, "missing", missing));
+		r = cli_print_json(cli,
+				   json_pack("{s:I, s:I, s:f, s:O, s:O}", "objects_checked",
+					     (json_int_t)v->objects_checked, "bytes_checked",
+					     (json_int_t)v->bytes_checked, "sample_percent",
+					     a->sample, "damaged", damaged, "missing", missing));
 	} else if (!cli->quiet) {
-		printf("%llu objects checked, %s, %zu findings\n", (unsigned long long)v->objects_checked, util_format_bytes(bytes, v->bytes_checked),
-		       v->finding_count);
+		printf("%llu objects checked, %s, %zu findings\n",
+		       (unsigned long long)v->objects_checked,
+		       util_format_bytes(bytes, v->bytes_checked), v->finding_count);
 	}
 	json_decref(damaged);
 	json_decref(missing);
@@ -104,7 +120,8 @@ struct chosen {
 
 static int take_damaged(struct found *f, struct chosen *all, struct err *e)
 {
-	if (util_grow(&all->damaged, &all->damaged_cap, all->damaged_count + f->damaged_count, sizeof(*all->damaged)) < 0)
+	if (util_grow(&all->damaged, &all->damaged_cap, all->damaged_count + f->damaged_count,
+		      sizeof(*all->damaged)) < 0)
 		return err_nomem(e);
 	for (size_t i = 0; i < f->damaged_count; i++) {
 		all->damaged[all->damaged_count++] = f->damaged[i];
@@ -125,7 +142,8 @@ static void chosen_deinit(struct chosen *all)
 	free(all->damaged);
 }
 
-static int choose(struct cli *cli, struct session *s, const struct arguments *a, struct chosen *all, struct err *e)
+static int choose(struct cli *cli, struct session *s, const struct arguments *a, struct chosen *all,
+		  struct err *e)
 {
 	for (size_t i = 0; i < MAX_OF(a->name_count, (size_t)1); i++) {
 		_cleanup_(found_freep) struct found *f = NULL;
@@ -135,23 +153,29 @@ static int choose(struct cli *cli, struct session *s, const struct arguments *a,
 		for (size_t k = 0; r == 0 && k < f->count; k++) {
 			if (f->records[k]->state != RECORD_COMMITTED)
 				continue;
-			if (util_grow(&all->records, &all->cap, all->count + 1, sizeof(struct record *)) < 0)
+			if (util_grow(&all->records, &all->cap, all->count + 1,
+				      sizeof(struct record *)) < 0)
 				return err_nomem(e);
 			all->records[all->count++] = steal_pointer(&f->records[k]);
 		}
 		if (r == 0)
 			r = take_damaged(f, all, e);
 		if (r == 0 && a->name_count && all->count == before && all->damaged_count == 0)
-			return err_set(e, ERR_NOT_FOUND, -ENOENT, "backup %s is not finished", a->names[i]);
+			return err_set(e, ERR_NOT_FOUND, -ENOENT, "backup %s is not finished",
+				       a->names[i]);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int run(struct cli *cli, const struct arguments *a, struct session *s, struct chosen *all, struct verify_result **ret, struct err *e)
+static int run(struct cli *cli, const struct arguments *a, struct session *s, struct chosen *all,
+	       struct verify_result **ret, struct err *e)
 {
-	struct session_options open = { .access = REPO_READ, .common = &a->common, .verify = OBJECT_VERIFY_SHA256, .no_cache = true };
+	struct session_options open = { .access = REPO_READ,
+					.common = &a->common,
+					.verify = OBJECT_VERIFY_SHA256,
+					.no_cache = true };
 	struct progress progress = { 0 };
 	struct verify_options vo;
 	struct progress_view *view;
@@ -161,10 +185,19 @@ static int run(struct cli *cli, const struct arguments *a, struct session *s, st
 		r = choose(cli, s, a, all, e);
 	if (r < 0)
 		return r;
-	vo = (struct verify_options){ .repo = s->repo, .source = s->source, .meta = s->meta, .records = all->records, .record_count = all->count,
-				      .damaged_records = all->damaged, .damaged_record_count = all->damaged_count,
-				      .sample_percent = a->sample, .jobs = a->common.jobs, .connections = a->common.connections,
-				      .memory_bytes = a->common.memory_bytes, .progress = &progress, .cancel = &cli->cancel };
+	vo = (struct verify_options){ .repo = s->repo,
+				      .source = s->source,
+				      .meta = s->meta,
+				      .records = all->records,
+				      .record_count = all->count,
+				      .damaged_records = all->damaged,
+				      .damaged_record_count = all->damaged_count,
+				      .sample_percent = a->sample,
+				      .jobs = a->common.jobs,
+				      .connections = a->common.connections,
+				      .memory_bytes = a->common.memory_bytes,
+				      .progress = &progress,
+				      .cancel = &cli->cancel };
 	view = progress_view_start(cli, "verify", &progress);
 	r = verify_run(&vo, ret, e);
 	progress_view_stop(view);

@@ -16,18 +16,27 @@ struct config {
 };
 
 static const char *const repository_keys[] = { "url", "credentials_file", "profile", "ca", NULL };
-static const char *const cassandra_keys[] = { "cluster",      "node",	      "yaml",		   "nodetool", "cqlsh",	  "jmx_host",		  "jmx_port",
-					      "jmx_username", "jmx_password_file", "jmx_ssl", "cql_host", "cql_credentials_file", NULL };
-static const char *const limit_keys[] = { "limit_rate", "jobs", "connections", "memory", "nice", "ionice", NULL };
+static const char *const cassandra_keys[] = { "cluster",  "node",	  "yaml",
+					      "nodetool", "cqlsh",	  "jmx_host",
+					      "jmx_port", "jmx_username", "jmx_password_file",
+					      "jmx_ssl",  "cql_host",	  "cql_credentials_file",
+					      NULL };
+static const char *const limit_keys[] = { "limit_rate", "jobs",	  "connections", "memory",
+					  "nice",	"ionice", NULL };
 
 static const struct section {
 	const char *name;
 	const char *const *keys; /* NULL: mount options */
 } sections[] = {
-	{ "repository", repository_keys }, { "cassandra", cassandra_keys }, { "backup", limit_keys }, { "restore", limit_keys }, { "mount", NULL },
+	{ "repository", repository_keys },
+	{ "cassandra", cassandra_keys },
+	{ "backup", limit_keys },
+	{ "restore", limit_keys },
+	{ "mount", NULL },
 };
 
-static const char *const section_names[] = { "repository", "cassandra", "backup", "restore", "mount", NULL };
+static const char *const section_names[] = { "repository", "cassandra", "backup",
+					     "restore",	   "mount",	NULL };
 
 /* Edit distance, for words of at most 31 letters. */
 static unsigned distance(const char *a, const char *b)
@@ -68,12 +77,14 @@ const char *config_nearest(const char *word, const char *const *words)
 	return best;
 }
 
-static int unknown(const struct config *c, int line, const char *kind, const char *word, const char *const *words, struct err *e)
+static int unknown(const struct config *c, int line, const char *kind, const char *word,
+		   const char *const *words, struct err *e)
 {
 	const char *near = config_nearest(word, words);
 
 	if (near)
-		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s' (did you mean '%s'?)", c->path, line, kind, word, near);
+		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s' (did you mean '%s'?)",
+			       c->path, line, kind, word, near);
 	return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s'", c->path, line, kind, word);
 }
 
@@ -85,7 +96,8 @@ static bool listed(const char *word, const char *const *words)
 	return false;
 }
 
-static int check(const struct config *c, const char *section, const char *key, int line, struct err *e)
+static int check(const struct config *c, const char *section, const char *key, int line,
+		 struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
 		const char *const *keys = sections[i].keys ? sections[i].keys : mountopt_names();
@@ -97,7 +109,8 @@ static int check(const struct config *c, const char *section, const char *key, i
 	return unknown(c, line, "section", section, section_names, e);
 }
 
-static int take(void *ctx, const char *section, const char *key, const char *value, int line, struct err *e)
+static int take(void *ctx, const char *section, const char *key, const char *value, int line,
+		struct err *e)
 {
 	struct config *c = ctx;
 	struct setting *s;
@@ -126,7 +139,9 @@ static char *default_path(void)
 			return path;
 		free(path);
 	}
-	return access("/etc/sstablefs/sstablefs.conf", F_OK) == 0 ? util_printf("/etc/sstablefs/sstablefs.conf") : NULL;
+	return access("/etc/sstablefs/sstablefs.conf", F_OK) == 0
+		       ? util_printf("/etc/sstablefs/sstablefs.conf")
+		       : NULL;
 }
 
 int config_load(const char *path, struct config **ret, struct err *e)
@@ -142,7 +157,8 @@ int config_load(const char *path, struct config **ret, struct err *e)
 	if (c->path) {
 		r = ini_read_file(c->path, take, c, e);
 		if (r == -ENOENT)
-			return err_set(e, ERR_USAGE, r, "configuration file %s does not exist", c->path);
+			return err_set(e, ERR_USAGE, r, "configuration file %s does not exist",
+				       c->path);
 		if (r < 0) {
 			if (e)
 				e->kind = ERR_USAGE;
@@ -170,12 +186,14 @@ const char *config_get(const struct config *c, const char *section, const char *
 	const char *value = NULL;
 
 	for (size_t i = 0; i < c->count; i++)
-		if (strcmp(c->settings[i].section, section) == 0 && strcmp(c->settings[i].key, key) == 0)
+		if (strcmp(c->settings[i].section, section) == 0 &&
+		    strcmp(c->settings[i].key, key) == 0)
 			value = c->settings[i].value;
 	return value;
 }
 
-int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx, struct err *e)
+int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,
+		struct err *e)
 {
 	for (size_t i = 0; i < c->count; i++) {
 		int r;

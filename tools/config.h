@@ -15,7 +15,8 @@ DEFINE_CLEANUP(struct config *, config_free);
 const char *config_get(const struct config *c, const char *section, const char *key);
 /* Every entry of a section, in order. fn: 0 go on, < 0 fail. */
 typedef int config_each_fn(void *ctx, const char *key, const char *value, struct err *e);
-int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx, struct err *e);
+int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,
+		struct err *e);
 
 /* The word of `words` (NULL at the end) that is nearest to `word`, or NULL where none is near. */
 const char *config_nearest(const char *word, const char *const *words);

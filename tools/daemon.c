@@ -25,7 +25,8 @@ static int await(int fd, pid_t child, struct err *e)
 	}
 	if (got < (ssize_t)sizeof(said)) {
 		waitpid(child, &status, 0);
-		return err_set(e, ERR_IO, -EIO, "the background process ended without a word (its log may say why)");
+		return err_set(e, ERR_IO, -EIO,
+			       "the background process ended without a word (its log may say why)");
 	}
 	if (said.code == 0)
 		return 1;

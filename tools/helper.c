@@ -18,7 +18,8 @@ struct call {
 
 static int usage(void)
 {
-	fputs("usage: mount.fuse.sstablefs SPEC DIR [-sfnv] [-N NS] [-t TYPE] [-o OPTION,…]\n", stderr);
+	fputs("usage: mount.fuse.sstablefs SPEC DIR [-sfnv] [-N NS] [-t TYPE] [-o OPTION,…]\n",
+	      stderr);
 	return MOUNT_USAGE;
 }
 
@@ -48,7 +49,8 @@ static int parse(int argc, char **argv, struct call *call, struct mountopt *m, s
 }
 
 /* Options of the configuration come first, so that those of the call win. */
-static int prepare(struct cli *cli, int argc, char **argv, struct call *call, struct mountopt *m, struct err *e)
+static int prepare(struct cli *cli, int argc, char **argv, struct call *call, struct mountopt *m,
+		   struct err *e)
 {
 	struct mountopt first;
 	int r;
@@ -87,7 +89,9 @@ int run_mount_helper(int argc, char **argv)
 	cli.metrics = metrics_new();
 	if (!cli.metrics)
 		return MOUNT_FAILED;
-	code = call.fake || mountcmd_run(&cli, call.directory, &m, false) == EXIT_DONE ? 0 : MOUNT_FAILED;
+	code = call.fake || mountcmd_run(&cli, call.directory, &m, false) == EXIT_DONE
+		       ? 0
+		       : MOUNT_FAILED;
 	mountopt_deinit(&m);
 	metrics_free(cli.metrics);
 	if (cli.config)

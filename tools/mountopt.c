@@ -43,7 +43,8 @@ static int keep(struct mountopt *m, const char *value, const char **ret, struct 
 
 	if (!copy || m->string_count == ARRAY_SIZE(m->strings)) {
 		free(copy);
-		return copy ? err_set(e, ERR_USAGE, -EINVAL, "too many mount options") : err_nomem(e);
+		return copy ? err_set(e, ERR_USAGE, -EINVAL, "too many mount options")
+			    : err_nomem(e);
 	}
 	m->strings[m->string_count++] = copy;
 	*ret = copy;
@@ -57,14 +58,16 @@ static int keep_path(char **at, const char *value, struct err *e)
 	return *at ? 0 : err_nomem(e);
 }
 
-static int number(const char *name, const char *value, int base, unsigned long max, unsigned long *ret, struct err *e)
+static int number(const char *name, const char *value, int base, unsigned long max,
+		  unsigned long *ret, struct err *e)
 {
 	char *end;
 
 	errno = 0;
 	*ret = strtoul(value, &end, base);
 	if (*value < '0' || *value > '9' || *end || errno || *ret > max)
-		return bad(e, name, value, base == 8 ? "an octal number is wanted" : "a number is wanted");
+		return bad(e, name, value,
+			   base == 8 ? "an octal number is wanted" : "a number is wanted");
 	return 0;
 }
 
@@ -75,11 +78,14 @@ static int size(const char *name, const char *value, uint64_t least, uint64_t *r
 	if (util_parse_bytes(value, ret) < 0)
 		return bad(e, name, value, "a size is wanted, such as 512M or 4G");
 	if (*ret < least)
-		return err_set(e, ERR_USAGE, -EINVAL, "mount option %s=%s is too small: at least %s", name, value, util_format_bytes(text, least));
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "mount option %s=%s is too small: at least %s", name, value,
+			       util_format_bytes(text, least));
 	return 0;
 }
 
-static int name_option(struct mountopt *m, const char *name, const char *value, const char **ret, struct err *e)
+static int name_option(struct mountopt *m, const char *name, const char *value, const char **ret,
+		       struct err *e)
 {
 	int r = keys_check_name(name, value, e);
 
@@ -120,9 +126,12 @@ static int group(struct mountopt *m, const char *value, struct err *e)
 	return 0;
 }
 
-static const char *const names[] = { "allow_other", "uid",     "gid",	   "umask",	  "numeric_ids", "xattr",    "cluster", "node",  "pin",
-				     "cache_dir",   "cache_size", "memory", "overlay_size", "connections", "refresh",  "verify",	"ro",	 "log",
-				     "trace",	    "config",  NULL };
+static const char *const names[] = {
+	"allow_other",	"uid",	       "gid",	  "umask",     "numeric_ids", "xattr",
+	"cluster",	"node",	       "pin",	  "cache_dir", "cache_size",  "memory",
+	"overlay_size", "connections", "refresh", "verify",    "ro",	      "log",
+	"trace",	"config",      NULL
+};
 
 const char *const *mountopt_names(void)
 {
@@ -131,13 +140,15 @@ const char *const *mountopt_names(void)
 
 static bool is_flag(const char *name)
 {
-	return strcmp(name, "allow_other") == 0 || strcmp(name, "numeric_ids") == 0 || strcmp(name, "xattr") == 0 || strcmp(name, "ro") == 0;
+	return strcmp(name, "allow_other") == 0 || strcmp(name, "numeric_ids") == 0 ||
+	       strcmp(name, "xattr") == 0 || strcmp(name, "ro") == 0;
 }
 
 /* On the command line a flag has no value; in the configuration it is yes or no. */
 static int flag_value(const char *name, const char *value, bool *ret, struct err *e)
 {
-	if (!value || !*value || strcmp(value, "yes") == 0 || strcmp(value, "true") == 0 || strcmp(value, "1") == 0)
+	if (!value || !*value || strcmp(value, "yes") == 0 || strcmp(value, "true") == 0 ||
+	    strcmp(value, "1") == 0)
 		*ret = true;
 	else if (strcmp(value, "no") == 0 || strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
 		*ret = false;
@@ -167,7 +178,8 @@ static int set_flag(struct mountopt *m, const char *name, const char *value, str
 static int set_number(struct mountopt *m, const char *name, const char *value, struct err *e)
 {
 	unsigned long v;
-	int r = number(name, value, strcmp(name, "umask") == 0 ? 8 : 10, strcmp(name, "umask") == 0 ? 0777 : 86400, &v, e);
+	int r = number(name, value, strcmp(name, "umask") == 0 ? 8 : 10,
+		       strcmp(name, "umask") == 0 ? 0777 : 86400, &v, e);
 
 	if (r < 0)
 		return r;
@@ -198,7 +210,8 @@ static int set_value(struct mountopt *m, const char *name, const char *value, st
 		return user(m, value, e);
 	if (strcmp(name, "gid") == 0)
 		return group(m, value, e);
-	if (strcmp(name, "umask") == 0 || strcmp(name, "refresh") == 0 || strcmp(name, "connections") == 0)
+	if (strcmp(name, "umask") == 0 || strcmp(name, "refresh") == 0 ||
+	    strcmp(name, "connections") == 0)
 		return set_number(m, name, value, e);
 	if (strcmp(name, "cluster") == 0)
 		return name_option(m, name, value, &m->o.cluster, e);
@@ -218,19 +231,30 @@ static int set_value(struct mountopt *m, const char *name, const char *value, st
 		return keep_path(&m->trace_path, value, e);
 	if (strcmp(name, "config") == 0)
 		return keep_path(&m->config_path, value, e);
-	return err_set(e, ERR_USAGE, -ENOTSUP, "mount option %s= is not in this version: %s", name,
-		       strcmp(name, "pin") == 0 ? "pins come with deletion" : "there is no scratch overlay yet, every write is answered with EROFS");
+	return err_set(
+		e, ERR_USAGE, -ENOTSUP, "mount option %s= is not in this version: %s", name,
+		strcmp(name, "pin") == 0
+			? "pins come with deletion"
+			: "there is no scratch overlay yet, every write is answered with EROFS");
 }
 
 /* What mount(8), FUSE and systemd add, and what has no meaning for a tree that nobody writes. */
 static bool is_generic(const char *name)
 {
-	static const char *const generic[] = { "rw",	 "defaults", "auto",	 "noauto", "_netdev", "nofail",	 "user",	"users",   "nouser",  "owner",
-					       "group",	 "nosuid",   "suid",	 "nodev",  "dev",     "exec",	 "noexec",	"atime",   "noatime", "relatime",
-					       "norelatime", "strictatime", "nodiratime", "diratime", "async", "sync", "dirsync", "lazytime", "nolazytime", "silent",
-					       "loud",	 "default_permissions", "nonempty", "auto_unmount", "allow_root", NULL };
+	static const char *const generic[] = {
+		"rw",	      "defaults",     "auto",	    "noauto",
+		"_netdev",    "nofail",	      "user",	    "users",
+		"nouser",     "owner",	      "group",	    "nosuid",
+		"suid",	      "nodev",	      "dev",	    "exec",
+		"noexec",     "atime",	      "noatime",    "relatime",
+		"norelatime", "strictatime",  "nodiratime", "diratime",
+		"async",      "sync",	      "dirsync",    "lazytime",
+		"nolazytime", "silent",	      "loud",	    "default_permissions",
+		"nonempty",   "auto_unmount", "allow_root", NULL
+	};
 
-	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0 || strncmp(name, "comment", 7) == 0 || strncmp(name, "fsname", 6) == 0 ||
+	if (strncmp(name, "x-", 2) == 0 || strncmp(name, "X-", 2) == 0 ||
+	    strncmp(name, "comment", 7) == 0 || strncmp(name, "fsname", 6) == 0 ||
 	    strncmp(name, "subtype", 7) == 0)
 		return true;
 	for (const char *const *g = generic; *g; g++)
@@ -249,14 +273,16 @@ int mountopt_set(struct mountopt *m, const char *name, const char *value, struct
 		if (is_flag(name))
 			return set_flag(m, name, value, e);
 		if (!value || !*value)
-			return err_set(e, ERR_USAGE, -EINVAL, "mount option %s needs a value (%s=…)", name, name);
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "mount option %s needs a value (%s=…)", name, name);
 		return set_value(m, name, value, e);
 	}
 	if (is_generic(name))
 		return 0;
 	near = config_nearest(name, names);
 	if (near)
-		return err_set(e, ERR_USAGE, -EINVAL, "unknown mount option '%s' (did you mean '%s'?)", name, near);
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "unknown mount option '%s' (did you mean '%s'?)", name, near);
 	return err_set(e, ERR_USAGE, -EINVAL, "unknown mount option '%s'", name);
 }
 

@@ -13,8 +13,10 @@ json_t *names_json_time(int64_t wall_ns);
  * For commands that mean every node of a cluster: all records found must be of one cluster, unless one was named; else ERR_USAGE naming
  * them. A backup that was named and not found: ERR_NOT_FOUND.
  */
-int names_one_cluster(const struct found *f, const char *cluster, const char *backup, struct err *e);
+int names_one_cluster(const struct found *f, const char *cluster, const char *backup,
+		      struct err *e);
 /* The one backup that a command on one node means; see find_one. */
-int names_find_one(struct cli *cli, struct session *s, const struct common *c, const char *backup, struct record **ret, struct err *e);
+int names_find_one(struct cli *cli, struct session *s, const struct common *c, const char *backup,
+		   struct record **ret, struct err *e);
 
 #endif

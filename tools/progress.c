@@ -5,9 +5,9 @@
 #include <time.h>
 #include "tools/cli.h"
 
-#define FIRST_MS 1000	 /* nothing is shown for what takes less */
+#define FIRST_MS 1000 /* nothing is shown for what takes less */
 #define TERMINAL_MS 250
-#define LINES_MS 3000	 /* where stderr is no terminal */
+#define LINES_MS 3000 /* where stderr is no terminal */
 
 struct progress_view {
 	struct cli *cli;
@@ -22,15 +22,18 @@ struct progress_view {
 
 static void show_json(const struct progress_view *v, uint64_t done, uint64_t total, double rate)
 {
-	fprintf(stderr, "{\"progress\": {\"bytes_done\": %llu, \"bytes_total\": %llu, \"files_done\": %llu, \"files_total\": %llu, \"bytes_per_second\": %.0f}}\n",
-		(unsigned long long)done, (unsigned long long)total, (unsigned long long)atomic_load(&v->p->files_done),
+	fprintf(stderr,
+		"{\"progress\": {\"bytes_done\": %llu, \"bytes_total\": %llu, \"files_done\": %llu, \"files_total\": %llu, \"bytes_per_second\": %.0f}}\n",
+		(unsigned long long)done, (unsigned long long)total,
+		(unsigned long long)atomic_load(&v->p->files_done),
 		(unsigned long long)atomic_load(&v->p->files_total), rate);
 }
 
 static void show(struct progress_view *v)
 {
 	uint64_t done = atomic_load(&v->p->bytes_done), total = atomic_load(&v->p->bytes_total);
-	double seconds = (double)(clock_elapsed_ms(v->cli->clock) - v->begun_ms) / 1000, rate = seconds > 0 ? (double)done / seconds : 0;
+	double seconds = (double)(clock_elapsed_ms(v->cli->clock) - v->begun_ms) / 1000,
+	       rate = seconds > 0 ? (double)done / seconds : 0;
 	char a[32], b[32], c[32], left[32] = "";
 
 	if (v->cli->json) {
@@ -42,8 +45,10 @@ static void show(struct progress_view *v)
 
 		snprintf(left, sizeof(left), ", %lu:%02lu left", s / 60, s % 60);
 	}
-	fprintf(stderr, "%s%s: %s of %s, %llu of %llu files, %s/s%s%s", v->terminal ? "\r\033[K" : "", v->verb, util_format_bytes(a, done),
-		util_format_bytes(b, total), (unsigned long long)atomic_load(&v->p->files_done), (unsigned long long)atomic_load(&v->p->files_total),
+	fprintf(stderr, "%s%s: %s of %s, %llu of %llu files, %s/s%s%s",
+		v->terminal ? "\r\033[K" : "", v->verb, util_format_bytes(a, done),
+		util_format_bytes(b, total), (unsigned long long)atomic_load(&v->p->files_done),
+		(unsigned long long)atomic_load(&v->p->files_total),
 		util_format_bytes(c, (uint64_t)rate), left, v->terminal ? "" : "\n");
 	fflush(stderr);
 	v->shown = true;

@@ -58,10 +58,14 @@ enum { GLOBAL_CONFIG = 256, GLOBAL_JSON, GLOBAL_PROGRESS, GLOBAL_VERSION, GLOBAL
 static int global_options(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "repository", required_argument, NULL, 'r' }, { "config", required_argument, NULL, GLOBAL_CONFIG },
-		{ "json", no_argument, NULL, GLOBAL_JSON },	{ "quiet", no_argument, NULL, 'q' },
-		{ "verbose", no_argument, NULL, 'v' },		{ "progress", required_argument, NULL, GLOBAL_PROGRESS },
-		{ "version", no_argument, NULL, GLOBAL_VERSION }, { "help", no_argument, NULL, GLOBAL_HELP },
+		{ "repository", required_argument, NULL, 'r' },
+		{ "config", required_argument, NULL, GLOBAL_CONFIG },
+		{ "json", no_argument, NULL, GLOBAL_JSON },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "progress", required_argument, NULL, GLOBAL_PROGRESS },
+		{ "version", no_argument, NULL, GLOBAL_VERSION },
+		{ "help", no_argument, NULL, GLOBAL_HELP },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -86,7 +90,8 @@ static int global_options(struct cli *cli, int argc, char **argv)
 			break;
 		case GLOBAL_PROGRESS:
 			if (strcmp(optarg, "always") != 0)
-				return cli_usage(cli, "--progress=%s: only 'always' is known", optarg);
+				return cli_usage(cli, "--progress=%s: only 'always' is known",
+						 optarg);
 			cli->progress_always = true;
 			break;
 		case GLOBAL_VERSION:
@@ -139,7 +144,8 @@ static int no_such_command(struct cli *cli, const char *name)
 	for (size_t i = 0; i < count && i < ARRAY_SIZE(names) - 1; i++)
 		names[i] = table[i].name;
 	near = config_nearest(name, names);
-	return near ? cli_usage(cli, "unknown command '%s' (did you mean '%s'?)", name, near) : cli_usage(cli, "unknown command '%s'", name);
+	return near ? cli_usage(cli, "unknown command '%s' (did you mean '%s'?)", name, near)
+		    : cli_usage(cli, "unknown command '%s'", name);
 }
 
 static int dispatch(struct cli *cli, int argc, char **argv)
@@ -158,7 +164,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	r = config_load(cli->config_path, &cli->config, &e);
 	if (r < 0)
 		return cli_fail(cli, &e);
-	cli->log = log_new(cli->clock, cli->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, log_to_stderr, NULL);
+	cli->log = log_new(cli->clock, cli->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+			   log_to_stderr, NULL);
 	cli->metrics = metrics_new();
 	if (!cli->log || !cli->metrics) {
 		err_nomem(&e);

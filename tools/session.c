@@ -16,12 +16,14 @@ int session_url(struct cli *cli, const char **ret, struct err *e)
 	if (!*ret || !**ret)
 		*ret = config_get(cli->config, "repository", "url");
 	if (!*ret || !**ret)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "no repository was named: give -r URL, set SSTABLEFS_REPOSITORY, or write url = … under [repository] in the configuration");
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"no repository was named: give -r URL, set SSTABLEFS_REPOSITORY, or write url = … under [repository] in the configuration");
 	return 0;
 }
 
-int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s, struct err *e)
+int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s,
+		       struct err *e)
 {
 	struct url url;
 	struct url_open_options o = {
@@ -68,7 +70,8 @@ char *session_cache_dir(void)
 static void open_cache(struct cli *cli, struct session *s)
 {
 	_cleanup_free_ char *base = session_cache_dir();
-	_cleanup_free_ char *path = base ? util_printf("%s/%s-commands", base, repo_id(s->repo)) : NULL;
+	_cleanup_free_ char *path = base ? util_printf("%s/%s-commands", base, repo_id(s->repo))
+					 : NULL;
 	struct err e = ERR_INIT;
 
 	if (path && kv_open(path, COMMAND_CACHE_BYTES, &s->kv, &e) < 0) {
@@ -77,7 +80,8 @@ static void open_cache(struct cli *cli, struct session *s)
 	}
 }
 
-int session_open(struct cli *cli, const struct session_options *o, struct session *ret, struct err *e)
+int session_open(struct cli *cli, const struct session_options *o, struct session *ret,
+		 struct err *e)
 {
 	struct meta_options mo = { .repo = NULL };
 	int r = session_open_store(cli, o->common, false, ret, e);

@@ -7,6 +7,7 @@
 
 int versions_print(void)
 {
-	printf("sstablefs %s\nrepository format %d\nbuilt with %s\n", SSTABLEFS_VERSION, FORMAT_VERSION, SSTABLEFS_LIBRARIES);
+	printf("sstablefs %s\nrepository format %d\nbuilt with %s\n", SSTABLEFS_VERSION,
+	       FORMAT_VERSION, SSTABLEFS_LIBRARIES);
 	return fflush(stdout) == 0 ? 0 : 1;
 }

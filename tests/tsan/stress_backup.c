@@ -95,7 +95,7 @@ static void open_all(struct stress *s)
 
 	/* The rate makes a backup last for some renewals. */
 	s->store = rate_store_new(fault_store_new(mem_store_new(clock_system()), lose_some, s),
-				  60 * MIB, clock_system());
+				  200 * MIB, clock_system());
 	must(s->store);
 	must(repo_init(s->store, OBJECT_COMPRESS_ZSTD, clock_system(), NULL) == 0);
 	must(repo_open(s->store, REPO_READ | REPO_WRITE, clock_system(), NULL, &s->repo, NULL) ==

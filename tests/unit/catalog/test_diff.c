@@ -155,6 +155,25 @@ Test(diff, what_has_the_same_digest_is_not_read)
 		    "+ was-a-file/inside\n");
 }
 
+Test(diff, a_run_that_both_have_is_not_read)
+{
+	static const struct fixture_file files[] = {
+		{ .path = "nb-1-big-Data.db", .data = "one", .len_bytes = 3 },
+		{ .path = "nb-2-big-Data.db", .data = "two", .len_bytes = 3 },
+	};
+	_cleanup_sample_ struct sample s = sample_new(files, 1, files, 2);
+	_cleanup_(tree_freep) struct tree *root = NULL;
+	const struct object_ref *ref;
+	char key[KEY_BYTES];
+
+	cr_assert_eq(meta_tree(s.f->meta, &s.a->where, &s.a->root, &root, NULL, NULL), 0);
+	ref = &root->runs[0].place.extent.object;
+	fixture_delete(s.f, keys_object(key, &s.a->where, KEY_OBJECT_META, &ref->writer, &ref->id));
+	fixture_restart(s.f, OBJECT_VERIFY_XXH3, NULL);
+	expect_diff(&s, s.a, s.b, "+ nb-2-big-Data.db\n");
+	expect_diff(&s, s.b, s.a, "- nb-2-big-Data.db\n");
+}
+
 Test(diff, errors_of_the_callback_and_damage_end_it)
 {
 	static const struct fixture_file one[] = { { .path = "x", .data = "1", .len_bytes = 1 } };

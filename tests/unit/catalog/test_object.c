@@ -401,6 +401,8 @@ Test(object, a_head_that_hashes_to_its_id_is_still_checked)
 		if (changes[i].at == 24)
 			object[25] = 1000 >> 8;
 	}
+	id = id_of(object, head_bytes + 1);
+	expect_corrupt(object, head_bytes + 1, &id, "too long");
 	id = id_of(object, head_bytes);
 	object_head_free(parse(object, &id));
 }
@@ -414,6 +416,9 @@ Test(object, the_length_of_a_head_is_told_only_of_a_fixed_part_that_is_right)
 
 	cr_expect_eq(object_head_length(object), (ssize_t)head_bytes);
 	object[13] = 0x10; /* 4,099 frames */
+	cr_expect_eq(object_head_length(object), -EBADMSG);
+	object[13] = 0;
+	object[10] = 4; /* a flag that is not known */
 	cr_expect_eq(object_head_length(object), -EBADMSG);
 }
 

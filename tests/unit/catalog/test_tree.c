@@ -290,7 +290,7 @@ Test(run, the_first_and_the_last_of_64_entries_with_long_names_are_found)
 /* What an encoder must refuse: changes of a run that is right. */
 Test(run, the_encoder_refuses_what_must_not_be)
 {
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 17; i++) {
 		_cleanup_free_ struct sample_run *s = lcs_sstable();
 		_cleanup_wbuf_ struct wbuf b;
 		struct err e = ERR_INIT;
@@ -347,6 +347,12 @@ Test(run, the_encoder_refuses_what_must_not_be)
 			break;
 		case 15:
 			s->count = 0;
+			break;
+		case 16: /* two pieces of a pack, the first not made of whole frames */
+			s->entries[0].extents = &s->extents[40];
+			s->entries[0].extent_count = 2;
+			s->extents[40] = (struct extent){ sample_pack(1, 1000), 0, 80999 };
+			s->extents[41] = (struct extent){ sample_pack(1, 1000), 131072, 1 };
 			break;
 		}
 		cr_expect_eq(run_encode(s->entries, s->count, &b, &e), -EINVAL, "case %d", i);
@@ -697,6 +703,164 @@ Test(tree, counts_that_the_input_cannot_hold_are_refused)
 		else
 			expect_run_refused(b.data, b.len, "claims");
 		wbuf_deinit(&b);
+	}
+}
+
+/* ---- second encodings, written by hand: variant 0 is the one that is right ---- */
+
+static void hand_writer(struct wbuf *b, uint64_t writer, unsigned objects)
+{
+	struct ulid u = { { (uint8_t)writer } };
+
+	wbuf_put(b, u.b, ULID_BYTES);
+	wbuf_varint(b, objects);
+}
+
+/* An object of 1,000 bytes; frames 0: uniform. */
+static void hand_object(struct wbuf *b, uint8_t id, unsigned frames)
+{
+	struct id256 digest = { { id } };
+
+	wbuf_put(b, digest.b, SHA256_BYTES);
+	wbuf_varint(b, (FORMAT_OBJECT_BYTES - 1000) << 2 | (frames ? 0 : OBJECT_UNIFORM));
+	if (frames)
+		wbuf_varint(b, frames);
+}
+
+static void hand_name(struct wbuf *b, unsigned begin, bool bit, unsigned end, const char *middle)
+{
+	wbuf_varint(b, begin << 1 | bit);
+	wbuf_varint(b, end);
+	wbuf_string(b, middle, strlen(middle));
+}
+
+static void hand_attributes(struct wbuf *b, bool data_dir)
+{
+	wbuf_varint(b, 0644);
+	wbuf_varint(b, 0);
+	wbuf_varint(b, 0);
+	if (data_dir)
+		wbuf_varint(b, 1);
+}
+
+enum {
+	RUN_RIGHT,
+	RUN_WHOLE,
+	RUN_SAME,
+	RUN_BEGIN,
+	RUN_END,
+	RUN_WRITER,
+	RUN_FRAMES,
+	RUN_UNUSED,
+	RUN_VARIANTS
+};
+
+/* Two files "ab.db" and "ac.db" with the same attributes, of 1,000 bytes each, in two objects. */
+static void hand_run(struct wbuf *b, int variant)
+{
+	struct id256 content = { { 9 } };
+
+	wbuf_put(b, "R\1", 2);
+	wbuf_varint(b, variant == RUN_WRITER ? 2 : 1);
+	hand_writer(b, 1, variant == RUN_WRITER ? 1 : variant == RUN_UNUSED ? 3 : 2);
+	hand_object(b, 1, variant == RUN_FRAMES ? 1 : 0);
+	if (variant == RUN_WRITER)
+		hand_writer(b, 1, 1);
+	hand_object(b, 2, 2);
+	if (variant == RUN_UNUSED)
+		hand_object(b, 3, 2);
+	wbuf_varint(b, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		if (i == 0)
+			hand_name(b, 0, false, 0, "ab.db");
+		else if (variant == RUN_BEGIN)
+			hand_name(b, 0, true, 3, "ac");
+		else if (variant == RUN_END)
+			hand_name(b, 1, true, 2, "c.");
+		else
+			hand_name(b, 1, variant != RUN_SAME, 3, "c");
+		if (i == 0 || variant == RUN_SAME)
+			hand_attributes(b, true);
+		wbuf_varint(b, 0); /* mtime */
+		wbuf_varint(b, 1000);
+		wbuf_put(b, content.b, SHA256_BYTES);
+		wbuf_varint(b, i << 1 | (variant != RUN_WHOLE));
+		if (variant == RUN_WHOLE) {
+			wbuf_varint(b, 0);
+			wbuf_varint(b, 1000);
+		}
+	}
+}
+
+Test(run, a_second_encoding_of_the_same_is_refused)
+{
+	for (int variant = 0; variant < RUN_VARIANTS; variant++) {
+		_cleanup_wbuf_ struct wbuf b;
+		char why[20];
+
+		wbuf_init(&b, 1000);
+		hand_run(&b, variant);
+		snprintf(why, sizeof(why), "variant %d", variant);
+		if (variant == RUN_RIGHT)
+			run_free(parse_run(&b));
+		else
+			expect_run_refused(b.data, b.len, why);
+	}
+}
+
+enum { TREE_RIGHT, TREE_NEXT, TREE_COUNT, TREE_SAME, TREE_UNUSED, TREE_VARIANTS };
+
+static void hand_place(struct wbuf *b, bool next, unsigned offset)
+{
+	struct id256 digest = { { 9 } };
+
+	wbuf_put(b, digest.b, SHA256_BYTES);
+	wbuf_varint(b, next);
+	if (!next)
+		wbuf_varint(b, offset);
+	wbuf_varint(b, 100);
+}
+
+/* Children "a" and "b", runs "c" and "d-1" of a file each, all in one object, one after the other. */
+static void hand_tree(struct wbuf *b, int variant)
+{
+	wbuf_put(b, "T\1\2\0\2", 5);
+	wbuf_varint(b, 1);
+	hand_writer(b, 1, variant == TREE_UNUSED ? 2 : 1);
+	hand_object(b, 1, 2);
+	if (variant == TREE_UNUSED)
+		hand_object(b, 2, 2);
+	wbuf_varint(b, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		hand_name(b, 0, i > 0 && variant != TREE_SAME, 0, i ? "b" : "a");
+		if (i == 0 || variant == TREE_SAME)
+			hand_attributes(b, false);
+		wbuf_varint(b, 0); /* mtime */
+		hand_place(b, i > 0, 0);
+	}
+	wbuf_varint(b, 2);
+	hand_name(b, 0, false, 0, "c");
+	wbuf_varint(b, 1);
+	hand_place(b, variant != TREE_NEXT, 200);
+	hand_name(b, 0, variant != TREE_COUNT, 0, "d-1");
+	if (variant == TREE_COUNT)
+		wbuf_varint(b, 1);
+	hand_place(b, true, 0);
+}
+
+Test(tree, a_second_encoding_of_the_same_is_refused)
+{
+	for (int variant = 0; variant < TREE_VARIANTS; variant++) {
+		_cleanup_wbuf_ struct wbuf b;
+		char why[20];
+
+		wbuf_init(&b, 1000);
+		hand_tree(&b, variant);
+		snprintf(why, sizeof(why), "variant %d", variant);
+		if (variant == TREE_RIGHT)
+			tree_free(parse_tree(&b));
+		else
+			expect_tree_refused(b.data, b.len, why);
 	}
 }
 

@@ -7,15 +7,34 @@
 #define TABLE "data/ks/t-00000000000000000000000000000001"
 
 static const struct fixture_file monday[] = {
-	{ .path = TABLE "/nb-1-big-Data.db", .data = "data", .len_bytes = 4, .attr = { 0640, 1, 1, INT64_C(1700000000123456789) } },
-	{ .path = TABLE "/nb-1-big-TOC.txt", .data = "toc", .len_bytes = 3, .attr = { 0644, 1, 1, 5 } },
+	{ .path = TABLE "/nb-1-big-Data.db",
+	  .data = "data",
+	  .len_bytes = 4,
+	  .attr = { 0640, 1, 1, INT64_C(1700000000123456789) } },
+	{ .path = TABLE "/nb-1-big-TOC.txt",
+	  .data = "toc",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 5 } },
 	{ .path = TABLE "/empty", .data = "", .len_bytes = 0, .attr = { 0600, 1, 1, -1 } },
-	{ .path = TABLE "/.idx/nb-1-big-Data.db", .data = "data", .len_bytes = 4, .attr = { 0640, 1, 1, 7 } },
-	{ .path = "schema.cql", .data = "CREATE", .len_bytes = 6, .attr = { 0644, 1, 1, 9 }, .data_dir = FORMAT_NO_DATA_DIR },
+	{ .path = TABLE "/.idx/nb-1-big-Data.db",
+	  .data = "data",
+	  .len_bytes = 4,
+	  .attr = { 0640, 1, 1, 7 } },
+	{ .path = "schema.cql",
+	  .data = "CREATE",
+	  .len_bytes = 6,
+	  .attr = { 0644, 1, 1, 9 },
+	  .data_dir = FORMAT_NO_DATA_DIR },
 };
 static const struct fixture_file tuesday[] = {
-	{ .path = TABLE "/nb-1-big-Data.db", .data = "data", .len_bytes = 4, .attr = { 0640, 1, 1, INT64_C(1700000000123456789) } },
-	{ .path = TABLE "/nb-2-big-Data.db", .data = "more", .len_bytes = 4, .attr = { 0640, 1, 1, 11 } },
+	{ .path = TABLE "/nb-1-big-Data.db",
+	  .data = "data",
+	  .len_bytes = 4,
+	  .attr = { 0640, 1, 1, INT64_C(1700000000123456789) } },
+	{ .path = TABLE "/nb-2-big-Data.db",
+	  .data = "more",
+	  .len_bytes = 4,
+	  .attr = { 0640, 1, 1, 11 } },
 };
 
 static struct record *add_monday(struct tree_fixture *t)
@@ -25,7 +44,8 @@ static struct record *add_monday(struct tree_fixture *t)
 
 static struct record *add_tuesday(struct tree_fixture *t)
 {
-	return fixture_backup(t->repo, "tuesday", tuesday, ARRAY_SIZE(tuesday), OBJECT_COMPRESS_NONE);
+	return fixture_backup(t->repo, "tuesday", tuesday, ARRAY_SIZE(tuesday),
+			      OBJECT_COMPRESS_NONE);
 }
 
 Test(fs, a_file_has_the_attributes_it_was_backed_up_with)
@@ -49,9 +69,19 @@ Test(fs, a_file_has_the_attributes_it_was_backed_up_with)
 
 Test(fs, names_that_do_not_exist_are_absent_everywhere)
 {
-	static const char *const paths[] = { "nothing", "no such", FIXTURE_CLUSTER "/x", FIXTURE_CLUSTER "/nodes/n10", NODE "/wednesday", NODE "/monday/x",
-					     NODE "/monday/data/x", NODE "/monday/" TABLE "/nb-1-big-Index.db", NODE "/monday/" TABLE "/nb-9-big-Data.db",
-					     NODE "/objects/zz", NODE "/objects/00/x", FIXTURE_CLUSTER "/backups/x", ".sstablefs/x" };
+	static const char *const paths[] = { "nothing",
+					     "no such",
+					     FIXTURE_CLUSTER "/x",
+					     FIXTURE_CLUSTER "/nodes/n10",
+					     NODE "/wednesday",
+					     NODE "/monday/x",
+					     NODE "/monday/data/x",
+					     NODE "/monday/" TABLE "/nb-1-big-Index.db",
+					     NODE "/monday/" TABLE "/nb-9-big-Data.db",
+					     NODE "/objects/zz",
+					     NODE "/objects/00/x",
+					     FIXTURE_CLUSTER "/backups/x",
+					     ".sstablefs/x" };
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(5000);
 	_cleanup_(record_freep) struct record *rec = add_monday(t);
 	struct fs_entry en;
@@ -59,7 +89,8 @@ Test(fs, names_that_do_not_exist_are_absent_everywhere)
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		cr_expect_eq(tree_fixture_walk(t, paths[i], &en), FS_ABSENT, "%s", paths[i]);
 	tree_fixture_walk(t, NODE "/monday/data/x", &en);
-	cr_expect_eq(en.entry_timeout_s, FS_LONG_S, "what a backup does not hold it will never hold");
+	cr_expect_eq(en.entry_timeout_s, FS_LONG_S,
+		     "what a backup does not hold it will never hold");
 	tree_fixture_walk(t, NODE "/wednesday", &en);
 	cr_expect_eq(en.entry_timeout_s, 5.0, "a backup of that name may come");
 }
@@ -107,9 +138,18 @@ static bool has(const struct names *n, const char *name)
 
 Test(fs, every_directory_lists_what_can_be_looked_up)
 {
-	static const char *const dirs[] = { "", ".sstablefs", FIXTURE_CLUSTER, FIXTURE_CLUSTER "/nodes", NODE, NODE "/monday", NODE "/monday/data",
-					    NODE "/monday/" TABLE, NODE "/monday/" TABLE "/.idx", FIXTURE_CLUSTER "/backups",
-					    FIXTURE_CLUSTER "/backups/monday", NODE "/objects" };
+	static const char *const dirs[] = { "",
+					    ".sstablefs",
+					    FIXTURE_CLUSTER,
+					    FIXTURE_CLUSTER "/nodes",
+					    NODE,
+					    NODE "/monday",
+					    NODE "/monday/data",
+					    NODE "/monday/" TABLE,
+					    NODE "/monday/" TABLE "/.idx",
+					    FIXTURE_CLUSTER "/backups",
+					    FIXTURE_CLUSTER "/backups/monday",
+					    NODE "/objects" };
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(5000);
 	_cleanup_(record_freep) struct record *a = add_monday(t), *b = add_tuesday(t);
 	struct fs_entry en;
@@ -141,7 +181,8 @@ Test(fs, a_listing_goes_on_from_any_position)
 		for (size_t k = 0; k < all.count; k++) {
 			struct names rest = list(t, dirs[i], true, all.next[k]);
 
-			cr_assert_eq(rest.count, all.count - k - 1, "%s behind %s", dirs[i], all.name[k]);
+			cr_assert_eq(rest.count, all.count - k - 1, "%s behind %s", dirs[i],
+				     all.name[k]);
 			for (size_t m = 0; m < rest.count; m++)
 				cr_expect_str_eq(rest.name[m], all.name[k + 1 + m]);
 		}
@@ -171,8 +212,11 @@ Test(fs, files_are_read_and_links_lead_to_them)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(5000);
 	_cleanup_(record_freep) struct record *a = add_monday(t), *b = add_tuesday(t);
-	_cleanup_free_ char *data = content(t, NODE "/monday/" TABLE "/nb-1-big-Data.db"), *schema = content(t, NODE "/monday/schema.cql"),
-			    *status = content(t, ".sstablefs/status"), *json = content(t, NODE "/tuesday/backup.json"), *latest = NULL, *link = NULL;
+	_cleanup_free_ char *data = content(t, NODE "/monday/" TABLE "/nb-1-big-Data.db"),
+			    *schema = content(t, NODE "/monday/schema.cql"),
+			    *status = content(t, ".sstablefs/status"),
+			    *json = content(t, NODE "/tuesday/backup.json"), *latest = NULL,
+			    *link = NULL;
 	struct fs_entry en;
 
 	cr_expect_str_eq(data, "data");
@@ -210,7 +254,8 @@ Test(fs, a_new_backup_is_seen_at_the_next_look_and_the_kernel_is_told)
 	cr_expect_eq(again.st.st_nlink, 3);
 	cr_expect(tree_fixture_told_inode(t, data.ino));
 	cr_expect_not(tree_fixture_told_inode(t, toc.ino), "its count did not change");
-	cr_expect(tree_fixture_told(t, NODE, "tuesday"), "a name that was absent may be remembered");
+	cr_expect(tree_fixture_told(t, NODE, "tuesday"),
+		  "a name that was absent may be remembered");
 	cr_expect(tree_fixture_told(t, NODE, "latest"));
 	cr_assert_eq(tree_fixture_walk(t, NODE "/latest", &again), 0);
 	cr_expect_neq(again.ino, link.ino, "latest that moved is another inode");
@@ -225,7 +270,9 @@ static void remove_backup(struct tree_fixture *t, struct record *rec)
 	rec->state = RECORD_DELETED;
 	rec->sequence++;
 	cr_assert_eq(record_encode(rec, &text, &len, NULL), 0);
-	cr_assert_eq(store_put_bytes(t->repo->store, keys_record(key, &rec->where, rec->backup, &rec->writer), text, len, STORE_ALWAYS, NULL, NULL, NULL, NULL),
+	cr_assert_eq(store_put_bytes(t->repo->store,
+				     keys_record(key, &rec->where, rec->backup, &rec->writer), text,
+				     len, STORE_ALWAYS, NULL, NULL, NULL, NULL),
 		     0);
 }
 
@@ -250,7 +297,8 @@ Test(fs, a_removed_backup_vanishes_and_counts_go_down)
 	cr_expect(tree_fixture_told_inode(t, data.ino));
 	cr_assert_eq(fs_getattr(t->fs, data.ino, WAIT, &st, &timeout, NULL), 0);
 	cr_expect_eq(st.st_nlink, 2);
-	cr_expect_eq(fs_getattr(t->fs, dir.ino, WAIT, &st, &timeout, NULL), -ESTALE, "a directory of a removed backup");
+	cr_expect_eq(fs_getattr(t->fs, dir.ino, WAIT, &st, &timeout, NULL), -ESTALE,
+		     "a directory of a removed backup");
 }
 
 Test(fs, an_unchanged_record_is_not_fetched_twice)
@@ -282,7 +330,8 @@ Test(fs, within_the_refresh_time_nothing_is_asked_at_all)
 	lists = atomic_load(&t->repo->wire->lists);
 	cr_assert_eq(tree_fixture_walk(t, NODE "/monday/" TABLE "/empty", &en), 0);
 	cr_expect_eq(atomic_load(&t->repo->wire->lists), lists);
-	cr_expect_eq(fs_getattr(t->fs, en.ino, DONT_WAIT, &en.st, &en.attr_timeout_s, NULL), 0, "and nobody waits");
+	cr_expect_eq(fs_getattr(t->fs, en.ino, DONT_WAIT, &en.st, &en.attr_timeout_s, NULL), 0,
+		     "and nobody waits");
 }
 
 Test(fs, what_needs_the_store_says_so_instead_of_waiting)
@@ -293,7 +342,8 @@ Test(fs, what_needs_the_store_says_so_instead_of_waiting)
 	struct fs_dir *d;
 	struct fs_entry en;
 
-	cr_expect_eq(fs_lookup(t->fs, INODE_ROOT, FIXTURE_CLUSTER, DONT_WAIT, &en, NULL), FS_WOULD_BLOCK);
+	cr_expect_eq(fs_lookup(t->fs, INODE_ROOT, FIXTURE_CLUSTER, DONT_WAIT, &en, NULL),
+		     FS_WOULD_BLOCK);
 	cr_expect_eq(fs_opendir(t->fs, INODE_ROOT, DONT_WAIT, &d, NULL), FS_WOULD_BLOCK);
 	cr_expect_eq(atomic_load(&t->repo->wire->lists), lists);
 }
@@ -315,7 +365,9 @@ Test(fs, only_the_cluster_and_node_that_were_asked_for_are_shown)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(5000);
 	_cleanup_(record_freep) struct record *a = add_monday(t);
-	_cleanup_(record_freep) struct record *b = fixture_backup_of(t->repo, FIXTURE_CLUSTER, "n2", "monday", RECORD_COMMITTED, tuesday, 2, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *b =
+		fixture_backup_of(t->repo, FIXTURE_CLUSTER, "n2", "monday", RECORD_COMMITTED,
+				  tuesday, 2, OBJECT_COMPRESS_NONE);
 	struct names nodes;
 
 	nodes = list(t, FIXTURE_CLUSTER "/nodes", false, 0);

@@ -11,14 +11,32 @@ static const struct node_name node = { FIXTURE_CLUSTER, FIXTURE_NODE };
 
 /* Two SSTables; the second backup rewrites one Statistics.db. */
 static const struct fixture_file first[] = {
-	{ .path = DATA "nb-1-big-Data.db", .data = "one", .len_bytes = 3, .attr = { 0644, 1, 1, 1 } },
-	{ .path = DATA "nb-1-big-Statistics.db", .data = "two", .len_bytes = 3, .attr = { 0644, 1, 1, 1 } },
-	{ .path = DATA "nb-2-big-Data.db", .data = "one", .len_bytes = 3, .attr = { 0644, 1, 1, 1 } },
+	{ .path = DATA "nb-1-big-Data.db",
+	  .data = "one",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 1 } },
+	{ .path = DATA "nb-1-big-Statistics.db",
+	  .data = "two",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 1 } },
+	{ .path = DATA "nb-2-big-Data.db",
+	  .data = "one",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 1 } },
 };
 static const struct fixture_file second[] = {
-	{ .path = DATA "nb-1-big-Data.db", .data = "one", .len_bytes = 3, .attr = { 0644, 1, 1, 1 } },
-	{ .path = DATA "nb-1-big-Statistics.db", .data = "TWO", .len_bytes = 3, .attr = { 0644, 1, 1, 2 } },
-	{ .path = DATA "nb-2-big-Data.db", .data = "one", .len_bytes = 3, .attr = { 0644, 1, 1, 1 } },
+	{ .path = DATA "nb-1-big-Data.db",
+	  .data = "one",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 1 } },
+	{ .path = DATA "nb-1-big-Statistics.db",
+	  .data = "TWO",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 2 } },
+	{ .path = DATA "nb-2-big-Data.db",
+	  .data = "one",
+	  .len_bytes = 3,
+	  .attr = { 0644, 1, 1, 1 } },
 };
 
 static uint64_t ino_of(struct tree_fixture *t, const struct record *rec, const char *name)
@@ -40,17 +58,23 @@ static uint32_t links(struct tree_fixture *t, uint64_t ino)
 	return index_get(t->index, ino, &n, NULL) == 0 ? n.nlink : 0;
 }
 
-static int add(struct tree_fixture *t, const struct record *rec, index_changed_fn *changed, void *ctx)
+static int add(struct tree_fixture *t, const struct record *rec, index_changed_fn *changed,
+	       void *ctx)
 {
-	return index_add_backup(t->index, NODE_NUMBER, &node, &rec->writer, &rec->root, changed, ctx, NULL, NULL);
+	return index_add_backup(t->index, NODE_NUMBER, &node, &rec->writer, &rec->root, changed,
+				ctx, NULL, NULL);
 }
 
 Test(index, links_are_the_backups_that_hold_a_file_and_one_for_objects)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
-	_cleanup_(record_freep) struct record *b = fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
-	uint64_t data = ino_of(t, a, "nb-1-big-Data.db"), old = ino_of(t, a, "nb-1-big-Statistics.db"), fresh = ino_of(t, b, "nb-1-big-Statistics.db"),
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *b =
+		fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
+	uint64_t data = ino_of(t, a, "nb-1-big-Data.db"),
+		 old = ino_of(t, a, "nb-1-big-Statistics.db"),
+		 fresh = ino_of(t, b, "nb-1-big-Statistics.db"),
 		 same = ino_of(t, a, "nb-2-big-Data.db");
 
 	cr_assert_neq(data, same, "equal bytes at two paths are two inodes");
@@ -97,8 +121,10 @@ static bool heard(const struct heard *h, uint64_t ino)
 Test(index, those_whose_count_changed_are_told)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
-	_cleanup_(record_freep) struct record *b = fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *b =
+		fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
 	struct heard on_add = { .count = 0 }, on_remove = { .count = 0 };
 
 	cr_assert_eq(add(t, a, hear, &on_add), 0);
@@ -106,7 +132,8 @@ Test(index, those_whose_count_changed_are_told)
 	cr_assert_eq(add(t, b, hear, &on_add), 0);
 	cr_expect(heard(&on_add, ino_of(t, a, "nb-2-big-Data.db")), "its run is in both");
 	cr_expect(heard(&on_add, ino_of(t, a, "nb-1-big-Data.db")), "it is in both, in two runs");
-	cr_assert_eq(index_remove_backup(t->index, NODE_NUMBER, &a->writer, hear, &on_remove, NULL), 0);
+	cr_assert_eq(index_remove_backup(t->index, NODE_NUMBER, &a->writer, hear, &on_remove, NULL),
+		     0);
 	cr_expect(heard(&on_remove, ino_of(t, a, "nb-2-big-Data.db")));
 	cr_expect(heard(&on_remove, ino_of(t, a, "nb-1-big-Data.db")));
 }
@@ -114,11 +141,16 @@ Test(index, those_whose_count_changed_are_told)
 Test(index, a_run_that_was_only_looked_at_counts_as_one_backup)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
 	struct fs_entry en;
 	struct index_node n;
 
-	cr_assert_eq(tree_fixture_walk(t, FIXTURE_CLUSTER "/nodes/" FIXTURE_NODE "/a/" DATA "nb-1-big-Data.db", &en), 0);
+	cr_assert_eq(tree_fixture_walk(t,
+				       FIXTURE_CLUSTER "/nodes/" FIXTURE_NODE "/a/" DATA
+						       "nb-1-big-Data.db",
+				       &en),
+		     0);
 	cr_expect_eq(en.st.st_nlink, 2);
 	cr_assert_eq(index_get(t->index, en.ino, &n, NULL), 0);
 	cr_expect_eq(n.entry, 0);
@@ -128,7 +160,8 @@ Test(index, a_run_that_was_only_looked_at_counts_as_one_backup)
 Test(index, two_identities_never_share_a_number)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
 	uint64_t wanted = ino_of(t, a, "nb-1-big-Data.db"), ino;
 	struct row_head other = { .digest = { { 1 } }, .type = INDEX_PATH };
 	uint8_t key[INODE_KEY];
@@ -158,7 +191,8 @@ Test(index, two_identities_never_share_a_number)
 Test(index, paths_keep_their_numbers_and_symlinks_their_targets)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	struct id256 dir = inode_dir_digest("prod/nodes"), link = inode_symlink_digest("prod/nodes/n1/latest", "b");
+	struct id256 dir = inode_dir_digest("prod/nodes"),
+		     link = inode_symlink_digest("prod/nodes/n1/latest", "b");
 	uint64_t a, b, again;
 	struct index_node n;
 
@@ -187,26 +221,33 @@ static int collect(void *ctx, const struct id256 *content, uint64_t ino, struct 
 Test(index, objects_lists_each_file_once_below_its_contents_first_byte)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
-	_cleanup_(record_freep) struct record *b = fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *b =
+		fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
 	struct id256 one = content_id("one", 3);
 	struct heard all = { .count = 0 }, of_one = { .count = 0 }, other_node = { .count = 0 };
 
 	cr_assert_eq(add(t, a, NULL, NULL), 0);
 	cr_assert_eq(add(t, b, NULL, NULL), 0);
 	for (unsigned byte = 0; byte < 256; byte++)
-		cr_assert_geq(index_objects(t->index, NODE_NUMBER, (uint8_t)byte, collect, &all, NULL), 0);
+		cr_assert_geq(index_objects(t->index, NODE_NUMBER, (uint8_t)byte, collect, &all,
+					    NULL),
+			      0);
 	cr_assert_geq(index_objects(t->index, NODE_NUMBER, one.b[0], collect, &of_one, NULL), 0);
-	cr_assert_geq(index_objects(t->index, NODE_NUMBER + 1, one.b[0], collect, &other_node, NULL), 0);
+	cr_assert_geq(
+		index_objects(t->index, NODE_NUMBER + 1, one.b[0], collect, &other_node, NULL), 0);
 	cr_expect_eq(all.count, 4, "two Data.db, two Statistics.db");
-	cr_expect(heard(&of_one, ino_of(t, a, "nb-1-big-Data.db")) && heard(&of_one, ino_of(t, a, "nb-2-big-Data.db")));
+	cr_expect(heard(&of_one, ino_of(t, a, "nb-1-big-Data.db")) &&
+		  heard(&of_one, ino_of(t, a, "nb-2-big-Data.db")));
 	cr_expect_eq(other_node.count, 0);
 }
 
 Test(index, a_backup_whose_trees_cannot_be_read_counts_nothing)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
-	_cleanup_(record_freep) struct record *a = fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
+	_cleanup_(record_freep) struct record *a =
+		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
 
 	atomic_store(&t->repo->wire->fail, -EIO);
 	cr_expect_lt(add(t, a, NULL, NULL), 0);

@@ -4,9 +4,12 @@
 #include "fs/inode.h"
 
 /* Expected numbers come from a few lines of Python that follow docs/format.md, not from this code. */
-static struct entry an_entry(uint32_t data_dir, uint32_t mode, uint32_t uid, uint32_t gid, int64_t mtime_ns)
+static struct entry an_entry(uint32_t data_dir, uint32_t mode, uint32_t uid, uint32_t gid,
+			     int64_t mtime_ns)
 {
-	struct entry en = { .name = "nb-1-big-Data.db", .attr = { mode, uid, gid, mtime_ns }, .data_dir = data_dir };
+	struct entry en = { .name = "nb-1-big-Data.db",
+			    .attr = { mode, uid, gid, mtime_ns },
+			    .data_dir = data_dir };
 
 	for (int i = 0; i < SHA256_BYTES; i++)
 		en.content.b[i] = (uint8_t)i;
@@ -33,7 +36,8 @@ Test(inode, times_before_1970_and_files_outside_of_data_have_numbers_too)
 
 Test(inode, directories_symlinks_and_generated_files_are_numbered_by_path)
 {
-	struct id256 dir = inode_dir_digest("prod/nodes"), link = inode_symlink_digest("prod/nodes/n1/latest", "monday"),
+	struct id256 dir = inode_dir_digest("prod/nodes"),
+		     link = inode_symlink_digest("prod/nodes/n1/latest", "monday"),
 		     file = inode_generated_digest(".sstablefs/status");
 
 	cr_assert_eq(inode_number(&dir), UINT64_C(273004606870880483));

@@ -46,7 +46,9 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 	char template[] = "/tmp/ssfs-tree-XXXXXX";
 	struct reader_options ro = { .memory_bytes = 64 * MIB, .connections = 2 };
 	struct view_options vo = { .refresh_ms = refresh_ms };
-	struct fs_options fo = { .clock = clock_system(), .refresh_s = 5, .status = text, .metrics = text };
+	struct fs_options fo = {
+		.clock = clock_system(), .refresh_s = 5, .status = text, .metrics = text
+	};
 
 	must(t != NULL, "memory");
 	pthread_mutex_init(&t->lock, NULL);
@@ -97,7 +99,8 @@ int tree_fixture_walk(struct tree_fixture *t, const char *path, struct fs_entry 
 	int r = 0;
 
 	must(copy != NULL, "memory");
-	for (char *name = strtok_r(copy, "/", &save); r == 0 && name; name = strtok_r(NULL, "/", &save)) {
+	for (char *name = strtok_r(copy, "/", &save); r == 0 && name;
+	     name = strtok_r(NULL, "/", &save)) {
 		r = fs_lookup(t->fs, at, name, WAIT, ret, NULL);
 		at = ret->ino;
 	}
