@@ -27,14 +27,16 @@ void doc_put_hex(json_t *o, const char *key, const void *data, size_t len_bytes,
  * Unseals and checks type and format. *ret_refused: kinds of access with an unknown feature. A newer format: -ENOTSUP (ERR_USAGE). `what` names
  * the document in every message.
  */
-int doc_open(const char *what, const char *type, const char *text, size_t len_bytes, size_t max_bytes, json_t **ret, unsigned *ret_refused, struct err *e);
+int doc_open(const char *what, const char *type, const char *text, size_t len_bytes,
+	     size_t max_bytes, json_t **ret, unsigned *ret_refused, struct err *e);
 /* -ENOTSUP (ERR_USAGE) that names the unknown features of these kinds of access. */
 int doc_refuse(const char *what, const json_t *document, unsigned access, struct err *e);
 
 /* A new string in *dst, whose old one is freed; absent: "" . */
 int doc_get_text(const json_t *o, const char *key, size_t max_bytes, char **dst, struct err *e);
 /* The member must be there. */
-int doc_need_text(const json_t *o, const char *key, size_t max_bytes, const char **ret, struct err *e);
+int doc_need_text(const json_t *o, const char *key, size_t max_bytes, const char **ret,
+		  struct err *e);
 int doc_need_u64(const json_t *o, const char *key, uint64_t max, uint64_t *ret, struct err *e);
 /* Absent: 0. */
 int doc_get_u64(const json_t *o, const char *key, uint64_t *ret, struct err *e);

@@ -118,7 +118,9 @@ static int fetch_record(void *ctx, size_t i, unsigned worker, struct err *e)
 	int r = meta_record(s->m, k->where, &k->key, &k->record, s->c, e);
 
 	if (r < 0)
-		return e->kind == ERR_CORRUPT && s->o->keep_damaged ? note_damage(k, e) : r;
+		return (e->kind == ERR_CORRUPT || r == -ENOTSUP) && s->o->keep_damaged
+			       ? note_damage(k, e)
+			       : r;
 	if (r == 0 && !wanted(s->o, k->record)) {
 		record_free(k->record);
 		k->record = NULL;

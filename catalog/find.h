@@ -12,8 +12,8 @@ struct find_options {
 	const char *node;    /* NULL: all */
 	const char *backup;  /* NULL: all */
 	bool all_states;     /* also ABORTED and DELETED records; else OPEN and COMMITTED */
-	bool keep_damaged;   /* a damaged record is told in found.damaged, and the search goes on */
-	unsigned threads;    /* records fetched at once; 0: 8 */
+	bool keep_damaged; /* a record that is damaged, or of a newer format, is told in found.damaged, and the search goes on */
+	unsigned threads;  /* records fetched at once; 0: 8 */
 };
 
 struct find_damage {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 /* mountinfo writes space, tab, newline and backslash as \ooo. In place. */
 static void unescape(char *s)
@@ -84,6 +85,7 @@ int mountpoint_check(const char *path, struct err *e)
 {
 	_cleanup_free_ char *absolute = mountpoint_absolute(path);
 	struct mountpoint_info info;
+	struct statfs fs;
 	struct stat st;
 
 	if (!absolute)
@@ -92,7 +94,8 @@ int mountpoint_check(const char *path, struct err *e)
 			       strerror(errno), path);
 	if (mountpoint_query(absolute, &info) == 0 && info.mounted &&
 	    strncmp(info.type, "fuse", 4) == 0) {
-		if (stat(absolute, &st) < 0 && errno == ENOTCONN)
+		if (statfs(absolute, &fs) < 0 &&
+		    errno == ENOTCONN) /* stat may be answered by what the kernel remembers */
 			return err_set(
 				e, ERR_CONFLICT, -EBUSY,
 				"%s is a stale mount: the process that served %s is gone (clear it with: sstablefs umount %s)",

@@ -19,9 +19,11 @@ struct creds_value { /* wiped by creds_value_wipe after use; never logged */
 struct creds;
 
 struct creds_options {
-	const char *credentials_file; /* of the configuration: only this is read; NULL: the AWS chain (environment, then shared file and profile) */
-	const char *profile;	      /* NULL: $AWS_PROFILE, else "default" */
-	const char *(*getenv)(void *ctx, const char *name); /* replaceable by tests; NULL: the process's */
+	const char *
+		credentials_file; /* of the configuration: only this is read; NULL: the AWS chain (environment, then shared file and profile) */
+	const char *profile;	  /* NULL: $AWS_PROFILE, else "default" */
+	const char *(*getenv)(void *ctx,
+			      const char *name); /* replaceable by tests; NULL: the process's */
 	void *getenv_ctx;
 	const struct clock *clock;
 };

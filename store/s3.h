@@ -16,13 +16,13 @@ enum s3_addressing { S3_ADDRESSING_AUTO, S3_ADDRESSING_PATH, S3_ADDRESSING_VIRTU
 
 struct s3_options {
 	const char *bucket;
-	const char *prefix;	/* put before every key with a '/' between; "" for none */
-	const char *endpoint;	/* scheme://host[:port], NULL: AWS for the region */
-	const char *region;	/* NULL: us-east-1 */
-	const char *ca_file;	/* NULL: the system's */
+	const char *prefix;   /* put before every key with a '/' between; "" for none */
+	const char *endpoint; /* scheme://host[:port], NULL: AWS for the region */
+	const char *region;   /* NULL: us-east-1 */
+	const char *ca_file;  /* NULL: the system's */
 	enum s3_addressing addressing;
-	unsigned connections;	/* at most this many at once; 0: 16 */
-	struct creds *creds;	/* stolen on success */
+	unsigned connections; /* at most this many at once; 0: 16 */
+	struct creds *creds;  /* stolen on success */
 	const struct clock *clock;
 	struct log *log;
 	struct metrics *metrics;

@@ -247,7 +247,7 @@ int s3req_perform(const struct s3req_client *client, const struct s3req_call *ca
 			       .reply = &reply,
 			       .now_ns = clock_wall_ns(client->clock) };
 	struct request request = { 0 };
-	struct http_answer answer;
+	struct http_answer answer = { 0 };
 	struct http_request http;
 	int rc = request_build(&request, client, call, e);
 

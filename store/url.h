@@ -15,7 +15,7 @@ enum url_scheme { URL_DIRECTORY, URL_S3 };
 
 struct url { /* every string is owned; "" and NULL are told apart: NULL = not given */
 	enum url_scheme scheme;
-	char *path;	 /* directory: absolute or relative as given */
+	char *path; /* directory: absolute or relative as given */
 	char *bucket, *prefix, *endpoint, *region, *ca, *profile;
 	enum s3_addressing addressing;
 };
@@ -27,17 +27,18 @@ void url_deinit(struct url *u);
 char *url_display(const struct url *u);
 
 struct url_open_options {
-	bool create;		      /* directory: make it */
+	bool create; /* directory: make it */
 	unsigned connections;
-	uint64_t limit_rate;	      /* bytes a second, 0: none */
+	uint64_t limit_rate;			     /* bytes a second, 0: none */
 	const char *credentials_file, *profile, *ca; /* of the configuration; the URL's own win */
 	const struct clock *clock;
 	struct log *log;
 	struct metrics *metrics;
-	int retry_total_ms;	      /* 0: the default of retry.h */
+	int retry_total_ms; /* 0: the default of retry.h */
 };
 
 /* The whole stack. *ret_trace (may be NULL) is the trace wrapper inside it, borrowed, for trace_store_counts. */
-int url_open_store(const struct url *u, const struct url_open_options *o, struct store **ret, struct store **ret_trace, struct err *e);
+int url_open_store(const struct url *u, const struct url_open_options *o, struct store **ret,
+		   struct store **ret_trace, struct err *e);
 
 #endif

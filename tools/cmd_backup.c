@@ -215,6 +215,7 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 	for (size_t i = 0; i < snapshot->left_out_count; i++)
 		fprintf(stderr, "sstablefs: backup: left out: %s\n", snapshot->left_out[i]);
 	bo = (struct backup_options){ .repo = s->repo,
+				      .server = s->url,
 				      .record = template,
 				      .snapshot = snapshot,
 				      .kv = s->kv,

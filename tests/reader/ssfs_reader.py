@@ -151,6 +151,9 @@ class Repository:
         place = (bytes.fromhex(r["digest"]), o, r["offset"], r["length"])
         return self.walk((record["cluster"], record["node"]), place)
 
+    def files(self, record):
+        return (found for found in self.backup(record) if found[2])
+
 
 def extract(repository, record, target):
     os.makedirs(target, exist_ok=True)
@@ -211,9 +214,8 @@ def main(directory, command, *rest):
         extract(repository, repository.committed(*rest[:3]), rest[3])
     elif command == "inode":
         record = repository.committed(*rest)
-        for path, attributes, file in repository.backup(record):
-            if file:
-                print(inode(record, path, attributes, file), os.fsdecode(path))
+        for path, attributes, file in repository.files(record):
+            print(inode(record, path, attributes, file), os.fsdecode(path))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Answer:
 
 def is_sentence(text):
     """Whether an error message says something to a person: `sstablefs: COMMAND: what: why`, on one line."""
-    return re.match(r"^sstablefs: [a-z-]+: \S.{15,}\n\Z", text.splitlines(keepends=True)[-1]) is not None
+    return re.match(r"^sstablefs: ([a-z]+: )?\S.{15,}\n\Z", text.splitlines(keepends=True)[-1]) is not None
 
 
 class Program:

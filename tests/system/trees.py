@@ -2,6 +2,7 @@
 """Data directories made up for tests, and comparing what came back with what went in."""
 
 import hashlib
+import json
 import os
 import random
 import stat
@@ -79,6 +80,14 @@ def fingerprint(top):
     """All that a repository in a directory holds, except what is reserved for files that are being written."""
     return {path: description for path, description in describe_tree(top).items()
             if not path.startswith(".sstablefs-tmp/")}
+
+
+def reseal(path, **members):
+    """Changes members of a sealed document (docs/format.md, section 3) and seals it again."""
+    document = json.loads(path.read_text())
+    del document["sha256"]
+    body = json.dumps({**document, **members}, indent=1).removesuffix("\n}") + ",\n"
+    path.write_text(f'{body}"sha256":"{hashlib.sha256(body.encode()).hexdigest()}"}}\n')
 
 
 def flip(path, offset, bit=0x10):

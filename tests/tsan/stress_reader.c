@@ -198,13 +198,11 @@ static double seconds(void)
 static void bench(void)
 {
 	struct reader_options o = { .memory_bytes = 192 * MIB, .connections = 16 };
-	struct worker me = { .random = 1 };
 	struct world w;
 	double start, took = 0;
 	unsigned rounds = 5;
 
 	make_world(&w, 400 * MIB, 1);
-	me.w = &w;
 	o.source = w.f->source;
 	o.metrics = w.f->metrics;
 	for (unsigned i = 0; i < rounds; i++) {
