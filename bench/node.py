@@ -78,7 +78,7 @@ class Table:
     def add(self, size, group=0):
         """Writes one new SSTable, its secondary index too."""
         number, self.next = self.next, self.next + 1
-        sstable = SSTable(self._prefix(number), max(int(size), 50), group)
+        sstable = SSTable(self._prefix(number), max(int(size), self.node.least), group)
         self._write(sstable, "", self.chance(number, self.node.today), sstable.size)
         if self.index:
             self._write(sstable, self.index + "/", self.chance(number, self.node.today, "index"), sstable.size // 20)
@@ -96,7 +96,7 @@ class Table:
         if not self.bti:
             return f"nb-{number}-big"
         digits = hashlib.md5(f"{self.id} {number}".encode()).hexdigest()
-        return f"da-3h{number % 1296 // 36:x}{number % 16:x}_{digits[:4]}_{digits[4:9]}{digits[9:22]}-bti"
+        return f"da-{digits[:4]}_{digits[4:8]}_{digits[8:26]}-bti"
 
     def _write(self, sstable, below, chance, size):
         crc = 0
@@ -128,10 +128,10 @@ class Table:
         if component == "Rows.db" or component.endswith("Complete.db"):
             return b""
         if component == "CompressionInfo.db":
-            chunks = max(1, int(size * SHARES[component][0]) // 8)
+            chunks = max(1, self.node.least // 8 if self.node.least > 50 else 1, int(size * SHARES[component][0]) // 8)
             return struct.pack(f">{chunks}Q", *range(0, chunks * 6_400, 6_400))
         share, least = SHARES.get(component, SAI_SHARE)
-        return rough(chance, max(least, int(size * share)))
+        return rough(chance, max(least, self.node.least, int(size * share)))
 
     def put(self, name, content):
         """Replaces a file as Cassandra does: another inode under the same name."""
@@ -207,11 +207,12 @@ class Table:
 
 
 class Node:
-    """A data directory. `small` makes the other kind instead: 60 tables of SSTables of 20 to 180 KB, not scaled."""
+    """A data directory. No component with a share of Data.db is smaller than `least` bytes. `small` makes the other kind
+    instead: 60 tables of SSTables of 20 to 180 KB, not scaled."""
 
-    def __init__(self, directory, scale, files, seed=1, small=False):
+    def __init__(self, directory, scale, files, seed=1, small=False, least=50):
         self.data = os.path.join(directory, "data")
-        self.seed, self.today, self.tables = seed, 0, []
+        self.seed, self.least, self.today, self.tables = seed, least, 0, []
         if small:
             self._make_small(files)
         else:

@@ -14,11 +14,11 @@
 
 #define PLAN_NONE UINT32_MAX
 
-struct plan_piece {	  /* the pieces of a file are neighbours, in order */
-	uint32_t file;	  /* index */
-	uint32_t next;	  /* piece of the same object, or PLAN_NONE */
-	uint32_t object;  /* index */
-	uint32_t offset;  /* in the object's content */
+struct plan_piece {	    /* the pieces of a file are neighbours, in order */
+	uint32_t file;	    /* index */
+	uint32_t next;	    /* piece of the same object, or PLAN_NONE */
+	uint32_t object;    /* index */
+	uint32_t offset;    /* in the object's content */
 	uint32_t len_bytes; /* 0 only for an empty file */
 	uint64_t file_offset;
 };
@@ -28,7 +28,7 @@ struct plan_file {
 	struct attributes attr;
 	uint64_t size_bytes;
 	uint32_t data_dir;
-	uint32_t tag; /* the user's */
+	uint32_t tag;	  /* the user's */
 	uint64_t ordinal; /* the user's */
 	struct id256 content;
 	const void *inline_data; /* or NULL */
@@ -64,7 +64,8 @@ void plan_deinit(struct plan *p);
 /* Empty again; memory is kept but for texts. */
 void plan_reset(struct plan *p);
 /* Everything is copied but *n. The file is p->files[p->file_count - 1] afterwards. -EBADMSG (ERR_CORRUPT), with nothing added, where the entry describes an object otherwise than one before it. */
-int plan_add(struct plan *p, const struct node_name *n, const char *path, const struct entry *entry, struct err *e);
+int plan_add(struct plan *p, const struct node_name *n, const char *path, const struct entry *entry,
+	     struct err *e);
 uint64_t plan_memory(const struct plan *p);
 /* The object's index, or PLAN_NONE. */
 uint32_t plan_find(const struct plan *p, const struct ulid *writer, const struct id256 *id);

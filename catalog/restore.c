@@ -27,11 +27,23 @@ static int check_options(const struct restore_options *o, struct err *e)
 	return restore_walk_check(o, e);
 }
 
+static int write_files(const struct restore_options *o, const struct restore_attr *a,
+		       struct restore_target *t, const struct restore_check *k,
+		       struct restore_result *result, struct err *e)
+{
+	_cleanup_(restore_dirs_freep) struct restore_dirs *dirs = restore_dirs_new(t, a);
+	int r = dirs ? restore_write_run(o, a, t, dirs, k, result, e) : err_nomem(e);
+
+	if (r == 0)
+		r = restore_dirs_finish(dirs, e);
+	return r < 0 ? r : restore_target_sync(t, e);
+}
+
 static int run(const struct restore_options *o, const struct restore_attr *a,
 	       struct restore_check *k, struct restore_result *result, struct err *e)
 {
 	_cleanup_(restore_target_freep) struct restore_target *t = NULL;
-	int r = restore_target_new(o, a, &t, e);
+	int r = restore_target_new(o, &t, e);
 
 	if (r == 0)
 		r = restore_check_run(o, t, k, e);
@@ -39,9 +51,7 @@ static int run(const struct restore_options *o, const struct restore_attr *a,
 		r = restore_target_begin(t, k->use, e);
 	if (r == 0)
 		r = restore_target_check_space(t, k->need_bytes, e);
-	if (r == 0)
-		r = restore_write_run(o, a, t, k, result, e);
-	return r < 0 ? r : restore_target_finish(t, e);
+	return r < 0 ? r : write_files(o, a, t, k, result, e);
 }
 
 int restore_run(const struct restore_options *options, struct restore_result *ret, struct err *e)

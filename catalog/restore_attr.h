@@ -9,7 +9,8 @@
 struct restore_attr;
 
 /* Looks the record's owners up in this system (numeric_ids: no). Where we are not root, owners are left as they come. */
-int restore_attr_new(const struct record *record, bool numeric_ids, struct restore_attr **ret, struct err *e);
+int restore_attr_new(const struct record *record, bool numeric_ids, struct restore_attr **ret,
+		     struct err *e);
 void restore_attr_free(struct restore_attr *a);
 DEFINE_CLEANUP(struct restore_attr *, restore_attr_free);
 
@@ -18,7 +19,9 @@ int restore_attr_apply(const struct restore_attr *a, int fd, const struct attrib
 /* Owner and mode only. */
 int restore_attr_own(const struct restore_attr *a, int fd, const struct attributes *attr);
 /* Whether owner and mode are as restore_attr_own leaves them; and the mtime too. */
-bool restore_attr_owned(const struct restore_attr *a, const struct stat *st, const struct attributes *attr);
-bool restore_attr_equal(const struct restore_attr *a, const struct stat *st, const struct attributes *attr);
+bool restore_attr_owned(const struct restore_attr *a, const struct stat *st,
+			const struct attributes *attr);
+bool restore_attr_equal(const struct restore_attr *a, const struct stat *st,
+			const struct attributes *attr);
 
 #endif

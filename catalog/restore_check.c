@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/io.h"
 #include "catalog/object.h"
 #include "catalog/parallel.h"

@@ -8,7 +8,7 @@
 struct restore_check {
 	uint64_t file_count, total_bytes;
 	uint64_t kept_files, kept_bytes; /* there, with the same content */
-	uint64_t conflicts;	  /* there, with other content */
+	uint64_t conflicts;		 /* there, with other content */
 	char *first_conflict;
 	uint8_t *kept; /* a bit for each file of the walk, by ordinal */
 	size_t kept_cap;
@@ -18,7 +18,8 @@ struct restore_check {
 
 void restore_check_deinit(struct restore_check *k);
 /* *k is all zero. Where other content is in the way it is counted and logged; unless o->overwrite: -EEXIST (ERR_CONFLICT). */
-int restore_check_run(const struct restore_options *o, const struct restore_target *t, struct restore_check *k, struct err *e);
+int restore_check_run(const struct restore_options *o, const struct restore_target *t,
+		      struct restore_check *k, struct err *e);
 static inline bool restore_check_kept(const struct restore_check *k, uint64_t ordinal)
 {
 	return ordinal / 8 < k->kept_cap && (k->kept[ordinal / 8] >> (ordinal % 8) & 1);

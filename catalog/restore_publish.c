@@ -2,7 +2,6 @@
 #include "catalog/restore_publish.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,7 +19,8 @@ static const struct limits last_limits = { GIB, 4096, 30 };
 
 struct restore_publish {
 	const struct restore_options *o;
-	struct restore_target *t;
+	const struct restore_target *t;
+	struct restore_dirs *dirs;
 	const struct plan *p;
 	pthread_t thread;
 	pthread_mutex_t lock; /* everything below */
@@ -50,38 +50,23 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int move(int from, const char *name, int to, const char *new_name, bool overwrite)
-{
-	struct stat st;
-
-	if (!overwrite && renameat2(from, name, to, new_name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (!overwrite && errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	if (!overwrite && fstatat(to, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(from, name, to, new_name) < 0 ? -errno : 0;
-}
-
 static int publish(struct restore_publish *b, uint32_t index, struct err *e)
 {
 	const struct plan_file *f = &b->p->files[index];
 	size_t root = restore_target_root(b->t, f->data_dir);
 	char name[RESTORE_STAGED_NAME];
-	int dir, r = restore_target_directory(b->t, root, f->tag, &dir, e);
+	int dir, r = restore_dirs_get(b->dirs, root, f->tag, &dir, e);
 
 	if (r < 0)
 		return r;
-	r = move(restore_target_staging(b->t, root), restore_publish_name(name, f->ordinal), dir,
-		 base_name(f->path), b->o->overwrite);
+	r = restore_target_rename(restore_target_staging(b->t, root),
+				  restore_publish_name(name, f->ordinal), dir, base_name(f->path),
+				  b->o->overwrite);
 	if (r == -EEXIST)
 		return err_set(e, ERR_CONFLICT, r, "%s/%s was made by somebody else meanwhile",
 			       restore_target_name(b->t, root), f->path);
 	if (r == -EXDEV)
-		return err_set(
-			e, ERR_IO, r,
-			"cannot write %s/%s: another file system is mounted below %s; restore into that one by itself",
-			restore_target_name(b->t, root), f->path, restore_target_name(b->t, root));
+		return restore_target_crossing(b->t, root, f->path, e);
 	if (r < 0)
 		return err_errno(e, r, "cannot rename %s/%s", restore_target_name(b->t, root),
 				 f->path);
@@ -187,8 +172,9 @@ static int start(struct restore_publish *b)
 	return -r;
 }
 
-int restore_publish_new(const struct restore_options *o, struct restore_target *t,
-			const struct plan *p, struct restore_publish **ret, struct err *e)
+int restore_publish_new(const struct restore_options *o, const struct restore_target *t,
+			struct restore_dirs *dirs, const struct plan *p,
+			struct restore_publish **ret, struct err *e)
 {
 	struct restore_publish *b = calloc(1, sizeof(*b));
 	pthread_condattr_t attr;
@@ -198,6 +184,7 @@ int restore_publish_new(const struct restore_options *o, struct restore_target *
 		return err_nomem(e);
 	b->o = o;
 	b->t = t;
+	b->dirs = dirs;
 	b->p = p;
 	b->limits = first_limits;
 	b->last = last_limits;

@@ -7,14 +7,16 @@
 #define SSTABLEFS_CATALOG_RESTORE_PUBLISH_H
 
 #include "catalog/plan.h"
-#include "catalog/restore_target.h"
+#include "catalog/restore_dirs.h"
 
 #define RESTORE_STAGED_NAME 20 /* bytes of a name in staging, with the NUL */
 
 struct restore_publish;
 
-/* Borrows all; the plan's files do not change while it lives. plan_file.tag: the directory (restore_target_add). */
-int restore_publish_new(const struct restore_options *o, struct restore_target *t, const struct plan *p, struct restore_publish **ret, struct err *e);
+/* Borrows all; the plan's files do not change while it lives. plan_file.tag: the directory (restore_dirs_add). */
+int restore_publish_new(const struct restore_options *o, const struct restore_target *t,
+			struct restore_dirs *dirs, const struct plan *p,
+			struct restore_publish **ret, struct err *e);
 /* File i of the plan is complete in staging, with its attributes. Any thread. < 0: a batch before failed, with its error. */
 int restore_publish_add(struct restore_publish *b, uint32_t file, struct err *e);
 /* Ends the thread and frees. flush: what was added is published first. Returns the first failure. */

@@ -7,16 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "base/io.h"
 
 #define OPEN_DIRECTORY (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-#define MAKING "directory" /* name in staging of a directory that is being made */
 #define MADE \
 	"made" /* file in staging: the root was made by restore, and has not its attributes yet */
 #define LOCK_ATTEMPTS 10
-
-enum dir_state { DIR_UNKNOWN, DIR_FOREIGN /* keeps its attributes */, DIR_OURS };
 
 struct root {
 	const char *path;
@@ -25,30 +23,15 @@ struct root {
 	dev_t dev;
 	ino_t ino;
 	bool used;
-	bool made;	 /* by this run */
-	bool ours;	 /* by this run, or by one that was killed */
-	uint8_t *states; /* enum dir_state of each directory */
-	size_t state_cap;
-};
-
-struct dir {
-	char *path;
-	struct attributes attr;
-	uint32_t parent;
-	bool empty;
+	bool made; /* by this run */
+	bool ours; /* by this run, or by one that was killed */
 };
 
 struct restore_target {
 	const struct restore_options *o;
-	const struct restore_attr *attr;
 	struct root *roots; /* [0]: DIRECTORY */
 	size_t root_count;
 	size_t *root_of_map; /* for each of o->maps */
-	struct dir *dirs;    /* [0]: "" */
-	size_t dir_count, dir_cap;
-	int open_fd; /* the directory that was asked for last, -1: none */
-	size_t open_root;
-	uint32_t open_dir;
 };
 
 /* ---- roots ---- */
@@ -95,8 +78,7 @@ static int add_root(struct restore_target *t, const char *path, size_t *ret, str
 	return r;
 }
 
-int restore_target_new(const struct restore_options *o, const struct restore_attr *a,
-		       struct restore_target **ret, struct err *e)
+int restore_target_new(const struct restore_options *o, struct restore_target **ret, struct err *e)
 {
 	_cleanup_(restore_target_freep) struct restore_target *t = calloc(1, sizeof(*t));
 	size_t first;
@@ -105,8 +87,6 @@ int restore_target_new(const struct restore_options *o, const struct restore_att
 	if (!t)
 		return err_nomem(e);
 	t->o = o;
-	t->attr = a;
-	t->open_fd = -1;
 	t->roots = calloc(o->map_count + 1, sizeof(*t->roots));
 	t->root_of_map = calloc(o->map_count + 1, sizeof(*t->root_of_map));
 	if (!t->roots || !t->root_of_map)
@@ -133,19 +113,13 @@ void restore_target_free(struct restore_target *t)
 {
 	if (!t)
 		return;
-	if (t->open_fd >= 0)
-		close(t->open_fd);
 	for (size_t i = 0; i < t->root_count; i++) {
 		remove_staging(&t->roots[i]);
 		if (t->roots[i].fd >= 0)
 			close(t->roots[i].fd);
 		if (t->roots[i].made)
 			rmdir(t->roots[i].path); /* only where it is empty still */
-		free(t->roots[i].states);
 	}
-	for (size_t i = 0; i < t->dir_count; i++)
-		free(t->dirs[i].path);
-	free(t->dirs);
 	free(t->roots);
 	free(t->root_of_map);
 	free(t);
@@ -174,11 +148,23 @@ int restore_target_staging(const struct restore_target *t, size_t root)
 	return t->roots[root].staging;
 }
 
+bool restore_target_used(const struct restore_target *t, size_t root)
+{
+	return t->roots[root].used;
+}
+
+bool restore_target_ours(const struct restore_target *t, size_t root)
+{
+	return t->roots[root].ours;
+}
+
 /* ---- looking ---- */
 
-static int not_a_directory(const struct root *root, const char *path, size_t len, int r,
-			   struct err *e)
+int restore_target_no_directory(const struct restore_target *t, size_t root_index, const char *path,
+				size_t len, int r, struct err *e)
 {
+	const struct root *root = &t->roots[root_index];
+
 	if (r == -ENOTDIR || r == -ELOOP)
 		return err_set(
 			e, ERR_CONFLICT, -ENOTDIR,
@@ -208,13 +194,25 @@ int restore_target_open(const struct restore_target *t, size_t root_index, const
 		next = openat(fd, name, OPEN_DIRECTORY);
 		if (next < 0)
 			return errno == ENOENT ? -ENOENT
-					       : not_a_directory(root, path, end, -errno, e);
+					       : restore_target_no_directory(t, root_index, path,
+									     end, -errno, e);
 		close(fd);
 		fd = next;
 		at = end + 1;
 	}
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int restore_target_crossing(const struct restore_target *t, size_t root, const char *path,
+			    struct err *e)
+{
+	const char *name = t->roots[root].path;
+
+	return err_set(
+		e, ERR_IO, -EXDEV,
+		"cannot write %s/%s: another file system is mounted below %s; restore into that one by itself",
+		name, path, name);
 }
 
 int restore_target_check_space(const struct restore_target *t, const uint64_t *need_bytes,
@@ -361,175 +359,21 @@ int restore_target_begin(struct restore_target *t, const bool *use, struct err *
 	return r;
 }
 
-/* ---- directories ---- */
-
-/* A walk names parents before children: the parent is the last directory added or one above it. */
-static uint32_t parent_of(const struct restore_target *t, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	size_t len = slash ? (size_t)(slash - path) : 0;
-	uint32_t i = (uint32_t)t->dir_count - 1;
-
-	while (i > 0 && (strlen(t->dirs[i].path) != len || memcmp(t->dirs[i].path, path, len) != 0))
-		i = t->dirs[i].parent;
-	return i;
-}
-
-int restore_target_add(struct restore_target *t, const char *path, const struct attributes *attr,
-		       bool empty, uint32_t *ret_dir, struct err *e)
-{
-	struct dir dir = { .attr = *attr, .empty = empty };
-
-	if (util_grow(&t->dirs, &t->dir_cap, t->dir_count + 1, sizeof(*t->dirs)) < 0)
-		return err_nomem(e);
-	for (size_t i = 0; i < t->root_count; i++) {
-		struct root *root = &t->roots[i];
-
-		if (util_grow(&root->states, &root->state_cap, t->dir_count + 1, 1) < 0)
-			return err_nomem(e);
-		root->states[t->dir_count] = DIR_UNKNOWN;
-	}
-	dir.path = strdup(path);
-	if (!dir.path)
-		return err_nomem(e);
-	dir.parent = t->dir_count > 0 ? parent_of(t, path) : 0;
-	*ret_dir = (uint32_t)t->dir_count;
-	t->dirs[t->dir_count++] = dir;
-	return 0;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* While files are put into it we must be able to write there. */
-static struct attributes working_attributes(const struct dir *dir)
-{
-	struct attributes attr = dir->attr;
-
-	attr.mode |= 0700;
-	return attr;
-}
-
-/* Is it one that restore made, now or in a run before? */
-static int judge(struct restore_target *t, struct root *root, uint32_t dir_index, int fd,
-		 struct err *e)
-{
-	const struct dir *dir = &t->dirs[dir_index];
-	struct attributes working = working_attributes(dir);
-	struct stat st;
-
-	if (root->states[dir_index] != DIR_UNKNOWN)
-		return 0;
-	if (fstat(fd, &st) < 0)
-		return err_errno(e, -errno, "cannot look at %s/%s", root->path, dir->path);
-	root->states[dir_index] = restore_attr_owned(t->attr, &st, &dir->attr) ||
-						  restore_attr_owned(t->attr, &st, &working)
-					  ? DIR_OURS
-					  : DIR_FOREIGN;
-	return 0;
-}
-
-static int rename_new(int from, const char *name, int to, const char *new_name)
-{
-	struct stat st;
-
-	if (renameat2(from, name, to, new_name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	if (fstatat(to, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return renameat(from, name, to, new_name) < 0 ? -errno : 0;
-}
-
-/* Made aside with owner and mode, then renamed: a directory that is seen at its place is finished. */
-static int make_directory(struct restore_target *t, struct root *root, uint32_t dir_index,
-			  int parent_fd, struct err *e)
-{
-	const struct dir *dir = &t->dirs[dir_index];
-	struct attributes working = working_attributes(dir);
-	_cleanup_close_ int fd = -1;
-	int r = 0;
-
-	if (mkdirat(root->staging, MAKING, 0700) < 0 ||
-	    (fd = openat(root->staging, MAKING, OPEN_DIRECTORY)) < 0)
-		r = -errno;
-	if (r == 0)
-		r = restore_attr_own(t->attr, fd, &working);
-	if (r == 0)
-		r = rename_new(root->staging, MAKING, parent_fd, base_name(dir->path));
-	if (r == -EEXIST) { /* somebody else was first */
-		unlinkat(root->staging, MAKING, AT_REMOVEDIR);
-		return 0;
-	}
-	if (r == -EXDEV)
-		return err_set(
-			e, ERR_IO, r,
-			"cannot make %s/%s: another file system is mounted below %s; restore into that one by itself",
-			root->path, dir->path, root->path);
-	if (r < 0)
-		return err_errno(e, r, "cannot make the directory %s/%s", root->path, dir->path);
-	root->states[dir_index] = DIR_OURS;
-	return 0;
-}
-
-/* Opens the directory, made where missing; its parents first. */
-static int ensure(struct restore_target *t, struct root *root, uint32_t dir_index, int *ret_fd,
-		  struct err *e)
-{
-	const struct dir *dir = &t->dirs[dir_index];
-	_cleanup_close_ int parent = -1, fd = -1;
-	int r;
-
-	if (dir_index == 0) {
-		fd = openat(root->fd, ".", OPEN_DIRECTORY);
-		if (root->ours)
-			root->states[0] = DIR_OURS;
-	} else {
-		r = ensure(t, root, dir->parent, &parent, e);
-		if (r < 0)
-			return r;
-		fd = openat(parent, base_name(dir->path), OPEN_DIRECTORY);
-		if (fd < 0 && errno == ENOENT) {
-			r = make_directory(t, root, dir_index, parent, e);
-			if (r < 0)
-				return r;
-			fd = openat(parent, base_name(dir->path), OPEN_DIRECTORY);
-		}
-	}
-	if (fd < 0)
-		return not_a_directory(root, dir->path, strlen(dir->path), -errno, e);
-	r = judge(t, root, dir_index, fd, e);
-	if (r < 0)
-		return r;
-	*ret_fd = steal_fd(&fd);
-	return 0;
-}
-
-int restore_target_directory(struct restore_target *t, size_t root, uint32_t dir, int *ret_fd,
-			     struct err *e)
-{
-	int fd, r;
-
-	if (t->open_fd < 0 || t->open_root != root || t->open_dir != dir) {
-		r = ensure(t, &t->roots[root], dir, &fd, e);
-		if (r < 0)
-			return r;
-		if (t->open_fd >= 0)
-			close(t->open_fd);
-		t->open_fd = fd;
-		t->open_root = root;
-		t->open_dir = dir;
-	}
-	*ret_fd = t->open_fd;
-	return 0;
-}
-
 /* ---- the end ---- */
+
+int restore_target_rename(int from_fd, const char *name, int to_fd, const char *new_name,
+			  bool replace)
+{
+	struct stat st;
+
+	if (!replace && renameat2(from_fd, name, to_fd, new_name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (!replace && errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (!replace && fstatat(to_fd, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(from_fd, name, to_fd, new_name) < 0 ? -errno : 0;
+}
 
 int restore_target_sync(const struct restore_target *t, struct err *e)
 {
@@ -546,51 +390,10 @@ int restore_target_sync(const struct restore_target *t, struct err *e)
 	return 0;
 }
 
-static int set_attributes(const struct restore_target *t, size_t root_index, uint32_t dir_index,
-			  struct err *e)
+void restore_target_end(struct restore_target *t)
 {
-	const struct dir *dir = &t->dirs[dir_index];
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = restore_target_open(t, root_index, dir->path, strlen(dir->path), &fd, e);
-	if (r == -ENOENT)
-		return 0; /* removed by somebody */
-	if (r < 0)
-		return r;
-	r = restore_attr_apply(t->attr, fd, &dir->attr);
-	if (r < 0)
-		return err_errno(e, r, "cannot set the attributes of %s/%s",
-				 t->roots[root_index].path, dir->path);
-	return 0;
-}
-
-/* The empty ones belong to the first data directory. */
-static int make_empty_directories(struct restore_target *t, struct err *e)
-{
-	size_t first = restore_target_root(t, 0);
-	int fd, r = 0;
-
-	for (uint32_t i = 0; i < t->dir_count && r == 0 && t->roots[first].used; i++)
-		if (t->dirs[i].empty)
-			r = restore_target_directory(t, first, i, &fd, e);
-	return r;
-}
-
-int restore_target_finish(struct restore_target *t, struct err *e)
-{
-	int r = make_empty_directories(t, e);
-
-	if (r < 0)
-		return r;
 	for (size_t i = 0; i < t->root_count; i++) {
-		remove_staging(&t->roots[i]); /* now: it changes the mtime of the root */
+		remove_staging(&t->roots[i]);
 		t->roots[i].made = false;
 	}
-	/* Children first: a directory may become one that we cannot search. */
-	for (uint32_t i = (uint32_t)t->dir_count; i > 0 && r == 0; i--)
-		for (size_t k = 0; k < t->root_count && r == 0; k++)
-			if (t->roots[k].states[i - 1] == DIR_OURS)
-				r = set_attributes(t, k, i - 1, e);
-	return r < 0 ? r : restore_target_sync(t, e);
 }

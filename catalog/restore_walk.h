@@ -7,9 +7,11 @@
 
 struct restore_walk {
 	/* path "" first. empty: no file is below it. May be NULL. */
-	int (*directory)(void *ctx, const char *path, const struct attributes *attr, bool empty, struct err *e);
+	int (*directory)(void *ctx, const char *path, const struct attributes *attr, bool empty,
+			 struct err *e);
 	/* path: of the file, below data/. ordinal: 0, 1, 2… */
-	int (*file)(void *ctx, const char *path, const struct entry *entry, uint64_t ordinal, struct err *e);
+	int (*file)(void *ctx, const char *path, const struct entry *entry, uint64_t ordinal,
+		    struct err *e);
 	void *ctx;
 };
 

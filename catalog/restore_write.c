@@ -19,7 +19,8 @@
 struct write {
 	const struct restore_options *o;
 	const struct restore_attr *attr;
-	struct restore_target *t;
+	const struct restore_target *t;
+	struct restore_dirs *dirs;
 	const struct restore_check *k;
 	struct plan plan;
 	struct restore_publish *publish;
@@ -120,7 +121,7 @@ static int work_off(struct write *w, struct err *e)
 
 	if (w->plan.file_count == 0)
 		return 0;
-	r = restore_publish_new(w->o, w->t, &w->plan, &w->publish, e);
+	r = restore_publish_new(w->o, w->t, w->dirs, &w->plan, &w->publish, e);
 	if (r < 0)
 		return r;
 	r = parallel_run("restore", w->workers, w->plan.object_count, write_object, w, e);
@@ -141,7 +142,7 @@ static int directory(void *ctx, const char *path, const struct attributes *attr,
 {
 	struct write *w = ctx;
 
-	return restore_target_add(w->t, path, attr, empty, &w->dir, e);
+	return restore_dirs_add(w->dirs, path, attr, empty, &w->dir, e);
 }
 
 /* A file that was there with the same content gets the attributes of the backup too. */
@@ -150,7 +151,7 @@ static int touch(struct write *w, const char *path, const struct entry *entry, s
 	size_t root = restore_target_root(w->t, entry->data_dir);
 	_cleanup_close_ int fd = -1;
 	struct stat st;
-	int dir, r = restore_target_directory(w->t, root, w->dir, &dir, e);
+	int dir, r = restore_dirs_get(w->dirs, root, w->dir, &dir, e);
 
 	if (r < 0)
 		return r;
@@ -192,10 +193,10 @@ static int file(void *ctx, const char *path, const struct entry *entry, uint64_t
 }
 
 int restore_write_run(const struct restore_options *o, const struct restore_attr *a,
-		      struct restore_target *t, const struct restore_check *k,
-		      struct restore_result *result, struct err *e)
+		      const struct restore_target *t, struct restore_dirs *dirs,
+		      const struct restore_check *k, struct restore_result *result, struct err *e)
 {
-	struct write w = { .o = o, .attr = a, .t = t, .k = k };
+	struct write w = { .o = o, .attr = a, .t = t, .dirs = dirs, .k = k };
 	struct restore_walk walk = { .directory = directory, .file = file, .ctx = &w };
 	int r;
 

@@ -4,8 +4,10 @@
 #define SSTABLEFS_CATALOG_RESTORE_WRITE_H
 
 #include "catalog/restore_check.h"
+#include "catalog/restore_dirs.h"
 
-int restore_write_run(const struct restore_options *o, const struct restore_attr *a, struct restore_target *t, const struct restore_check *k,
-		      struct restore_result *result, struct err *e);
+int restore_write_run(const struct restore_options *o, const struct restore_attr *a,
+		      const struct restore_target *t, struct restore_dirs *dirs,
+		      const struct restore_check *k, struct restore_result *result, struct err *e);
 
 #endif

@@ -5,25 +5,17 @@
 #include <pthread.h>
 #include <string.h>
 #include "base/pool.h"
+#include "catalog/decoder.h"
 #include "catalog/keep.h"
 
 #define HEADS_BYTES (4 * MIB) /* of kept heads */
 #define HEAD_THREADS 16	      /* heads asked for beside their frames */
 
-/* What decoding needs: one per thread that is at it, kept for the next. */
-struct codec {
-	struct codec *next;
-	struct zcodec *z;
-	uint8_t scratch[FORMAT_FRAME_BYTES];
-};
-
 struct source {
 	struct store *store;
-	enum object_verify how;
+	struct decoder *decoder;
 	struct keep *heads; /* struct object_head */
 	struct pool *pool;
-	pthread_mutex_t lock; /* codecs */
-	struct codec *codecs;
 	struct metric *rereads, *damaged, *missing;
 };
 
@@ -48,11 +40,10 @@ struct source *source_new(struct store *store, enum object_verify how, struct me
 	if (!s)
 		return NULL;
 	s->store = store;
-	s->how = how;
-	pthread_mutex_init(&s->lock, NULL);
+	s->decoder = decoder_new(how);
 	s->heads = keep_new(HEADS_BYTES, free_head);
 	s->pool = pool_new("source-head", HEAD_THREADS);
-	if (!s->heads || !s->pool) {
+	if (!s->decoder || !s->heads || !s->pool) {
 		source_free(s);
 		return NULL;
 	}
@@ -74,49 +65,8 @@ void source_free(struct source *s)
 		return;
 	pool_free(s->pool);
 	keep_free(s->heads);
-	while (s->codecs) {
-		struct codec *codec = s->codecs;
-
-		s->codecs = codec->next;
-		zcodec_free(codec->z);
-		free(codec);
-	}
-	pthread_mutex_destroy(&s->lock);
+	decoder_free(s->decoder);
 	free(s);
-}
-
-/* ---- codecs ---- */
-
-static struct codec *codec_take(struct source *s)
-{
-	struct codec *codec;
-
-	pthread_mutex_lock(&s->lock);
-	codec = s->codecs;
-	if (codec)
-		s->codecs = codec->next;
-	pthread_mutex_unlock(&s->lock);
-	if (codec)
-		return codec;
-	codec = malloc(sizeof(*codec));
-	if (!codec)
-		return NULL;
-	codec->z = zcodec_new();
-	if (!codec->z) {
-		free(codec);
-		return NULL;
-	}
-	return codec;
-}
-
-static void codec_give(struct source *s, struct codec *codec)
-{
-	if (!codec)
-		return;
-	pthread_mutex_lock(&s->lock);
-	codec->next = s->codecs;
-	s->codecs = codec;
-	pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- one request ---- */
@@ -183,48 +133,11 @@ static int check_ref(const struct subject *u, struct err *e)
 	return 0;
 }
 
-/* ---- frames ---- */
-
-static int decode_frame(struct source *s, const struct object_head *h, uint32_t i, uint8_t *stored,
-			uint8_t *plain, struct codec *codec, struct err *e)
+static int decode(const struct subject *u, const struct object_head *h, uint32_t first,
+		  uint32_t end, uint8_t *dst, struct err *e)
 {
-	const struct object_frame *f = &h->frames[i];
+	int r = decoder_run(u->s->decoder, h, first, end, dst, e);
 
-	if (f->stored_bytes == f->plain_bytes) {
-		if (stored != plain)
-			memmove(plain, stored, f->plain_bytes);
-		return object_frame_decode(h, i, plain, plain, NULL, s->how, e);
-	}
-	if (stored + f->stored_bytes > plain) {
-		memcpy(codec->scratch, stored, f->stored_bytes);
-		stored = codec->scratch;
-	}
-	return object_frame_decode(h, i, stored, plain, codec->z, s->how, e);
-}
-
-/*
- * Decodes frames [first, end) in place: their stored bytes lie from where the first frame's content belongs (dst + its plain offset). No frame is stored
- * longer than it is plain, so going from the last to the first never writes over stored bytes that are still needed.
- */
-static int decode_frames(const struct subject *u, const struct object_head *h, uint32_t first,
-			 uint32_t end, uint8_t *dst, struct err *e)
-{
-	uint8_t *stored = dst + h->frames[first].plain_offset;
-	struct codec *codec = NULL;
-	int r = 0;
-
-	if (!(h->flags & OBJECT_RAW)) {
-		codec = codec_take(u->s);
-		if (!codec)
-			return err_nomem(e);
-	}
-	for (uint32_t i = end; i > first && r == 0; i--) {
-		const struct object_frame *f = &h->frames[i - 1];
-		size_t at = f->stored_offset - h->frames[first].stored_offset;
-
-		r = decode_frame(u->s, h, i - 1, stored + at, dst + f->plain_offset, codec, e);
-	}
-	codec_give(u->s, codec);
 	if (r < 0)
 		err_key(e, u->key);
 	return r;
@@ -253,7 +166,7 @@ static int fetch_whole(const struct subject *u, uint8_t *dst, struct object_head
 		return r;
 	if (size != (uint64_t)head_bytes + h->stored_bytes)
 		return corrupt(u, e, "its length is not that of its head and frames");
-	r = decode_frames(u, h, 0, h->frame_count, dst, e);
+	r = decode(u, h, 0, h->frame_count, dst, e);
 	if (r < 0)
 		return r;
 	*ret = steal_pointer(&h);
@@ -371,8 +284,8 @@ static int get_frames(const struct subject *u, uint32_t stored_offset, uint32_t 
 static int decode_range(const struct subject *u, const struct object_head *h,
 			const struct range *range, struct err *e)
 {
-	return decode_frames(u, h, object_frame_at(h, range->start),
-			     object_frame_at(h, range->end - 1) + 1, range->dst, e);
+	return decode(u, h, object_frame_at(h, range->start),
+		      object_frame_at(h, range->end - 1) + 1, range->dst, e);
 }
 
 /* Raw and uniform: where the frames lie is known without the head, so both are asked for at the same time. */

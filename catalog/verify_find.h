@@ -12,8 +12,10 @@ void verify_find_free(struct verify_find *f);
 DEFINE_CLEANUP(struct verify_find *, verify_find_free);
 
 /* A data object; a content whose extents do not give its id; anything else, by its key. The reason is e's, `missing` is r == -ENOENT. Once for each. 0 or -ENOMEM. */
-int verify_find_object(struct verify_find *f, const char *key, const struct object_ref *ref, int r, const struct err *e);
-int verify_find_content(struct verify_find *f, const char *key, const struct id256 *content, const struct err *e);
+int verify_find_object(struct verify_find *f, const char *key, const struct object_ref *ref, int r,
+		       const struct err *e);
+int verify_find_content(struct verify_find *f, const char *key, const struct id256 *content,
+			const struct err *e);
 int verify_find_key(struct verify_find *f, const char *key, int r, const struct err *e);
 
 size_t verify_find_count(const struct verify_find *f);

@@ -94,8 +94,8 @@ int mountpoint_check(const char *path, struct err *e)
 			       strerror(errno), path);
 	if (mountpoint_query(absolute, &info) == 0 && info.mounted &&
 	    strncmp(info.type, "fuse", 4) == 0) {
-		if (statfs(absolute, &fs) < 0 &&
-		    errno == ENOTCONN) /* stat may be answered by what the kernel remembers */
+		/* stat may be answered by what the kernel remembers. */
+		if (statfs(absolute, &fs) < 0 && errno == ENOTCONN)
 			return err_set(
 				e, ERR_CONFLICT, -EBUSY,
 				"%s is a stale mount: the process that served %s is gone (clear it with: sstablefs umount %s)",

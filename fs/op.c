@@ -22,11 +22,10 @@ bool op_claim(struct op *op)
 	return mine;
 }
 
-/* What a program may see: everything that has no meaning to it is EIO. */
+/* What a program may see: everything that has no meaning to it is EIO, also an object that is missing under a name that is there. */
 static int visible_errno(int code)
 {
 	switch (-code) {
-	case ENOENT:
 	case ESTALE:
 	case ENOTDIR:
 	case EISDIR:

@@ -420,7 +420,7 @@ int view_backup_json(struct view_node *n, const struct view_backup *b, char **re
 	memcpy(key.etag, b->etag, sizeof(key.etag));
 	r = meta_record(n->view->o.meta, &n->name, &key, &rec, c, e);
 	if (r == STORE_NOT_FOUND)
-		return err_set(e, ERR_NOT_FOUND, -ENOENT, "backup %s was removed", b->name);
+		return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s was removed", b->name);
 	return r < 0 ? r : record_encode(rec, ret, ret_len, e);
 }
 

@@ -122,5 +122,5 @@ build_preset() {
 	shift
 	cd "$SRC"
 	quietly "configuring $preset" cmake --preset "$preset"
-	quietly "building $preset" cmake --build --preset "$preset" -j "$CORES" ${1:+--target "$@"}
+	quietly "building $preset" cmake --build --preset "$preset" -j "$CORES" ${1:+--target "$@"} -- --quiet
 }

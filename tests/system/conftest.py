@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the system tests. Each test has a Program with a directory, a cache and mount points of its own."""
 
-import os
-import uuid
-
 import pytest
 
 import harness
 import trees
-
-LONG = bool(os.environ.get("SSTABLEFS_LONG"))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,7 +2,7 @@
 """Runs the real program as a user would: repositories, mounts, and the certainty that nothing of them is left behind.
 
 A Program has an environment and a directory of its own. Whatever it starts carries that directory in its environment
-(SSTABLEFS_CACHE_DIR), so that clean_up() finds every process and every mount of a test, also of one that failed.
+(SSTABLEFS_TEST), so that clean_up() finds every process and every mount of a test, also of one that failed.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ CLUSTER = "c1"
 NODE = "n1"
 DONE, FAILED, USAGE, FOUND, ABSENT, STORE = range(6)
 END_SECONDS = 20
+LONG = bool(os.environ.get("SSTABLEFS_LONG"))  # full sizes
 # What a program under test may inherit. All else would make a test depend on who runs it.
 INHERITED = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS")
 
@@ -50,7 +51,7 @@ class Program:
         configuration = self.directory / "sstablefs.conf"
         configuration.touch(mode=0o600)
         self.environment = {key: os.environ[key] for key in INHERITED if key in os.environ}
-        self.environment.update(HOME=str(self.directory), SSTABLEFS_CACHE_DIR=str(self.cache),
+        self.environment.update(SSTABLEFS_TEST=str(self.directory), HOME=str(self.directory), SSTABLEFS_CACHE_DIR=str(self.cache),
                                 SSTABLEFS_CONFIG=str(configuration), AWS_EC2_METADATA_DISABLED="true",
                                 LC_ALL="C.UTF-8", **(environment or {}))
         self.repositories = 0
@@ -172,8 +173,8 @@ def mounts_below(directory):
 
 
 def processes_of(directory):
-    """Ids of the processes that were started with this directory's cache in their environment."""
-    mark = f"SSTABLEFS_CACHE_DIR={directory}/cache\0".encode()
+    """Ids of the processes that were started for this directory."""
+    mark = f"SSTABLEFS_TEST={directory}\0".encode()
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():

@@ -7,22 +7,12 @@ import shutil
 
 import pytest
 
-from conftest import LONG
-from harness import run
-from trees import FRAME, MIB, Node, attributes_of_directories, describe_snapshot, describe_tree, snapshot_files
+from harness import LONG
+from trees import EDGES, MIB, Node, attributes_of_directories, change_tree, describe_snapshot, describe_tree, random_tree
 
 SEEDS = range(1, 13 if LONG else 4)
 SMALL_FILES = 20_000 if LONG else 2_000
-OWNERS = ((0, 0), (4711, 4712), (65534, 65534), (0, 4711))
-MODES = (0o644, 0o600, 0o640, 0o444, 0o755, 0o4711)
-# The sizes at which something changes: inline, frame, own object, object's end.
-EDGES = (0, 1, 511, 512, 513, FRAME - 1, FRAME, FRAME + 1, MIB - 1, MIB, MIB + 1, 2 * FRAME - 1)
 LARGE_EDGES = (8 * MIB - 1, 8 * MIB, 8 * MIB + 1, 9 * MIB - 1, 9 * MIB, 9 * MIB + 1)
-
-
-def attributes(chance):
-    return {"mode": chance.choice(MODES), "owner": chance.choice(OWNERS),
-            "mtime_ns": chance.choice((0, 1, chance.randrange(2**31 * 10**9), -1_500_000_001, 10**18 + 999_999_999))}
 
 
 def check_round_trip(repository, node, tags, tmp_path):
@@ -40,47 +30,6 @@ def check_round_trip(repository, node, tags, tmp_path):
             assert attributes_of_directories(tmp_path / f"out-{tag}") == attributes_of_directories(mount.data(tag))
             shutil.rmtree(tmp_path / f"out-{tag}")
     assert repository.json("verify")["damaged"] == []
-
-
-def random_name(chance, at_least=1):
-    alphabet = "abcXYZ019 +._=,~@#%&'é中\U0001f600-"
-    while True:
-        name = "".join(chance.choice(alphabet) for _ in range(chance.randrange(at_least, at_least + 40)))
-        if name not in (".", "..", "manifest.json", "schema.cql") and len(name.encode()) <= 255:
-            return name
-
-
-def random_tree(node, chance, tag):
-    """Some tables of the kinds of files that have ever given trouble; prior files give content and names again."""
-    contents = [b"", b"x"]
-    for number in range(chance.randrange(2, 5)):
-        table = node.table(f"ks{number % 2}", f"table{number}")
-        node.write(table, tag, "manifest.json", b'{"files": []}', **attributes(chance))
-        for _ in range(chance.randrange(40)):
-            size = chance.choice(EDGES) if chance.random() < 0.4 else int(2 ** chance.uniform(0, 19))
-            content = chance.choice(contents) if chance.random() < 0.3 else chance.choice((node.bytes, node.text))(size)
-            contents.append(content)
-            directory = chance.choice(("", "", "", ".an_index/", ".other.index/", ".an_index/"))
-            node.write(table, tag, directory + random_name(chance), content, **attributes(chance))
-        node.path(table, tag, ".empty_index").mkdir(parents=True, exist_ok=True)
-
-
-def change_tree(node, chance, old, new):
-    """The next snapshot: most files are kept as links, some are replaced under the same name and size, some vanish."""
-    for path, source in snapshot_files(node.data, old).items():
-        _, keyspace, table, name = path.split("/", 3)
-        target = node.path(f"{keyspace}/{table}", new, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if chance.random() < 0.1:
-            continue
-        if chance.random() < 0.1:
-            node.write(f"{keyspace}/{table}", new, name, node.bytes(os.path.getsize(source)), **attributes(chance))
-        elif chance.random() < 0.5:
-            shutil.copy2(source, target)
-            os.chown(target, os.stat(source).st_uid, os.stat(source).st_gid)
-            os.chmod(target, os.stat(source).st_mode & 0o7777)  # chown took the set-uid bit away
-        else:
-            os.link(source, target)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -11,20 +11,12 @@
 #include "base/io.h"
 #include "catalog/restore.h"
 #include "catalog/verify.h"
-#include "../unit/catalog/fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define THREADS 8
 #define ROUNDS 12
 #define FILES 200
 #define BIG (9 * MIB)
-
-#define must(condition)                                                                         \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                \
-		}                                                                               \
-	} while (0)
 
 struct stress {
 	struct fixture *f;

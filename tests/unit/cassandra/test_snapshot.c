@@ -105,7 +105,7 @@ Test(snapshot, files_of_all_tables_are_found_in_tree_order)
 		    11);
 	cr_expect_eq(s->files[0].data_dir, 0);
 	cr_expect_eq(s->files[9].data_dir, 65535);
-	cr_expect_eq(s->total_bytes, 30);
+	cr_expect_eq(s->total_bytes, 28);
 }
 
 Test(snapshot, attributes_are_those_on_disk)

@@ -1,115 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include "store/mem.h"
+#include "tests/unit/catalog/fixture_wire.h"
 
 #define MTIME_NS 1700000000123456789LL
 #define CONTENTS_MAX 4096
 #define CHILDREN_MAX 512
-
-#define must(condition)                                                                         \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                                \
-		}                                                                               \
-	} while (0)
-
-/* ---- the wire ---- */
-
-struct wire_store {
-	struct store store;
-	struct store *below;
-	struct fixture_wire wire;
-};
-
-static struct wire_store *wire_of(struct store *s)
-{
-	return (struct wire_store *)s;
-}
-
-static int wire_put(struct store *s, const struct store_put *req, struct store_meta *ret,
-		    const struct cancel *c, struct err *e)
-{
-	return wire_of(s)->below->ops->put(wire_of(s)->below, req, ret, c, e);
-}
-
-static bool take_one(_Atomic unsigned *n)
-{
-	unsigned now = atomic_load(n);
-
-	while (now > 0)
-		if (atomic_compare_exchange_weak(n, &now, now - 1))
-			return true;
-	return false;
-}
-
-static int wire_get(struct store *s, const struct store_get *req, struct store_meta *ret,
-		    const struct cancel *c, struct err *e)
-{
-	struct fixture_wire *w = &wire_of(s)->wire;
-	const char *part = atomic_load(&w->fail_key);
-	int r;
-
-	w->gets++;
-	if (w->before_get)
-		w->before_get(w->ctx, req);
-	if (w->fail && (!part || strstr(req->key, part)))
-		return err_set(e, ERR_STORE, w->fail, "the store does not answer");
-	r = wire_of(s)->below->ops->get(wire_of(s)->below, req, ret, c, e);
-	if (r == 0 && take_one(&w->flips)) {
-		size_t len = req->whole ? ret->size_bytes : req->len_bytes;
-
-		((uint8_t *)req->dst)[w->flip_head ? 0 : len - 1] ^= 0x10;
-	}
-	return r;
-}
-
-static int wire_head(struct store *s, const char *key, struct store_meta *ret,
-		     const struct cancel *c, struct err *e)
-{
-	return wire_of(s)->below->ops->head(wire_of(s)->below, key, ret, c, e);
-}
-
-static int wire_list(struct store *s, const struct store_list *req, const struct cancel *c,
-		     struct err *e)
-{
-	wire_of(s)->wire.lists++;
-	return wire_of(s)->below->ops->list(wire_of(s)->below, req, c, e);
-}
-
-static int wire_delete(struct store *s, const char *const *keys, size_t count,
-		       struct store_delete_error *errors, size_t *ret_error_count,
-		       const struct cancel *c, struct err *e)
-{
-	return wire_of(s)->below->ops->delete_many(wire_of(s)->below, keys, count, errors,
-						   ret_error_count, c, e);
-}
-
-static unsigned wire_caps(struct store *s)
-{
-	return store_caps(wire_of(s)->below);
-}
-
-static void wire_free(struct store *s)
-{
-	store_free(wire_of(s)->below);
-	free(s);
-}
-
-static const struct store_ops wire_ops = {
-	.name = "wire",
-	.put = wire_put,
-	.get = wire_get,
-	.head = wire_head,
-	.list = wire_list,
-	.delete_many = wire_delete,
-	.caps = wire_caps,
-	.free = wire_free,
-};
 
 /* ---- the repository ---- */
 
@@ -134,14 +34,10 @@ struct contents {
 struct fixture *fixture_new(enum object_verify how)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct wire_store *w = calloc(1, sizeof(*w));
 
-	must(f && w);
-	w->store.ops = &wire_ops;
-	w->below = mem_store_new(clock_system());
-	must(w->below);
-	f->store = &w->store;
-	f->wire = &w->wire;
+	must(f);
+	f->store = fixture_wire_new(mem_store_new(clock_system()), &f->wire);
+	must(f->store);
 	f->contents = calloc(1, sizeof(struct contents));
 	must(f->contents);
 	must(repo_init(f->store, OBJECT_COMPRESS_ZSTD, clock_system(), NULL) == 0);
@@ -561,91 +457,6 @@ struct record *fixture_backup(struct fixture *f, const char *name, const struct 
 				 count, compression);
 }
 
-/* ---- objects at rest ---- */
-
-struct key_search {
-	const char *part;
-	size_t wanted, count;
-	char *out;
-};
-
-static int search_key(void *ctx, const struct store_entry *entry, struct err *e)
-{
-	struct key_search *s = ctx;
-
-	if (!strstr(entry->key, s->part))
-		return 0;
-	if (s->out && s->count == s->wanted)
-		snprintf(s->out, KEY_BYTES, "%s", entry->key);
-	s->count++;
-	return 0;
-}
-
-static size_t search(struct fixture *f, const char *part, size_t wanted, char *out)
-{
-	struct key_search s = { .part = part, .wanted = wanted, .out = out };
-
-	must(store_list(f->store,
-			&(struct store_list){ .prefix = "", .entry = search_key, .ctx = &s }, NULL,
-			NULL) == 0);
-	return s.count;
-}
-
-size_t fixture_count(struct fixture *f, const char *part)
-{
-	return search(f, part, 0, NULL);
-}
-
-void fixture_key(struct fixture *f, const char *part, size_t n, char out[KEY_BYTES])
-{
-	must(search(f, part, n, out) > n);
-}
-
-static char *load(struct fixture *f, const char *key, size_t *ret_len)
-{
-	struct store_meta meta;
-	char *data;
-
-	must(store_get_alloc(f->store, key, STORE_OBJECT_MAX, &data, ret_len, &meta, NULL, NULL) ==
-	     0);
-	return data;
-}
-
-static void save(struct fixture *f, const char *key, const char *data, size_t len)
-{
-	must(store_put_bytes(f->store, key, data, len, STORE_ALWAYS, NULL, NULL, NULL, NULL) == 0);
-}
-
-void fixture_flip(struct fixture *f, const char *key, long offset)
-{
-	size_t len, at;
-	char *data = load(f, key, &len);
-
-	at = offset < 0 ? len - (size_t)-offset : (size_t)offset;
-	must(at < len);
-	data[at] ^= 0x01;
-	save(f, key, data, len);
-	free(data);
-}
-
-void fixture_truncate(struct fixture *f, const char *key, size_t len_bytes)
-{
-	size_t len;
-	char *data = load(f, key, &len);
-
-	must(len_bytes <= len);
-	save(f, key, data, len_bytes);
-	free(data);
-}
-
-void fixture_delete(struct fixture *f, const char *key)
-{
-	struct store_delete_error error;
-	size_t errors;
-
-	must(store_delete_many(f->store, &key, 1, &error, &errors, NULL, NULL) == 0 && errors == 0);
-}
-
 /* ---- looking ---- */
 
 const struct entry *fixture_find(struct fixture *f, const struct record *r, const char *path,
@@ -683,38 +494,4 @@ const struct entry *fixture_find(struct fixture *f, const struct record *r, cons
 		tree_free(t);
 		return entry;
 	}
-}
-
-/* ---- bytes ---- */
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(2685821657736338717);
-}
-
-void *fixture_random(uint64_t seed, size_t len_bytes)
-{
-	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1, word;
-	uint8_t *data = malloc(len_bytes + sizeof(word));
-
-	must(data);
-	for (size_t i = 0; i < len_bytes; i += sizeof(word)) {
-		word = next_random(&state);
-		memcpy(data + i, &word, sizeof(word));
-	}
-	return data;
-}
-
-void *fixture_text(uint64_t seed, size_t len_bytes)
-{
-	uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	char *data = malloc(len_bytes + 32);
-
-	must(data);
-	for (size_t i = 0; i < len_bytes; i += 16)
-		snprintf(data + i, 32, "row %03u, token; ", (unsigned)(next_random(&state) % 1000));
-	return data;
 }

@@ -6,27 +6,27 @@
 #ifndef SSTABLEFS_TESTS_FIXTURE_H
 #define SSTABLEFS_TESTS_FIXTURE_H
 
-#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include "catalog/meta.h"
+#include "tests/unit/catalog/fixture_wire.h"
+
+/* For what must be so lest the test makes no sense. */
+#define must(condition)                                                                         \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+			abort();                                                                \
+		}                                                                               \
+	} while (0)
 
 struct fixture_file {
-	const char *path; /* below the backup: "data/ks/t-…/nb-1-big-Data.db"; ending in '/': an empty directory */
+	const char *
+		path; /* below the backup: "data/ks/t-…/nb-1-big-Data.db"; ending in '/': an empty directory */
 	const void *data;
 	size_t len_bytes;
 	struct attributes attr; /* mode 0: 0644, this process's owner, some mtime */
 	uint32_t data_dir;
-};
-
-/* What happens to requests on their way; any field may be set at any time. */
-struct fixture_wire {
-	_Atomic unsigned gets, lists;
-	_Atomic unsigned flips; /* so many answers get a flipped bit, at their last byte */
-	_Atomic unsigned flip_head; /* the bit is in the first byte instead */
-	_Atomic int fail;	/* every get fails with this code (ERR_STORE); 0: none */
-	_Atomic(const char *) fail_key; /* only where the key contains this */
-	/* Called before each get, from its thread. */
-	void (*before_get)(void *ctx, const struct store_get *req);
-	void *ctx;
 };
 
 struct fixture {
@@ -36,7 +36,7 @@ struct fixture {
 	struct metrics *metrics;
 	struct source *source;
 	struct meta *meta;
-	struct kv *kv; /* of meta; NULL until fixture_use_kv */
+	struct kv *kv;	    /* of meta; NULL until fixture_use_kv */
 	struct ulid writer; /* of the last backup */
 	uint64_t backups;
 	void *contents; /* stored so far */
@@ -53,10 +53,12 @@ DEFINE_CLEANUP(struct fixture *, fixture_free);
 void fixture_restart(struct fixture *f, enum object_verify how, struct kv *kv);
 
 /* A COMMITTED backup of FIXTURE_NODE, or of another node; the record is to be freed. compression: of its objects. */
-struct record *fixture_backup(struct fixture *f, const char *name, const struct fixture_file *files, size_t count,
-			      enum object_compression compression);
-struct record *fixture_backup_of(struct fixture *f, const char *cluster, const char *node, const char *name, enum record_state state,
-				 const struct fixture_file *files, size_t count, enum object_compression compression);
+struct record *fixture_backup(struct fixture *f, const char *name, const struct fixture_file *files,
+			      size_t count, enum object_compression compression);
+struct record *fixture_backup_of(struct fixture *f, const char *cluster, const char *node,
+				 const char *name, enum record_state state,
+				 const struct fixture_file *files, size_t count,
+				 enum object_compression compression);
 
 /* From here on these bytes count as the content that was stored last: their id is given to what is stored under another. */
 void fixture_mislead(struct fixture *f, const void *data, size_t len_bytes);
@@ -70,7 +72,8 @@ void fixture_truncate(struct fixture *f, const char *key, size_t len_bytes);
 void fixture_delete(struct fixture *f, const char *key);
 
 /* The entry of a path in a backup, with its run (to be freed). NULL: none. */
-const struct entry *fixture_find(struct fixture *f, const struct record *r, const char *path, struct run **ret_run);
+const struct entry *fixture_find(struct fixture *f, const struct record *r, const char *path,
+				 struct run **ret_run);
 
 /* len bytes that depend on seed: random, or text that compresses. To be freed. */
 void *fixture_random(uint64_t seed, size_t len_bytes);

@@ -259,10 +259,12 @@ Test(backup, packs_that_are_partly_used_are_accounted_for)
 	first = rig_commit(&rig, "b1");
 	cr_assert_eq(first->pack_count, 1);
 	cr_expect_eq(first->packs[0].used_bytes, 40000);
-	rig_remove(&rig, "nb-1-big-Data.db");
+	rig_rename(&rig, "nb-1-big-Data.db", "nb-3-big-Data.db");
+	rig_put_random(&rig, "nb-2-big-Data.db", 1, 10000);
 	second = rig_commit(&rig, "b2");
+	cr_expect_eq(second->new_bytes, 0);
 	cr_assert_eq(second->pack_count, 1);
-	cr_expect_eq(second->packs[0].used_bytes, 30000);
+	cr_expect_eq(second->packs[0].used_bytes, 10000, "a content counts once");
 	cr_expect_eq(second->packs[0].plain_bytes, 40000);
 }
 

@@ -153,6 +153,32 @@ Test(backup_sources, a_damaged_list_ends_the_backup)
 	cr_expect(strstr(e.key, "/condemned/01ARZ3"), "%s", e.key);
 }
 
+static void delete_backup(struct rig *rig, const char *name)
+{
+	_cleanup_(record_freep) struct record *record = rig_read_record(rig, name);
+	struct reg g = { .repo = rig->repo, .record = record };
+	struct record_key found = { 0 };
+	struct err e = ERR_INIT;
+
+	repo_list_records(rig->repo, &where, name, rig_only_record, &found, NULL, &e);
+	memcpy(g.etag, found.etag, sizeof(g.etag));
+	record->state = RECORD_DELETED;
+	cr_assert_eq(reg_write(&g, NULL, &e), 0, "%s", e.message);
+}
+
+Test(backup_sources, a_deleted_backup_is_no_source)
+{
+	_cleanup_rig_ struct rig rig;
+	_cleanup_(record_freep) struct record *first = NULL, *second = NULL;
+
+	rig_init(&rig, OBJECT_COMPRESS_NONE);
+	one_file(&rig);
+	first = rig_commit(&rig, "b1");
+	delete_backup(&rig, "b1");
+	second = rig_commit(&rig, "b2");
+	cr_expect_eq(second->new_bytes, 2 * MIB + 20000);
+}
+
 static bool delete_record_too;
 
 /* What a collector does between our listing of the records and our reading of the trees. */
@@ -167,17 +193,8 @@ static enum fault collect(struct rig *rig, const char *method, const char *key)
 	if (strcmp(method, "get") != 0 || !strstr(key, "/trees/"))
 		return FAULT_NONE;
 	rig->fault = NULL;
-	if (delete_record_too) {
-		_cleanup_(record_freep) struct record *record = rig_read_record(rig, "b1");
-		struct reg g = { .repo = rig->repo, .record = record };
-		struct record_key found = { 0 };
-		struct err e = ERR_INIT;
-
-		repo_list_records(rig->repo, &where, "b1", rig_only_record, &found, NULL, &e);
-		memcpy(g.etag, found.etag, sizeof(g.etag));
-		record->state = RECORD_DELETED;
-		cr_assert_eq(reg_write(&g, NULL, &e), 0, "%s", e.message);
-	}
+	if (delete_record_too)
+		delete_backup(rig, "b1");
 	list_keys(rig, "trees/", &trees);
 	for (size_t i = 0; i < trees.count; i++) {
 		snprintf(full[i], sizeof(full[i]), "nodes/c1/n1/%s", trees.keys[i]);

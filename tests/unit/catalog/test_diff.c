@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "catalog/diff.h"
-#include "fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define MTIME 1700000000123456789LL
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "catalog/find.h"
-#include "fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 static const struct fixture_file file = { .path = "data/x", .data = "x", .len_bytes = 1 };
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "../base/tmpdir.h"
 #include "catalog/meta.h"
-#include "fixture.h"
+#include "tests/unit/base/tmpdir.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define TABLE "data/ks/t-0123456789abcdef0123456789abcdef"
 

@@ -8,10 +8,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include "../base/tmpdir.h"
 #include "catalog/object.h"
 #include "catalog/restore.h"
-#include "fixture.h"
+#include "tests/unit/base/tmpdir.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define ID "0123456789abcdef0123456789abcdef"
 #define BIG (9 * MIB + 12345)
@@ -428,6 +428,7 @@ Test(restore, after_a_failure_of_the_store_the_next_run_goes_on)
 	struct run *run = NULL;
 	const struct entry *entry = fixture_find(s.f, s.record, s.files[8].path, &run);
 	char key[KEY_BYTES];
+	struct stat st;
 
 	/* The last object fails. */
 	keys_object(key, &s.record->where, KEY_OBJECT_DATA, &entry->extents[0].object.writer,
@@ -443,6 +444,9 @@ Test(restore, after_a_failure_of_the_store_the_next_run_goes_on)
 	cr_assert_eq(restore(&s), 0, "%s", s.e.message);
 	cr_expect_eq(s.result.files_written, 1);
 	expect_all(&s);
+	cr_assert_eq(stat(s.target, &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0755);
+	cr_expect_eq(st.st_mtim.tv_sec, 1700000000);
 	run_free(run);
 }
 

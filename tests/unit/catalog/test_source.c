@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "catalog/source.h"
-#include "fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define FRAME ((uint32_t)FORMAT_FRAME_BYTES)
 

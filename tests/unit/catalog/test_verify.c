@@ -5,7 +5,7 @@
 #include <string.h>
 #include "catalog/object.h"
 #include "catalog/verify.h"
-#include "fixture.h"
+#include "tests/unit/catalog/fixture.h"
 
 #define TABLE "data/ks/t-0123456789abcdef0123456789abcdef"
 #define BIG (16 * MIB + 12345) /* two objects, and a tail in a pack */

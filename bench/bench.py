@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures sstablefs on a synthetic node and a real MinIO, as ratios of runs that follow one another on this machine.
+
+Each round does everything once, in the same order, on a bucket of its own; a ratio is that of two runs of one round.
+Before each timed run the page cache is dropped, and a mount is fresh with an empty cache.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import days
+import measure
+import servers
+from node import Node
+from report import Report
+
+CLUSTER = "bench"
+CONNECTIONS = 16
+COPY_OF = {"n1": "cp", "small": "small_cp"}
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scale", type=Fraction, help="sizes of Data.db, of those of a real node (default 1/1000)")
+    parser.add_argument("--files", type=int, help="files of the node (default 12000; a real one has 60000)")
+    parser.add_argument("--small-files", type=int, help="files of the set of small files (default 6000)")
+    parser.add_argument("--days", type=int, help="day-steps for the size of the metadata (default 30; 0: none)")
+    parser.add_argument("--rounds", type=int, help="(default 3)")
+    parser.add_argument("--requests-files", type=int,
+                        help="files of the node whose first backup's requests are counted (default 60000; 0: none)")
+    parser.add_argument("--smoke", action="store_true", help="everything once, as small as it can be")
+    parser.add_argument("--long", action="store_true", help="60000 files and 365 day-steps")
+    parser.add_argument("--directory", help="where to work (default: a temporary one)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    given = parser.parse_args()
+    default = {"scale": Fraction(1, 1000), "files": 12_000, "small_files": 6_000, "days": 30, "rounds": 3,
+               "requests_files": 60_000}
+    if given.smoke:
+        default = {"scale": Fraction(1, 20_000), "files": 900, "small_files": 480, "days": 2, "rounds": 1, "requests_files": 0}
+    if given.long:
+        default.update(files=60_000, small_files=24_000, days=365)
+    for name, value in default.items():
+        if getattr(given, name) is None:
+            setattr(given, name, value)
+    return given
+
+
+class Bench:
+    def __init__(self, binary, work, server, report):
+        self.binary, self.work, self.server, self.report = binary, work, server, report
+        self.round, self.verified = 0, set()
+        self.nodes = {}  # name: Node
+        self.server_pid = measure.children_of(server.guard.pid)[0]
+        self.caches = 0
+        configuration = work / "sstablefs.conf"
+        configuration.touch(mode=0o600)
+        self.environment = {"SSTABLEFS_CONFIG": str(configuration), "HOME": str(work), **server.environment()}
+
+    # One measured command.
+
+    def measure(self, row, command, mount=None, cold=True):
+        """Runs and times a command for a row; its output, or None where it failed."""
+        others = {"server": self.server_pid} | ({"mount": mount} if mount else {})
+        if cold and not measure.drop_caches():
+            self.report.caches_dropped = False
+        try:
+            sample, out = measure.run(command, self.environment, others, self.server.requests)
+        except measure.Failed as failure:
+            self.report.failures[row] = str(failure)
+            print(f"{row}: {failure}", file=sys.stderr)
+            return None
+        self.report.add(row, self.round, sample)
+        print(f"  {row}: {sample.seconds:.2f} s", file=sys.stderr, flush=True)
+        return out
+
+    def fresh_cache(self):
+        self.caches += 1
+        self.environment["SSTABLEFS_CACHE_DIR"] = str(self.work / f"cache{self.caches}")
+
+    def program(self, *arguments):
+        return [self.binary, "-r", self.url, "--json", *arguments]
+
+    def call(self, *arguments):
+        done = subprocess.run(self.program(*arguments), env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=600)
+        if done.returncode:
+            raise measure.Failed(f"sstablefs {arguments[0]} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+        return done.stdout
+
+    # Repositories.
+
+    @contextlib.contextmanager
+    def bucket(self):
+        name = self.server.make_bucket()
+        self.bucket_name, self.url = name, self.server.url(name, "r")
+        self.fresh_cache()
+        try:
+            self.call("init")
+            yield
+        finally:
+            client = self.server.client()
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+                keys = [{"Key": o["Key"]} for o in page.get("Contents", [])]
+                if keys:
+                    client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+            client.delete_bucket(Bucket=name)
+
+    def objects(self, node):
+        """The data objects of a node: {key: size}."""
+        found = {}
+        for page in self.server.client().get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket_name, Prefix=f"r/nodes/{CLUSTER}/{node}/objects/"):
+            found |= {o["Key"]: o["Size"] for o in page.get("Contents", [])}
+        return found
+
+    def backup(self, row, node, tag, name, *options):
+        out = self.measure(row, self.program("backup", "--cluster", CLUSTER, "--node", node, "--data-dir",
+                                             self.nodes[node].data, "--snapshot", tag, "--name", name, *options))
+        return json.loads(out) if out else None
+
+    # The raw limit.
+
+    def raw(self):
+        """The node's objects, fetched by clients that know nothing of what is in them."""
+        objects = self.objects("n1")
+        urls = {key: self.server.client().generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": key})
+                for key in objects}
+        for row, target in (("curl_null", None), ("curl", self.work / "curl")):
+            lines = []
+            for i, url in enumerate(urls.values()):
+                lines.append(f'url = "{url}"\noutput = "{target / str(i) if target else "/dev/null"}"\n')
+            (self.work / "curl.conf").write_text("".join(lines))
+            if target:
+                target.mkdir()
+            self.measure(row, ["curl", "-q", "-s", "-f", "-Z", "--parallel-max", CONNECTIONS, "-K", self.work / "curl.conf"])
+            if target:
+                self.finish_raw(row, target, objects)
+        target = self.work / "s5cmd"
+        target.mkdir()
+        self.measure("s5cmd", ["s5cmd", "--endpoint-url", self.server.endpoint, "--log", "error", "--numworkers", CONNECTIONS,
+                               "cp", f"s3://{self.bucket_name}/r/nodes/{CLUSTER}/n1/objects/*", f"{target}/"])
+        self.finish_raw("s5cmd", target, objects)
+
+    def finish_raw(self, row, target, objects):
+        """Checks what came and keeps the faster client's run as this round's limit."""
+        sample = self.report.samples[row].get(self.round)
+        got = sum(p.stat().st_size for p in target.rglob("*") if p.is_file())
+        if sample and got != sum(objects.values()):
+            raise measure.Failed(f"{row} fetched {got} bytes of {sum(objects.values())}")
+        if sample:
+            started = time.perf_counter()
+            subprocess.run(["sync", "-f", target], check=True)
+            flushed = time.perf_counter() - started
+            best = self.report.samples["raw"].get(self.round)
+            if not best or sample.seconds < best.seconds:
+                self.report.add("raw", self.round, sample)
+                self.report.add("raw_synced", self.round, measure.Sample(**{**vars(sample), "seconds": sample.seconds + flushed}))
+        shutil.rmtree(target)
+
+    # Reading back.
+
+    @contextlib.contextmanager
+    def mount(self):
+        """A fresh mount with an empty cache: its path and its process."""
+        self.fresh_cache()
+        where = self.work / "mnt"
+        where.mkdir(exist_ok=True)
+        self.call("mount", str(where), "-o", f"log={self.work / 'mount.log'}")
+        try:
+            status = dict(line.split(": ", 1) for line in (where / ".sstablefs/status").read_text().splitlines())
+            yield where, int(status["pid"])
+        finally:
+            subprocess.run([self.binary, "umount", where], check=True, env={**os.environ, **self.environment}, timeout=60)
+
+    def copy(self, row, node, source, mount=None):
+        target = self.work / "copy"
+        target.mkdir()
+        if self.measure(row, ["cp", "-a", source, target / "data"], mount) is not None:
+            self.verify(row, node, target / "data")
+        shutil.rmtree(target)
+
+    def restore(self, row, node):
+        self.fresh_cache()
+        target = self.work / "restored"
+        target.mkdir()
+        out = self.measure(row, self.program("restore", "day0", "--cluster", CLUSTER, "--node", node, target))
+        if out is not None:
+            self.verify(row, node, target)
+        shutil.rmtree(target)
+
+    def verify(self, row, node, top):
+        """All bytes the first time, then names and sizes."""
+        expected = self.nodes[node].files_of("day0")
+        found = {os.path.relpath(p, top): p for p in top.rglob("*") if p.is_file()}
+        if found.keys() != expected.keys():
+            raise measure.Failed(f"{row}: {len(found.keys() ^ expected.keys())} files are missing or too many")
+        whole = row not in self.verified
+        self.verified.add(row)
+        for name, (path, size) in expected.items():
+            if found[name].stat().st_size != size or whole and found[name].read_bytes() != Path(path).read_bytes():
+                raise measure.Failed(f"{row}: {name} differs")
+
+    # A round.
+
+    def run_round(self, number, fast):
+        self.round = number
+        node = self.nodes["n1"]
+        names = self.work / "names"
+        names.write_text("\0".join(path for path, _ in node.files_of("day0").values()))
+        self.measure("read", ["xargs", "-0", "-a", names, "-P", "2", "-n", "200", "sh", "-c", 'exec cat "$@" >/dev/null', "sh"])
+        if fast:
+            with self.bucket():
+                self.backup("backup_fast", "n1", "day0", "day0", "--jobs", "2", "--connections", str(CONNECTIONS))
+        with self.bucket():
+            done = self.backup("backup", "n1", "day0", "day0")
+            if not done:
+                return
+            self.report.facts["The node"] = {"files": done["files"], "bytes": done["total_bytes"]}
+            self.backup("again", "n1", "day0", "again")
+            self.raw()
+            self.read_back()
+            self.small()
+            self.backup("next_day", "n1", "day1", "day1")
+
+    def read_back(self):
+        with self.mount() as (where, pid):
+            self.copy("cp", "n1", where / CLUSTER / "nodes/n1/day0/data", pid)
+        with self.mount() as (where, pid):
+            self.measure("walk", ["sh", "-c", 'find "$0" -type f -print0 | xargs -0 -P 4 -n 200 cat >/dev/null',
+                                  where / CLUSTER / "nodes/n1/day0/data"], pid)
+        self.restore("restore", "n1")
+        live = self.work / "linked"
+        self.lay_out("n1", live)
+        self.copy("local_cp", "n1", live)
+        shutil.rmtree(live)
+
+    def small(self):
+        if not self.backup("small_backup", "small", "day0", "day0"):
+            return
+        live = self.work / "linked"
+        self.lay_out("small", live)
+        self.copy("small_local_cp", "small", live)
+        shutil.rmtree(live)
+        with self.mount() as (where, pid):
+            self.copy("small_cp", "small", where / CLUSTER / "nodes/small/day0/data", pid)
+        self.restore("small_restore", "small")
+
+    def lay_out(self, node, top):
+        """A snapshot's files, as links, in the shape that the mount gives them."""
+        for below, (path, _) in self.nodes[node].files_of("day0").items():
+            target = top / below
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target)
+
+    # Requests at a real node's count of files.
+
+    def count_requests(self, files):
+        top = self.work / "many"
+        self.nodes["many"] = Node(str(top), Fraction(1, 10_000), files)
+        self.nodes["many"].snapshot("day0")
+        before = {}
+        with self.bucket():
+            before = self.server.requests()
+            started = time.perf_counter()
+            done = json.loads(self.call("backup", "--cluster", CLUSTER, "--node", "many", "--data-dir",
+                                        self.nodes["many"].data, "--snapshot", "day0", "--name", "day0"))
+            seconds = time.perf_counter() - started
+            counted = {k: n - before.get(k, 0) for k, n in self.server.requests().items() if n > before.get(k, 0)}
+        self.report.facts[f"Requests of a first backup of {done['files']} files, by the server's counters"] = {
+            "bytes": done["total_bytes"], "seconds": round(seconds, 1), "requests": sum(counted.values()),
+            "of each kind": counted, "per 1,000 files": round(sum(counted.values()) * 1000 / done["files"], 2)}
+        shutil.rmtree(top)
+
+
+def measure_all(arguments, binary, work, report):
+    with servers.minio() as server:
+        bench = Bench(binary, work, server, report)
+        print(f"making a node of {arguments.files} files at {arguments.scale}", file=sys.stderr, flush=True)
+        node = bench.nodes["n1"] = Node(str(work / "n1"), arguments.scale, arguments.files)
+        node.snapshot("day0")
+        node.day()
+        node.snapshot("day1")
+        bench.nodes["small"] = Node(str(work / "small"), 1, arguments.small_files, small=True)
+        bench.nodes["small"].snapshot("day0")
+        for number in range(1, arguments.rounds + 1):
+            print(f"round {number} of {arguments.rounds}", file=sys.stderr, flush=True)
+            bench.run_round(number, fast=not arguments.smoke)
+        if arguments.requests_files:
+            print("counting requests", file=sys.stderr, flush=True)
+            bench.count_requests(arguments.requests_files)
+    if arguments.days:
+        print(f"{arguments.days} days", file=sys.stderr, flush=True)
+        report.facts[f"Metadata of {arguments.days} day-steps, in a directory"] = days.measure_days(
+            binary, work / "days", arguments.files, arguments.days)
+
+
+def main():
+    arguments = parse_arguments()
+    binary = Path(os.environ["SSTABLEFS_BINARY"]).resolve()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+    report = Report()
+    work = Path(tempfile.mkdtemp(prefix="sstablefs-bench-", dir=arguments.directory))
+    load = os.getloadavg()[0]
+    try:
+        measure_all(arguments, binary, work, report)
+    except measure.Failed as failure:
+        report.failures["run"] = str(failure)
+        print(f"bench: {failure}", file=sys.stderr)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    report.facts["The machine"] = {"load before and after": f"{load:.1f}, {os.getloadavg()[0]:.1f}",
+                                   "cores": len(os.sched_getaffinity(0)), "server": "MinIO, on the same cores"}
+    print(report.text())
+    if arguments.json:
+        parameters = {k: str(v) for k, v in vars(arguments).items() if k not in ("json", "directory")}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(report.json(parameters), indent=1) + "\n")
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
