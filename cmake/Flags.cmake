@@ -26,11 +26,6 @@ add_compile_options(
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	add_compile_options(-Wlogical-op -Wduplicated-cond -Wjump-misses-init -Wstrict-aliasing=2)
 endif()
-if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
-	add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-	add_link_options(-Wl,-z,relro,-z,now)
-endif()
-
 set(ssfs_sanitize "${SSTABLEFS_SANITIZE}")
 if(SSTABLEFS_FUZZ)
 	if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
@@ -50,4 +45,8 @@ if(ssfs_sanitize)
 		add_compile_options(-Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-truncation
 			-Wno-format-truncation)
 	endif()
+elseif(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+	# Sanitizers and fortified functions do not go together.
+	add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+	add_link_options(-Wl,-z,relro,-z,now)
 endif()

@@ -24,6 +24,7 @@ static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, stru
 		return 0;
 	l->running = true;
 	l->settled = false;
+	l->begun_ms = clock_elapsed_ms(k->clock);
 	r = pool_submit(k->pool, job, arg);
 	if (r < 0) {
 		l->running = false;
@@ -32,15 +33,20 @@ static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, stru
 	return 0;
 }
 
+/* Whether the answer that was published before must do: the job has run for too long, and nobody waits for it any more. */
+static bool is_slow(const struct looker *k, const struct look *l)
+{
+	return l->ever && clock_elapsed_ms(k->clock) - l->begun_ms >= VIEW_WAIT_MS;
+}
+
 int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct view_wait w,
 	    struct err *e)
 {
-	int64_t begun = clock_elapsed_ms(k->clock);
 	int r;
 
-	if (l->ever && !l->running && begun - l->finished_ms < k->refresh_ms)
+	if (l->ever && !l->running && clock_elapsed_ms(k->clock) - l->finished_ms < k->refresh_ms)
 		return 0;
-	if (l->ever && l->running && l->settled)
+	if (l->ever && l->running && (l->settled || is_slow(k, l)))
 		return 0;
 	if (!w.wait)
 		return VIEW_WOULD_BLOCK;
@@ -51,7 +57,7 @@ int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct vi
 		if (cancel_is_set(w.cancel) || cancel_is_set(k->stop))
 			return err_set(e, ERR_IO, -EINTR,
 				       "interrupted while waiting for the store");
-		if (l->ever && clock_elapsed_ms(k->clock) - begun >= VIEW_WAIT_MS)
+		if (is_slow(k, l))
 			return 0;
 		wait_slice(k);
 	}

@@ -4,7 +4,7 @@
  *
  *   idle --look--> running --published--> (answers can be given) --settled--> idle
  *
- * Waiters go on when the job has settled, or after two seconds where an answer was ever published. All fields are protected by the lock that is passed in.
+ * Waiters go on when the job has settled, or two seconds after it began where an answer was ever published. All fields are protected by the lock that is passed in.
  */
 #ifndef SSTABLEFS_FS_LOOK_H
 #define SSTABLEFS_FS_LOOK_H
@@ -24,6 +24,7 @@ struct looker { /* shared by the looks of one view */
 };
 
 struct look {
+	int64_t begun_ms;    /* elapsed time of the last start */
 	int64_t finished_ms; /* elapsed time of the last end, good or bad; 0: never */
 	bool running, settled, ever;
 	struct err err; /* of the last failure while nothing was ever published */

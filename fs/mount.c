@@ -393,6 +393,8 @@ static void abort_connection(struct mount *m)
 void mount_close(struct mount *m)
 {
 	cancel_set(&m->cancel, 1);
+	if (m->server_started)
+		op_server_cancel(&m->server);
 	if (m->server.pool)
 		pool_free(
 			m->server.pool); /* what waits for the store gives up within 100 ms and is answered */

@@ -256,6 +256,15 @@ int op_server_start(struct server *s, struct metrics *m)
 	return -r;
 }
 
+void op_server_cancel(struct server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < OP_BUCKETS; i++)
+		for (struct op *op = s->pending[i]; op; op = op->next)
+			cancel_set(&op->cancel, 1);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void op_server_stop(struct server *s)
 {
 	pthread_mutex_lock(&s->lock);

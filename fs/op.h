@@ -71,6 +71,8 @@ struct op {
 
 /* 0 or < 0. */
 int op_server_start(struct server *s, struct metrics *m);
+/* Whatever waits for the store gives up soon: the mount ends. */
+void op_server_cancel(struct server *s);
 /* Answers what is pending and ends the watch; the pool must be drained first. */
 void op_server_stop(struct server *s);
 

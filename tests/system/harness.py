@@ -221,7 +221,7 @@ def run(*command, code=0, timeout=120, **keywords):
     done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=timeout, **keywords)
     assert done.returncode == code, f"{command} ended with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
-    return done.stdout.decode()
+    return done.stdout.decode(errors="replace")
 
 
 def in_threads(functions):

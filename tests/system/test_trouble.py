@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import FAILED, STORE, in_threads, is_alive, is_mounted, wait_until
+from harness import END_SECONDS, STORE, in_threads, is_alive, is_mounted, wait_until
 from proxy import Proxy
 from trees import MIB, Node, files_below
 
@@ -141,20 +141,22 @@ def test_names_that_are_known_do_not_wait_for_a_store_that_hangs(proxied):
         proxy.work()
 
 
-def test_umount_and_sigterm_end_a_mount_whose_store_hangs(proxied, tmp_path):
+@pytest.mark.parametrize("how", ["lazy", "force", "sigterm"])
+def test_a_mount_whose_store_hangs_can_be_ended(proxied, tmp_path, how):
     repository, proxy, _ = proxied
-    for number, end in enumerate((lambda m: m.unmount("--lazy"), lambda m: m.unmount("--force"), lambda m: os.kill(m.pid, signal.SIGTERM))):
-        trace = tmp_path / f"trace{number}"
-        mount = repository.mount(f"trace={trace}", f"cache_dir={tmp_path}/cache{number}")
-        path = file(mount, number)
-        proxy.hang()
-        with reading(mount, ["cat", path], trace) as process:
-            end(mount)
-            if number == 0:
-                process.kill()
-            process.wait(timeout=20)
-            wait_until(lambda: not is_alive(mount.pid) and not is_mounted(mount.path), 20, "the end of the daemon")
-        proxy.work()
+    trace = tmp_path / "trace"
+    mount = repository.mount(f"trace={trace}")
+    path = file(mount, 0)
+    proxy.hang()
+    with reading(mount, ["cat", path], trace) as process:
+        if how == "sigterm":
+            os.kill(mount.pid, signal.SIGTERM)
+        else:
+            mount.unmount(f"--{how}")
+        if how == "lazy":
+            process.kill()
+        process.wait(timeout=END_SECONDS)
+        wait_until(lambda: not is_alive(mount.pid) and not is_mounted(mount.path), END_SECONDS, "the end of the daemon")
 
 
 def test_an_idle_mount_asks_the_store_for_nothing(proxied, minio_server):

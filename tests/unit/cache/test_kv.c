@@ -623,6 +623,25 @@ Test(kv, the_directory_can_be_deleted_while_it_is_open)
 	kv_close(other);
 }
 
+/* Somebody removed the files, and another process uses the directory: closing must not vouch for that one's file. */
+Test(kv, a_directory_that_is_another_process_s_by_now_is_left_alone)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	struct kv *kv = open_kv(t.path), *other;
+
+	put(kv, KV_BLOBS, "key", "value");
+	cr_assert_eq(unlinkat(t.fd, "lock", 0), 0);
+	other = open_kv(t.path);
+	put(other, KV_BLOBS, "key", "of the other");
+	put(other, KV_DIRS, "key", "of the other");
+	kv_close(kv);
+	cr_expect_neq(faccessat(t.fd, "closed", F_OK, 0), 0);
+	cr_expect_eq(faccessat(t.fd, "mount.mdb", F_OK, 0), 0);
+	expect(other, KV_BLOBS, "key", "of the other");
+	expect(other, KV_DIRS, "key", "of the other");
+	kv_close(other);
+}
+
 Test(kv, two_of_them_work_in_one_process)
 {
 	_cleanup_tmpdir_ struct tmpdir a = tmpdir_new(), b = tmpdir_new();

@@ -257,8 +257,8 @@ Test(restore, other_content_is_a_conflict_and_nothing_is_changed)
 Test(restore, what_is_no_regular_file_or_directory_is_never_replaced)
 {
 	static const char *const in_the_way[] = {
-		"ks/events-" ID "/nb-1-big-TOC.txt",
-		"ks/events-" ID,
+		("ks/events-" ID "/nb-1-big-TOC.txt"),
+		("ks/events-" ID),
 		"ks",
 	};
 

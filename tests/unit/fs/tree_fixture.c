@@ -7,7 +7,7 @@
 #include "base/io.h"
 #include "fs/view_private.h"
 
-static void must(bool well, const char *what)
+static void require(bool well, const char *what)
 {
 	if (well)
 		return;
@@ -18,7 +18,7 @@ static void must(bool well, const char *what)
 static void note(struct tree_fixture *t, uint64_t ino, const char *name)
 {
 	pthread_mutex_lock(&t->lock);
-	must(t->told_count < TOLD_MAX, "too many invalidations");
+	require(t->told_count < TOLD_MAX, "too many invalidations");
 	t->told[t->told_count].ino = ino;
 	snprintf(t->told[t->told_count++].name, sizeof(t->told[0].name), "%s", name);
 	pthread_mutex_unlock(&t->lock);
@@ -50,16 +50,16 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 		.clock = clock_system(), .refresh_s = 5, .status = text, .metrics = text
 	};
 
-	must(t != NULL, "memory");
+	require(t != NULL, "memory");
 	pthread_mutex_init(&t->lock, NULL);
 	t->repo = fixture_new(OBJECT_VERIFY_XXH3);
 	t->dir = strdup(mkdtemp(template));
-	must(t->dir && kv_open(t->dir, 64 * MIB, &t->kv, NULL) == 0, "local store");
+	require(t->dir && kv_open(t->dir, 64 * MIB, &t->kv, NULL) == 0, "local store");
 	t->index = index_new(t->kv, t->repo->meta);
 	t->trees = treecache_new(t->repo->meta, 1 * MIB);
 	ro.source = t->repo->source;
 	ro.metrics = t->repo->metrics;
-	must(t->index && t->trees && reader_new(&ro, &t->reader, NULL) == 0, "reader");
+	require(t->index && t->trees && reader_new(&ro, &t->reader, NULL) == 0, "reader");
 	vo.repo = t->repo->repo;
 	vo.meta = t->repo->meta;
 	vo.index = t->index;
@@ -71,7 +71,7 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 	fo.trees = t->trees;
 	fo.reader = t->reader;
 	t->fs = fs_new(&fo);
-	must(t->view && t->fs, "tree");
+	require(t->view && t->fs, "tree");
 	return t;
 }
 
@@ -98,7 +98,7 @@ int tree_fixture_walk(struct tree_fixture *t, const char *path, struct fs_entry 
 	char *save = NULL;
 	int r = 0;
 
-	must(copy != NULL, "memory");
+	require(copy != NULL, "memory");
 	for (char *name = strtok_r(copy, "/", &save); r == 0 && name;
 	     name = strtok_r(NULL, "/", &save)) {
 		r = fs_lookup(t->fs, at, name, WAIT, ret, NULL);
@@ -143,7 +143,7 @@ void tree_fixture_settle(struct tree_fixture *t, const char *node)
 	struct view_node *n = view_known(t->view, FIXTURE_CLUSTER, node);
 	struct looker *k = &t->view->looker;
 
-	must(n != NULL, "a node that was looked at");
+	require(n != NULL, "a node that was looked at");
 	pthread_mutex_lock(&k->lock);
 	while (n->look.running)
 		pthread_cond_wait(&k->changed, &k->lock);

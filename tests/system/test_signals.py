@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A backup or restore that is stopped half-way: nothing visible is left, and the next run works."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from harness import ABSENT, CLUSTER, DONE, FAILED, NODE, is_sentence, wait_until
+from proxy import Proxy
+from trees import MIB, Node, describe_snapshot, describe_tree, files_below
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SLOW = ["--limit-rate", "1M"]
+END_SECONDS = 10
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Enough for some seconds at 1 MiB/s: many small files and a few large ones."""
+    node = Node(tmp_path / "node")
+    for i in range(600):
+        node.write(node.table("ks", "small"), "t1", f"nb-{i}-big-Index.db", node.bytes(6000 + i))
+    for i in range(3):
+        node.write(node.table("ks", "zlarge"), "t1", f"nb-{i}-big-Data.db", node.bytes(2 * MIB + i))
+    return node
+
+
+def objects(repository):
+    top = repository.path / f"nodes/{CLUSTER}/{NODE}/objects"
+    return list(files_below(top)) if top.exists() else []
+
+
+def end(process, number, code):
+    """Sends the signal; the process must end soon, saying so. Its standard error."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert time.monotonic() - begun < END_SECONDS
+    return err
+
+
+def started_backup(repository, node, name):
+    process = repository.start(*repository.backup_arguments(node.data, "t1", name), *SLOW)
+    wait_until(lambda: objects(repository) or process.poll() is not None, 30, "the first object")
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("number, code", SIGNALS)
+def test_a_backup_that_is_stopped_does_not_exist(repository, node, number, code):
+    err = end(started_backup(repository, node, "b"), number, code)
+    assert "stopped by" in err and is_sentence(err)
+    assert repository.json("list")["backups"] == []
+    repository("restore", "b", repository.path.with_name("out"), code=ABSENT)
+    with repository.mount() as mount:
+        assert os.listdir(mount.path / CLUSTER / "backups" / "b" if (mount.path / CLUSTER / "backups" / "b").exists() else mount.path / CLUSTER / "backups") == []
+    assert repository.json(*repository.backup_arguments(node.data, "t1", "b"))["state"] == "committed", "the name is free again"
+    with repository.mount() as mount:
+        assert describe_tree(mount.data("b")) == describe_snapshot(node.data, "t1")
+
+
+def test_a_backup_that_is_killed_is_not_taken_for_one(repository, node, tmp_path):
+    process = started_backup(repository, node, "b")
+    process.kill()
+    process.communicate()
+    (backup,) = repository.json("list")["backups"]
+    assert not backup["complete"] and backup["nodes_finished"] == 0
+    assert "incomplete" in repository("list").out
+    repository("restore", "b", tmp_path / "out", code=ABSENT)
+    assert not (tmp_path / "out").exists()
+    repository.backup(node.data, "t1", "next")
+    with repository.mount() as mount:
+        assert "b" not in os.listdir(mount.node()) and os.readlink(mount.node() / "latest") == "next"
+        assert describe_tree(mount.data("next")) == describe_snapshot(node.data, "t1")
+    assert repository.json("verify", "next")["damaged"] == []
+
+
+def test_a_backup_whose_store_hangs_can_be_stopped(program, minio_server, node):
+    program.environment.update(minio_server.environment())
+    with Proxy(minio_server.ports[0]) as proxy:
+        repository = program.repository(minio_server.url(minio_server.make_bucket(), endpoint=f"http://127.0.0.1:{proxy.port}")).init()
+        proxy.hang()
+        seen = proxy.connections
+        process = repository.start(*repository.backup_arguments(node.data, "t1", "b"))
+        wait_until(lambda: proxy.connections > seen, 20, "a request")
+        end(process, signal.SIGTERM, 143)
+        proxy.work()
+        assert repository.json("list")["backups"] == []
+
+
+def check_no_half_files(out, node):
+    """What lies under its final name is whole."""
+    expected = describe_snapshot(node.data, "t1")
+    found = {path: d for path, d in describe_tree(out).items() if not path.startswith(".sstablefs-restore/")}
+    assert found.items() <= expected.items()
+    return found
+
+
+def started_restore(repository, out):
+    process = repository.start("restore", "t1", out, *SLOW)
+
+    def published():
+        return process.poll() is not None or (out.exists() and any(not p.startswith(".sstablefs-restore") for p in files_below(out)))
+
+    wait_until(published, 60, "the first files")
+    assert process.poll() is None, "it ended too early"
+    return process
+
+
+@pytest.mark.parametrize("number, code", [*SIGNALS, (signal.SIGKILL, -signal.SIGKILL)])
+def test_a_restore_that_is_stopped_leaves_no_half_file_and_goes_on(repository, node, tmp_path, number, code):
+    repository.backup(node.data, "t1")
+    out = tmp_path / "out"
+    end(started_restore(repository, out), number, code)
+    if number != signal.SIGKILL:
+        assert not (out / ".sstablefs-restore").exists()
+    kept = check_no_half_files(out, node)
+    assert 0 < len(kept) < 603
+    result = repository.json("restore", "t1", out)
+    assert describe_tree(out) == describe_snapshot(node.data, "t1")
+    assert result["files_kept"] >= len(kept) and result["files_kept"] + result["files_written"] == 603
+
+
+def test_two_restores_into_one_directory_are_refused(repository, node, tmp_path):
+    repository.backup(node.data, "t1")
+    process = started_restore(repository, tmp_path / "out")
+    answer = repository("restore", "t1", tmp_path / "out", code=FAILED)
+    assert is_sentence(answer.err)
+    assert process.communicate(timeout=60) and process.returncode == DONE
+    assert describe_tree(tmp_path / "out") == describe_snapshot(node.data, "t1")
+
+
+@pytest.mark.parametrize("change, word", [(os.unlink, "vanished"), (lambda p: p.write_bytes(b"rewritten" * 200_000), "changed"), (lambda p: os.truncate(p, 100), "changed")],
+                         ids=["vanishes", "changes", "is cut"])
+def test_a_file_that_changes_under_a_backup_is_no_mixture(repository, node, change, word):
+    victim = node.path(node.table("ks", "zlarge"), "t1", "nb-2-big-Data.db")
+    process = started_backup(repository, node, "b")
+    change(victim)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == FAILED and is_sentence(err) and str(victim) in err and word in err
+    assert repository.json("list")["backups"] == []
+    repository.backup(node.data, "t1", "b")
+    with repository.mount() as mount:
+        assert describe_tree(mount.data("b")) == describe_snapshot(node.data, "t1")
+
+
+def test_progress_is_shown_where_it_is_asked_for(repository, node):
+    answer = repository("--progress=always", *repository.backup_arguments(node.data, "t1", "b"), *SLOW)
+    assert "MiB" in answer.err and "/s" in answer.err
+    assert repository(*repository.backup_arguments(node.data, "t1", "quiet")).err == ""
