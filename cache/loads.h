@@ -27,7 +27,8 @@ struct blocks {
 	struct slots slots;
 	struct waiter *memory_waiters;
 	struct job_queue demanded, ahead;
-	unsigned running, running_ahead, writing; /* jobs; of those not demanded; that write to the ring */
+	unsigned running, running_ahead,
+		writing; /* jobs; of those not demanded; that write to the ring */
 	struct cancel stop;
 
 	/* never change */
@@ -35,7 +36,8 @@ struct blocks {
 	struct pool *pool;
 	struct ring *ring; /* NULL: none */
 	struct block_loader loader;
-	struct metric *hits, *misses, *loaded_bytes, *disk_bytes, *disk_damaged, *unread_bytes, *memory;
+	struct metric *hits, *misses, *loaded_bytes, *disk_bytes, *disk_damaged, *unread_bytes,
+		*memory;
 };
 
 enum loads_urgency { LOADS_AHEAD, LOADS_DEMANDED };
@@ -44,7 +46,8 @@ enum loads_urgency { LOADS_AHEAD, LOADS_DEMANDED };
  * Starts loading `blocks` (neither present nor loading; all of an object that is whole). 0, or -EAGAIN (memory is short), -ENOMEM. The lock is held
  * throughout; *ret is the object's slot.
  */
-int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks, enum loads_urgency urgency, bool keep_on_disk, struct slot **ret);
+int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks,
+		enum loads_urgency urgency, bool keep_on_disk, struct slot **ret);
 /* Somebody waits for these blocks now: queued loads of them move to the first queue. Lock held. */
 void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks);
 /* A pin goes; tells those who wait for memory. Lock held. */

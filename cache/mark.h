@@ -17,6 +17,7 @@ int mark_write(int dir_fd, const char *mark, const char *file, struct err *e);
  * Removes the mark, durably, and says whether it fitted: 0, or MARK_UNFIT with the reason in *ret_why (a constant; NULL where there is
  * neither file nor mark). A file of more than max_bytes does not fit. < 0: the mark could not be removed; the file must not be used then.
  */
-int mark_take(int dir_fd, const char *mark, const char *file, uint64_t max_bytes, const char **ret_why, struct err *e);
+int mark_take(int dir_fd, const char *mark, const char *file, uint64_t max_bytes,
+	      const char **ret_why, struct err *e);
 
 #endif

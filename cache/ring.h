@@ -25,7 +25,8 @@
 struct ring;
 
 /* Opens or makes the file. kv is borrowed. A ring_bytes below RING_MIN_BYTES, rounded down to slots, gives a ring that holds nothing. m may be NULL. */
-int ring_open(const char *path, uint64_t ring_bytes, struct kv *kv, struct metrics *m, struct ring **ret, struct err *e);
+int ring_open(const char *path, uint64_t ring_bytes, struct kv *kv, struct metrics *m,
+	      struct ring **ret, struct err *e);
 /* No call may be under way. */
 void ring_close(struct ring *r);
 DEFINE_CLEANUP(struct ring *, ring_close);
@@ -34,9 +35,11 @@ DEFINE_CLEANUP(struct ring *, ring_close);
  * Reads those of `blocks` (bit i = block i) of an object of plain_bytes that are there, each to base + i * RING_SLOT_BYTES. Returns which were
  * read. Not verified.
  */
-uint64_t ring_read(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks, uint8_t *base);
+uint64_t ring_read(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks,
+		   uint8_t *base);
 /* Writes `blocks` of the object whose content is at base. */
-void ring_write(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks, const uint8_t *base);
+void ring_write(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks,
+		const uint8_t *base);
 /* What was read did not fit: the entries of these blocks are removed. */
 void ring_forget(struct ring *r, const struct id256 *id, uint64_t blocks);
 

@@ -25,10 +25,10 @@ struct slot {
 	uint8_t *base; /* of the content; BLOCKS_HEADROOM before it */
 	uint64_t present, loading, used, resident;
 	unsigned pins;
-	bool live, headroom;	     /* headroom: charged for a load of the whole */
-	struct slot *chain;	     /* next in its hash bucket */
-	struct slot *older, *newer;  /* in the list of its kind */
-	struct waiter *waiters;	     /* the caller's */
+	bool live, headroom;	    /* headroom: charged for a load of the whole */
+	struct slot *chain;	    /* next in its hash bucket */
+	struct slot *older, *newer; /* in the list of its kind */
+	struct waiter *waiters;	    /* the caller's */
 };
 
 struct slot_list {
@@ -41,8 +41,8 @@ struct slots {
 	size_t count, cap;
 	struct slot_list live, free;
 	struct slot **buckets;
-	size_t bucket_count;	     /* a power of two */
-	uint64_t dropped_unread;     /* bytes that were reclaimed before anybody read them: counts up */
+	size_t bucket_count;	 /* a power of two */
+	uint64_t dropped_unread; /* bytes that were reclaimed before anybody read them: counts up */
 };
 
 int slots_init(struct slots *s, uint64_t limit_bytes); /* 0 or -ENOMEM */
@@ -65,7 +65,8 @@ enum slots_effort {
  * Makes `blocks` of the object loading (none of them may be present or loading), giving it a slot where it has none. headroom: charges and keeps the
  * headroom until slots_loaded or slots_failed. NULL where memory is short; then nothing of this object has changed.
  */
-struct slot *slots_reserve(struct slots *s, const struct block_object *o, uint64_t blocks, bool headroom, enum slots_effort effort);
+struct slot *slots_reserve(struct slots *s, const struct block_object *o, uint64_t blocks,
+			   bool headroom, enum slots_effort effort);
 void slots_loaded(struct slots *s, struct slot *slot, uint64_t blocks);
 /* The blocks become absent. Nobody may touch their memory any more. */
 void slots_failed(struct slots *s, struct slot *slot, uint64_t blocks);

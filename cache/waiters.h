@@ -13,7 +13,8 @@
 struct waiter; /* lives on the stack of who waits */
 
 /* Waits in *list until told, or until c is set: 0, what waiters_failed was given (with its text in e), or -ECANCELED. want: blocks, as a mask; of those who wait for memory 0. */
-int waiters_wait(struct waiter **list, pthread_mutex_t *lock, uint64_t want, const struct cancel *c, struct err *e);
+int waiters_wait(struct waiter **list, pthread_mutex_t *lock, uint64_t want, const struct cancel *c,
+		 struct err *e);
 /* Those are told whose blocks are all in `present`; all where they wait for memory. */
 void waiters_done(struct waiter **list, uint64_t present);
 /* Those are told who want any of `blocks`. */

@@ -213,7 +213,8 @@ static int read_sources(struct backup *b, struct err *e)
 					   .meta = meta,
 					   .own = b->o->record,
 					   .connections = b->o->connections,
-					   .takeover = b->o->takeover };
+					   .takeover = b->o->takeover,
+					   .log = b->o->log };
 	int r;
 
 	if (!meta)

@@ -13,6 +13,7 @@ int reader_new(const struct reader_options *o, struct reader **ret, struct err *
 				    .ring_path = o->ring_path,
 				    .ring_bytes = o->ring_bytes,
 				    .metrics = o->metrics };
+	bool on_disk = o->kv && o->ring_path;
 	int code;
 
 	if (!r)
@@ -20,8 +21,8 @@ int reader_new(const struct reader_options *o, struct reader **ret, struct err *
 	pthread_mutex_init(&r->lock, NULL);
 	r->window_memory = o->memory_bytes / 4 * 3;
 	r->window_most = o->connections * FORMAT_OBJECT_BYTES;
-	r->keep_bytes = o->kv && o->ring_path ? o->ring_bytes / 4 : 0;
-	r->loads = blockload_new(o->source, o->kv);
+	r->keep_bytes = on_disk ? o->ring_bytes / 4 : 0;
+	r->loads = blockload_new(o->source, on_disk ? o->kv : NULL);
 	if (!r->loads)
 		return err_nomem(e);
 	b.loader = blockload_callbacks(r->loads);

@@ -35,6 +35,20 @@ static int on_record(void *ctx, const struct record_key *key, struct err *e)
 	return 0;
 }
 
+/* 0: the damage is noted, and what it concerns is no source. Any other failure is forwarded. */
+static int pass_over(const struct load *l, const char *backup, int r, const struct err *e)
+{
+	char text[1200];
+
+	if (e->kind != ERR_CORRUPT)
+		return r;
+	log_write(
+		l->o->log, LOG_LEVEL_WARNING, "damaged-backup",
+		"backup %s of node %s is damaged, nothing of it is reused (sstablefs verify tells more): %s",
+		backup, l->o->own->where.node, err_describe(e, text, sizeof(text)));
+	return 0;
+}
+
 static int read_record(void *ctx, size_t i, unsigned worker, struct err *e)
 {
 	struct load *l = ctx;
@@ -45,7 +59,7 @@ static int read_record(void *ctx, size_t i, unsigned worker, struct err *e)
 	if (r > 0 || r == -ENOTSUP)
 		return 0;
 	if (r < 0)
-		return r;
+		return pass_over(l, to->key.backup, r, e);
 	to->committed = record->state == RECORD_COMMITTED;
 	to->root = record->root;
 	to->store_time_ns = record->store_time_ns;
@@ -209,6 +223,8 @@ static int walk_backup(struct load *l, const struct candidate *c, struct err *e)
 		if (withdrawn > 0)
 			return known_rollback(l->known, mark) < 0 ? err_nomem(e) : 0;
 	}
+	if (pass_over(l, c->key.backup, r, &missing) == 0)
+		return known_rollback(l->known, mark) < 0 ? err_nomem(e) : 0;
 	if (e)
 		*e = missing;
 	return err_wrap(e, r, "cannot read what backup %s holds", c->key.backup);

@@ -37,14 +37,15 @@ struct windows {
 };
 
 struct window_plan {
-	uint64_t from, to;		  /* fetch this; from = to: nothing */
-	uint64_t forget_from, forget_to;  /* was fetched, will not be read */
-	bool is_open;			  /* the read is one in order */
-	unsigned index;			  /* of the window, for windows_retract */
+	uint64_t from, to;		 /* fetch this; from = to: nothing */
+	uint64_t forget_from, forget_to; /* was fetched, will not be read */
+	bool is_open;			 /* the read is one in order */
+	unsigned index;			 /* of the window, for windows_retract */
 };
 
 /* Notes a read of [offset, offset + len) (inside the file). limit_bytes bounds what is fetched ahead of the reader. */
-struct window_plan windows_note(struct windows *all, uint64_t offset, uint64_t len_bytes, uint64_t file_bytes, uint64_t limit_bytes);
+struct window_plan windows_note(struct windows *all, uint64_t offset, uint64_t len_bytes,
+				uint64_t file_bytes, uint64_t limit_bytes);
 /* What was planned beyond `to` was not begun: it will be planned again. */
 void windows_retract(struct windows *all, unsigned index, uint64_t to);
 

@@ -159,7 +159,7 @@ static int flag_value(const char *name, const char *value, bool *ret, struct err
 
 static int set_flag(struct mountopt *m, const char *name, const char *value, struct err *e)
 {
-	bool on;
+	bool on = false;
 	int r = flag_value(name, value, &on, e);
 
 	if (r < 0)

@@ -3,6 +3,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -12,7 +13,7 @@ from proxy import Proxy
 from trees import MIB, Node, describe_snapshot, describe_tree, files_below
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-SLOW = ["--limit-rate", "1M"]
+SLOW = ["--limit-rate", "2M", "--connections", "1"]
 END_SECONDS = 10
 
 
@@ -78,17 +79,24 @@ def test_a_backup_that_is_killed_is_not_taken_for_one(repository, node, tmp_path
     assert repository.json("verify", "next")["damaged"] == []
 
 
-def test_a_backup_whose_store_hangs_can_be_stopped(program, minio_server, node):
+@pytest.fixture
+def hanging(program, minio_server):
+    """(an empty repository behind a proxy, the proxy, which hangs)"""
     program.environment.update(minio_server.environment())
     with Proxy(minio_server.ports[0]) as proxy:
         repository = program.repository(minio_server.url(minio_server.make_bucket(), endpoint=f"http://127.0.0.1:{proxy.port}")).init()
         proxy.hang()
-        seen = proxy.connections
-        process = repository.start(*repository.backup_arguments(node.data, "t1", "b"))
-        wait_until(lambda: proxy.connections > seen, 20, "a request")
-        end(process, signal.SIGTERM, 143)
-        proxy.work()
-        assert repository.json("list")["backups"] == []
+        yield repository, proxy
+
+
+def test_a_backup_whose_store_hangs_can_be_stopped(hanging, small_node):
+    repository, proxy = hanging
+    seen = proxy.connections
+    process = repository.start(*repository.backup_arguments(small_node.data, "t1", "b"))
+    wait_until(lambda: proxy.connections > seen, 20, "a request")
+    end(process, signal.SIGTERM, 143)
+    proxy.work()
+    assert repository.json("list")["backups"] == []
 
 
 def check_no_half_files(out, node):
@@ -133,18 +141,54 @@ def test_two_restores_into_one_directory_are_refused(repository, node, tmp_path)
     assert describe_tree(tmp_path / "out") == describe_snapshot(node.data, "t1")
 
 
-@pytest.mark.parametrize("change, word", [(os.unlink, "vanished"), (lambda p: p.write_bytes(b"rewritten" * 200_000), "changed"), (lambda p: os.truncate(p, 100), "changed")],
-                         ids=["vanishes", "changes", "is cut"])
-def test_a_file_that_changes_under_a_backup_is_no_mixture(repository, node, change, word):
-    victim = node.path(node.table("ks", "zlarge"), "t1", "nb-2-big-Data.db")
-    process = started_backup(repository, node, "b")
-    change(victim)
+def changed_between_scan_and_read(hanging, node, change):
+    """Backs up; the first request comes between the two, and hangs until the change is made. (exit code, standard error)"""
+    repository, proxy = hanging
+    seen = proxy.connections
+    process = repository.start(*repository.backup_arguments(node.data, "t1", "b"))
+    wait_until(lambda: proxy.connections > seen, 20, "a request")
+    change(node.path(node.table("shop", "orders"), "t1", "nb-1-big-Data.db"))
+    proxy.work()
     _, err = process.communicate(timeout=60)
-    assert process.returncode == FAILED and is_sentence(err) and str(victim) in err and word in err
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("change", [lambda p: p.write_bytes(b"rewritten" * 200_000), lambda p: os.truncate(p, 100), lambda p: os.truncate(p, 0),
+                                    lambda p: p.write_bytes(bytes(p.stat().st_size))],
+                         ids=["grows", "is cut", "is emptied", "is overwritten"])
+def test_a_file_that_changed_since_the_scan_is_taken_as_it_is_now(hanging, small_node, change):
+    assert changed_between_scan_and_read(hanging, small_node, change) == (DONE, "")
+    with hanging[0].mount() as mount:
+        assert describe_tree(mount.data("b")) == describe_snapshot(small_node.data, "t1")
+
+
+def test_a_file_that_vanishes_under_a_backup_is_named(hanging, small_node):
+    code, err = changed_between_scan_and_read(hanging, small_node, os.unlink)
+    assert code == FAILED and is_sentence(err) and "nb-1-big-Data.db" in err and "vanished" in err
+    assert hanging[0].json("list")["backups"] == []
+
+
+def test_a_file_that_never_keeps_still_is_no_mixture(repository, small_node):
+    victim = small_node.path(small_node.table("shop", "orders"), "t1", "nb-1-big-Data.db")
+    os.truncate(victim, 24 * MIB)  # takes so long to read that it must change meanwhile
+    enough = threading.Event()
+
+    def change():
+        number = 10**18
+        while not enough.is_set():
+            number += 1
+            os.utime(victim, ns=(number, number))
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        answer = repository.backup(small_node.data, "t1", "b", code=FAILED)
+    finally:
+        enough.set()
+        thread.join()
+    assert victim.name in answer.err and "again and again" in answer.err
     assert repository.json("list")["backups"] == []
-    repository.backup(node.data, "t1", "b")
-    with repository.mount() as mount:
-        assert describe_tree(mount.data("b")) == describe_snapshot(node.data, "t1")
+    repository.backup(small_node.data, "t1", "b")
 
 
 def test_progress_is_shown_where_it_is_asked_for(repository, node):

@@ -52,7 +52,8 @@ static uint64_t resident(void)
 	const char *line;
 	size_t len;
 
-	check(io_read_file(AT_FDCWD, "/proc/self/status", 65536, &text, &len) == 0, "the kernel's account");
+	check(io_read_file(AT_FDCWD, "/proc/self/status", 65536, &text, &len) == 0,
+	      "the kernel's account");
 	line = strstr(text, "RssAnon:");
 	check(line && sscanf(line, "RssAnon: %llu", &kib) == 1, "RssAnon is there");
 	return kib * KIB;
@@ -89,7 +90,8 @@ static void read_some(struct worker *w, const struct block_object *o, uint32_t o
 	r = blocks_get(w->world->blocks, o, offset, len, true, &pin, &cancel, &e);
 	if (r < 0) {
 		atomic_fetch_add(r == -ECANCELED ? &w->world->cancelled : &w->world->failed, 1);
-		check(r == -ECANCELED || (r == -EIO && e.kind == ERR_STORE), "errors are the loader's own");
+		check(r == -ECANCELED || (r == -EIO && e.kind == ERR_STORE),
+		      "errors are the loader's own");
 		return;
 	}
 	check(fake_fits(o, offset, len, pin.data), "each byte is right");
@@ -103,7 +105,8 @@ static void read_in_order(struct worker *w, unsigned stream, unsigned i)
 
 	for (uint32_t at = 0; at < o.plain_bytes; at += (uint32_t)STEP) {
 		if (at % MIB == 0 && at < next.plain_bytes)
-			blocks_prefetch(w->world->blocks, &next, at, (uint32_t)MIN_OF(MIB, next.plain_bytes - at), i % 3);
+			blocks_prefetch(w->world->blocks, &next, at,
+					(uint32_t)MIN_OF(MIB, next.plain_bytes - at), i % 3);
 		read_some(w, &o, at, (uint32_t)MIN_OF(STEP, o.plain_bytes - at));
 	}
 }
@@ -115,7 +118,8 @@ static void read_at_random(struct worker *w, unsigned stream, unsigned i)
 	for (int k = 0; k < 4; k++) {
 		uint32_t offset = draw(w, o.plain_bytes);
 
-		read_some(w, &o, offset, 1 + draw(w, (uint32_t)MIN_OF(STEP, o.plain_bytes - offset)));
+		read_some(w, &o, offset,
+			  1 + draw(w, (uint32_t)MIN_OF(STEP, o.plain_bytes - offset)));
 	}
 }
 
@@ -146,7 +150,8 @@ static void stress(struct world *w)
 
 	for (unsigned i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .world = w, .number = i, .random = i };
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0, "a thread starts");
+		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
+		      "a thread starts");
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
@@ -158,16 +163,16 @@ static void stress(struct world *w)
 
 /* ---- throughput ---- */
 
-static int load_nothing(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, void *base,
-			const struct cancel *c, struct err *e)
+static int load_nothing(void *ctx, const struct block_object *o, uint32_t offset,
+			uint32_t len_bytes, void *base, const struct cancel *c, struct err *e)
 {
 	for (uint32_t at = offset; at < offset + len_bytes; at += 4096)
 		((uint8_t *)base)[at] = 1;
 	return 0;
 }
 
-static int load_bytes(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, void *base,
-		      const struct cancel *c, struct err *e)
+static int load_bytes(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
+		      void *base, const struct cancel *c, struct err *e)
 {
 	memset((uint8_t *)base + offset, 1, len_bytes);
 	return 0;
@@ -214,7 +219,8 @@ static void bench(void)
 	static const uint32_t steps[] = { 128 * 1024, 1024 * 1024 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		printf("steps of %4u KiB: %.1f GB/s where loading costs nothing, %.1f GB/s where it is a memset\n", steps[i] / 1024,
+		printf("steps of %4u KiB: %.1f GB/s where loading costs nothing, %.1f GB/s where it is a memset\n",
+		       steps[i] / 1024,
 		       throughput((struct block_loader){ .load = load_nothing }, steps[i], 8, 2000),
 		       throughput((struct block_loader){ .load = load_bytes }, steps[i], 8, 2000));
 	}
@@ -224,7 +230,10 @@ int main(int argc, char **argv)
 {
 	struct world w = { .loader = FAKE_LOADER_INIT };
 	char directory[] = "/tmp/stress-blocks-XXXXXX", ring[64];
-	struct blocks_options o = { .memory_bytes = MEMORY, .threads = 8, .ring_path = ring, .ring_bytes = 64 * MIB,
+	struct blocks_options o = { .memory_bytes = MEMORY,
+				    .threads = 8,
+				    .ring_path = ring,
+				    .ring_bytes = 64 * MIB,
 				    .loader = fake_loader_of(&w.loader) };
 	struct kv *kv = NULL;
 	struct err e = ERR_INIT;

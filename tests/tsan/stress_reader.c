@@ -65,18 +65,23 @@ static void make_world(struct world *w, size_t file_bytes, unsigned count)
 {
 	struct fixture_file files[FILES];
 
-	*w = (struct world){ .f = fixture_new(OBJECT_VERIFY_XXH3), .node = { FIXTURE_CLUSTER, FIXTURE_NODE } };
+	*w = (struct world){ .f = fixture_new(OBJECT_VERIFY_XXH3),
+			     .node = { FIXTURE_CLUSTER, FIXTURE_NODE } };
 	for (unsigned i = 0; i < count; i++) {
 		struct file *x = &w->files[i];
 
-		x->len = i % 3 == 2 ? 30000 * i : file_bytes + i * 1000003; /* some small ones, for packs */
+		x->len = i % 3 == 2 ? 30000 * i
+				    : file_bytes + i * 1000003; /* some small ones, for packs */
 		x->data = fixture_random(i, x->len);
 		snprintf(x->path, sizeof(x->path), DIR "nb-%u-big-Data.db", i);
-		files[i] = (struct fixture_file){ .path = x->path, .data = x->data, .len_bytes = x->len };
+		files[i] = (struct fixture_file){ .path = x->path,
+						  .data = x->data,
+						  .len_bytes = x->len };
 	}
 	w->record = fixture_backup(w->f, "monday", files, count, OBJECT_COMPRESS_NONE);
 	for (unsigned i = 0; i < count; i++)
-		w->files[i].entry = fixture_find(w->f, w->record, w->files[i].path, &w->files[i].run);
+		w->files[i].entry =
+			fixture_find(w->f, w->record, w->files[i].path, &w->files[i].run);
 }
 
 static void free_world(struct world *w)
@@ -95,12 +100,15 @@ static struct stream *open_file(struct world *w, const struct file *x)
 {
 	struct stream *s = NULL;
 
-	check(stream_open(w->r, &w->node, x->len, x->entry->extents, x->entry->extent_count, &s, NULL) == 0, "a stream opens");
+	check(stream_open(w->r, &w->node, x->len, x->entry->extents, x->entry->extent_count, &s,
+			  NULL) == 0,
+	      "a stream opens");
 	return s;
 }
 
 /* Reads what one call gives. */
-static size_t read_once(struct worker *w, struct stream *s, const struct file *x, uint64_t at, size_t len)
+static size_t read_once(struct worker *w, struct stream *s, const struct file *x, uint64_t at,
+			size_t len)
 {
 	struct cancel cancel = { draw(w, 200) == 0 };
 	struct err e = ERR_INIT;
@@ -116,7 +124,9 @@ static size_t read_once(struct worker *w, struct stream *s, const struct file *x
 	if (r < 0)
 		return len;
 	for (int i = 0; i < rd.iov_count; done += rd.iov[i++].iov_len)
-		check(memcmp(rd.iov[i].iov_base, (const char *)x->data + done, rd.iov[i].iov_len) == 0, "each byte is right");
+		check(memcmp(rd.iov[i].iov_base, (const char *)x->data + done, rd.iov[i].iov_len) ==
+			      0,
+		      "each byte is right");
 	check(done == at + rd.len_bytes && rd.len_bytes > 0, "the pieces add up");
 	stream_release(s, &rd);
 	return done - at;
@@ -148,7 +158,8 @@ static void *work(void *arg)
 
 		reader_hint(w->w->r, &w->w->node, next->entry->extents, next->entry->extent_count);
 		read_file(w, n);
-		read_once(w, w->w->shared, &w->w->files[0], at, MIN_OF(STEP, w->w->files[0].len - at));
+		read_once(w, w->w->shared, &w->w->files[0], at,
+			  MIN_OF(STEP, w->w->files[0].len - at));
 		check(reader_memory(w->w->r) <= MEMORY, "memory stays within its limit");
 		if (draw(w, 3) == 0)
 			reader_wake(w->w->r);
@@ -160,7 +171,9 @@ static void *work(void *arg)
 static void stress(void)
 {
 	char directory[] = "/tmp/stress-reader-XXXXXX", ring[64];
-	struct reader_options o = { .memory_bytes = MEMORY, .connections = 6, .ring_path = ring, .ring_bytes = 16 * MIB };
+	struct reader_options o = {
+		.memory_bytes = MEMORY, .connections = 6, .ring_path = ring, .ring_bytes = 16 * MIB
+	};
 	struct worker workers[THREADS];
 	struct world w;
 
@@ -175,7 +188,8 @@ static void stress(void)
 	w.shared = open_file(&w, &w.files[0]);
 	for (unsigned i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .w = &w, .random = i };
-		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0, "a thread starts");
+		check(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
+		      "a thread starts");
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(workers[i].thread, NULL);
@@ -201,7 +215,8 @@ static double cpu_seconds(void)
 	struct rusage u;
 
 	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
 /* GB/s of a file of 400 MiB that is read in order, `rounds` times, each with nothing in memory. */
@@ -234,7 +249,8 @@ static void bench(void)
 		stream_close(s);
 		reader_free(steal_pointer(&w.r));
 	}
-	printf("a stream in order: %.2f GB/s, %.2f CPU seconds per GB\n", rounds * (double)w.files[0].len / took / 1e9,
+	printf("a stream in order: %.2f GB/s, %.2f CPU seconds per GB\n",
+	       rounds * (double)w.files[0].len / took / 1e9,
 	       cpu / (rounds * (double)w.files[0].len / 1e9));
 	free_world(&w);
 }

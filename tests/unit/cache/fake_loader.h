@@ -12,7 +12,8 @@
 #include "cache/blocks.h"
 
 struct fake_loader {
-	atomic_uint loads, loaded_blocks, verifies, kept, fail; /* fail: so many loads from now on */
+	atomic_uint loads, loaded_blocks, verifies, kept,
+		fail; /* fail: so many loads from now on */
 	atomic_uint running, most_running;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -22,7 +23,10 @@ struct fake_loader {
 	unsigned order_count;
 };
 
-#define FAKE_LOADER_INIT { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
+#define FAKE_LOADER_INIT                                                               \
+	{                                                                              \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER \
+	}
 
 static inline struct block_object fake_object(uint32_t n, uint32_t plain_bytes, bool whole)
 {
@@ -43,7 +47,8 @@ static inline uint8_t fake_byte(const struct block_object *o, uint32_t offset)
 }
 
 /* Whether all bytes are those of the object. */
-static inline bool fake_fits(const struct block_object *o, uint32_t offset, uint32_t len, const uint8_t *data)
+static inline bool fake_fits(const struct block_object *o, uint32_t offset, uint32_t len,
+			     const uint8_t *data)
 {
 	while (len > 0) {
 		uint32_t n = (uint32_t)(BLOCKS_BLOCK_BYTES - offset % BLOCKS_BLOCK_BYTES);
@@ -58,7 +63,8 @@ static inline bool fake_fits(const struct block_object *o, uint32_t offset, uint
 	return true;
 }
 
-static inline int fake_gate(struct fake_loader *f, const struct block_object *o, const struct cancel *c)
+static inline int fake_gate(struct fake_loader *f, const struct block_object *o,
+			    const struct cancel *c)
 {
 	struct timespec at;
 
@@ -96,12 +102,13 @@ static inline void fake_wait_at_gate(struct fake_loader *f, unsigned count)
 	pthread_mutex_unlock(&f->lock);
 }
 
-static inline int fake_load(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, void *base,
-			    const struct cancel *c, struct err *e)
+static inline int fake_load(void *ctx, const struct block_object *o, uint32_t offset,
+			    uint32_t len_bytes, void *base, const struct cancel *c, struct err *e)
 {
 	struct fake_loader *f = ctx;
 	uint32_t end = offset + len_bytes;
-	unsigned running = atomic_fetch_add(&f->running, 1) + 1, most = atomic_load(&f->most_running), fail;
+	unsigned running = atomic_fetch_add(&f->running, 1) + 1,
+		 most = atomic_load(&f->most_running), fail;
 	int r;
 
 	while (most < running && !atomic_compare_exchange_weak(&f->most_running, &most, running))
@@ -119,15 +126,16 @@ static inline int fake_load(void *ctx, const struct block_object *o, uint32_t of
 		uint32_t n = (uint32_t)MIN_OF(BLOCKS_BLOCK_BYTES, end - offset);
 
 		/* A load that fails leaves wrong bytes. */
-		memset((uint8_t *)base + offset, r < 0 ? ~fake_byte(o, offset) : fake_byte(o, offset), n);
+		memset((uint8_t *)base + offset,
+		       r < 0 ? ~fake_byte(o, offset) : fake_byte(o, offset), n);
 		atomic_fetch_add(&f->loaded_blocks, 1);
 	}
 	atomic_fetch_sub(&f->running, 1);
 	return r < 0 ? err_set(e, ERR_STORE, r, "the store of the test failed") : 0;
 }
 
-static inline int fake_verify(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes, const void *base,
-			      struct err *e)
+static inline int fake_verify(void *ctx, const struct block_object *o, uint32_t offset,
+			      uint32_t len_bytes, const void *base, struct err *e)
 {
 	struct fake_loader *f = ctx;
 

@@ -1,99 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include "cache/loads.h"
-#include "tests/unit/base/tmpdir.h"
-#include "tests/unit/cache/fake_loader.h"
-
-#define BLOCK ((uint32_t)BLOCKS_BLOCK_BYTES)
-#define OBJECT ((uint32_t)BLOCKS_OBJECT_BYTES)
-#define MEMORY (32 * MIB)
-
-struct fixture {
-	struct fake_loader loader;
-	struct metrics *metrics;
-	struct blocks *b;
-	struct tmpdir t; /* with a ring only */
-	char kv_path[100], ring_path[100];
-	struct kv *kv;
-};
-
-static void open_blocks(struct fixture *f, uint64_t memory, unsigned threads)
-{
-	struct blocks_options o = { .memory_bytes = memory,
-				    .threads = threads,
-				    .loader = fake_loader_of(&f->loader),
-				    .metrics = f->metrics };
-	struct err e = ERR_INIT;
-
-	if (f->t.fd > 0) {
-		cr_assert_eq(kv_open(f->kv_path, 64 * MIB, &f->kv, &e), 0, "%s", e.message);
-		o.kv = f->kv;
-		o.ring_path = f->ring_path;
-		o.ring_bytes = 64 * MIB;
-	}
-	cr_assert_eq(blocks_new(&o, &f->b, &e), 0, "%s", e.message);
-}
-
-static void close_blocks(struct fixture *f)
-{
-	blocks_free(steal_pointer(&f->b));
-	kv_close(steal_pointer(&f->kv));
-}
-
-static void fixture_init(struct fixture *f, uint64_t memory, unsigned threads)
-{
-	*f = (struct fixture){ .loader = FAKE_LOADER_INIT, .metrics = metrics_new() };
-	open_blocks(f, memory, threads);
-}
-
-static void fixture_init_with_ring(struct fixture *f)
-{
-	*f = (struct fixture){ .loader = FAKE_LOADER_INIT,
-			       .metrics = metrics_new(),
-			       .t = tmpdir_new() };
-	snprintf(f->kv_path, sizeof(f->kv_path), "%s/kv", f->t.path);
-	snprintf(f->ring_path, sizeof(f->ring_path), "%s/ring", f->t.path);
-	open_blocks(f, MEMORY, 4);
-}
-
-static void fixture_deinit(struct fixture *f)
-{
-	if (f->b) {
-		const char *broken = blocks_check(f->b);
-
-		cr_expect_null(broken, "%s", broken);
-	}
-	close_blocks(f);
-	metrics_free(f->metrics);
-	if (f->t.fd > 0)
-		tmpdir_deinit(&f->t);
-}
-
-#define _cleanup_fixture_ _cleanup_(fixture_deinit)
-
-/* Gets, checks the content, unpins. */
-static void expect_range(struct fixture *f, const struct block_object *o, uint32_t offset, uint32_t len)
-{
-	struct err e = ERR_INIT;
-	struct block_pin pin;
-
-	cr_assert_eq(blocks_get(f->b, o, offset, len, true, &pin, NULL, &e), 0, "%s", e.message);
-	cr_assert(fake_fits(o, offset, len, pin.data), "wrong bytes at %u", offset);
-	blocks_unpin(f->b, &pin);
-}
-
-static int try(struct fixture *f, const struct block_object *o, uint32_t offset, uint32_t len)
-{
-	struct block_pin pin = { 0 };
-	int r = blocks_get(f->b, o, offset, len, false, &pin, NULL, NULL);
-
-	blocks_unpin(f->b, &pin);
-	return r;
-}
+#include "tests/unit/cache/blocks_help.h"
 
 Test(blocks, only_the_blocks_that_are_needed_are_loaded_and_only_once)
 {
@@ -132,17 +42,21 @@ Test(blocks, an_object_that_is_whole_is_loaded_at_once)
 Test(blocks, ranges_that_are_not_of_the_object_are_refused)
 {
 	_cleanup_fixture_ struct fixture f;
-	struct block_object o = fake_object(1, 1000, false), big = fake_object(2, OBJECT + 1, false);
+	struct block_object o = fake_object(1, 1000, false),
+			    big = fake_object(2, OBJECT + 1, false);
 	struct block_pin pin;
 	static const struct {
 		uint32_t offset, len;
-	} rows[] = { { 0, 0 }, { 1000, 1 }, { 999, 2 }, { 0, 1001 }, { UINT32_MAX, 2 }, { 1, UINT32_MAX } };
+	} rows[] = { { 0, 0 },	  { 1000, 1 },	     { 999, 2 },
+		     { 0, 1001 }, { UINT32_MAX, 2 }, { 1, UINT32_MAX } };
 
 	fixture_init(&f, MEMORY, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		cr_expect_eq(blocks_get(f.b, &o, rows[i].offset, rows[i].len, true, &pin, NULL, NULL),
+		cr_expect_eq(blocks_get(f.b, &o, rows[i].offset, rows[i].len, true, &pin, NULL,
+					NULL),
 			     -EBADMSG, "row %zu", i);
-		cr_expect_not(blocks_prefetch(f.b, &o, rows[i].offset, rows[i].len, false), "row %zu", i);
+		cr_expect_not(blocks_prefetch(f.b, &o, rows[i].offset, rows[i].len, false),
+			      "row %zu", i);
 	}
 	cr_expect_eq(blocks_get(f.b, &big, 0, 1, true, &pin, NULL, NULL), -EBADMSG);
 	cr_expect_eq(f.loader.loads, 0);
@@ -189,7 +103,8 @@ static void *read_one(void *arg)
 	return NULL;
 }
 
-static void start(struct reader *r, struct fixture *f, struct block_object o, uint32_t offset, uint32_t len)
+static void start(struct reader *r, struct fixture *f, struct block_object o, uint32_t offset,
+		  uint32_t len)
 {
 	*r = (struct reader){ .f = f, .o = o, .offset = offset, .len = len };
 	cr_assert_eq(pthread_create(&r->thread, NULL, read_one, r), 0);
@@ -240,7 +155,8 @@ Test(blocks, a_reader_that_is_cancelled_goes_and_the_load_goes_on)
 	cr_expect_eq(join(&stays), 0);
 	cr_expect_eq(f.loader.loads, 1);
 	cancel_set(&gone.cancel, 1);
-	cr_expect_eq(blocks_get(f.b, &o, BLOCK, 1, true, &gone.pin, &gone.cancel, NULL), -ECANCELED);
+	cr_expect_eq(blocks_get(f.b, &o, BLOCK, 1, true, &gone.pin, &gone.cancel, NULL),
+		     -ECANCELED);
 }
 
 Test(blocks, a_failed_load_is_told_to_all_who_waited_and_then_tried_again)
@@ -419,132 +335,6 @@ Test(blocks, closing_cancels_what_is_under_way_and_queued)
 	fixture_deinit(&f);
 }
 
-/* ---- the disk ring ---- */
-
-Test(blocks, what_was_loaded_comes_back_from_disk)
-{
-	_cleanup_fixture_ struct fixture f;
-	struct block_object part = fake_object(1, OBJECT, false), pack = fake_object(2, 2 * MIB + 3, true);
-	struct block_object ahead = fake_object(3, MIB, false), passing = fake_object(4, MIB, false);
-
-	fixture_init_with_ring(&f);
-	expect_range(&f, &part, 3 * BLOCK, 2 * BLOCK);
-	expect_range(&f, &pack, 0, 1);
-	cr_expect(blocks_prefetch(f.b, &ahead, 0, MIB, true));
-	cr_expect(blocks_prefetch(f.b, &passing, 0, MIB, false));
-	expect_range(&f, &ahead, 0, MIB);
-	expect_range(&f, &passing, 0, MIB);
-	close_blocks(&f);
-	cr_expect_eq(f.loader.loads, 4);
-	cr_expect_eq(f.loader.kept, 3);
-	open_blocks(&f, MEMORY, 4);
-	expect_range(&f, &part, 3 * BLOCK, 2 * BLOCK);
-	expect_range(&f, &pack, 5, 2 * MIB - 2);
-	expect_range(&f, &ahead, 0, MIB);
-	cr_expect_eq(f.loader.loads, 4, "nothing was loaded again");
-	cr_expect_geq(f.loader.verifies, 3);
-	expect_range(&f, &part, 2 * BLOCK, 4 * BLOCK);
-	cr_expect_eq(f.loader.loads, 6, "the blocks on both sides");
-	expect_range(&f, &passing, 0, MIB);
-	cr_expect_eq(f.loader.loads, 7);
-}
-
-/* Every block of the file, one after the other. */
-Test(blocks, damaged_bytes_of_the_ring_are_never_served)
-{
-	_cleanup_fixture_ struct fixture f;
-	struct block_object part = fake_object(1, MIB, false), pack = fake_object(2, MIB - 77, true);
-	struct metric *damaged;
-
-	fixture_init_with_ring(&f);
-	expect_range(&f, &part, 0, MIB);
-	expect_range(&f, &pack, 0, 1);
-	damaged = metrics_counter(f.metrics, "cache_disk_unfit_blocks", NULL);
-	for (unsigned block = 0; block < 16; block++) {
-		unsigned before = f.loader.loads, is_pack;
-		_cleanup_close_ int fd = -1;
-		uint8_t byte;
-
-		close_blocks(&f);
-		fd = open(f.ring_path, O_RDWR | O_CLOEXEC);
-		cr_assert_eq(pread(fd, &byte, 1, block * BLOCK + 1234), 1);
-		byte ^= 4;
-		cr_assert_eq(pwrite(fd, &byte, 1, block * BLOCK + 1234), 1);
-		open_blocks(&f, MEMORY, 1); /* one thread: each block finds its slot again */
-		is_pack = f.loader.loads;
-		expect_range(&f, &part, 0, MIB);
-		is_pack = f.loader.loads == is_pack;
-		expect_range(&f, &pack, 0, MIB - 77);
-		cr_expect_eq(f.loader.loads, before + 1, "block %u", block);
-		cr_expect_eq(metric_get(damaged), is_pack ? 8 : 1, "block %u", block);
-		metric_set(damaged, 0);
-		/* What was loaded again is in new slots: begin anew. */
-		close_blocks(&f);
-		cr_assert_eq(io_remove_tree(AT_FDCWD, f.kv_path), 0);
-		cr_assert_eq(unlink(f.ring_path), 0);
-		open_blocks(&f, MEMORY, 1);
-		expect_range(&f, &part, 0, MIB);
-		expect_range(&f, &pack, 0, 1);
-	}
-}
-
-Test(blocks, a_pack_of_which_the_ring_lost_a_part_is_loaded)
-{
-	_cleanup_fixture_ struct fixture f;
-	struct block_object pack = fake_object(2, MIB, true);
-	uint8_t key[SHA256_BYTES + 4] = { 0 };
-
-	fixture_init_with_ring(&f);
-	expect_range(&f, &pack, 0, 1);
-	close_blocks(&f);
-	open_blocks(&f, MEMORY, 4);
-	memcpy(key, pack.id.b, SHA256_BYTES);
-	key[SHA256_BYTES] = 5;
-	cr_assert_eq(kv_delete(f.kv, KV_RING, key, sizeof(key), NULL), 0);
-	expect_range(&f, &pack, 0, 1);
-	cr_expect_eq(f.loader.loads, 2);
-	cr_expect_eq(blocks_check(f.b), NULL);
-	expect_range(&f, &pack, 0, MIB);
-	cr_expect_eq(f.loader.loads, 2);
-}
-
-Test(blocks, a_ring_that_cannot_be_opened_is_an_error)
-{
-	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
-	struct fake_loader loader = FAKE_LOADER_INIT;
-	struct blocks_options o = { .memory_bytes = MEMORY, .threads = 1, .loader = fake_loader_of(&loader) };
-	_cleanup_(kv_closep) struct kv *kv = NULL;
-	struct blocks *b = NULL;
-	struct err e = ERR_INIT;
-	char path[100];
-
-	snprintf(path, sizeof(path), "%s/kv", t.path);
-	cr_assert_eq(kv_open(path, 0, &kv, NULL), 0);
-	o.kv = kv;
-	o.ring_bytes = 64 * MIB;
-	o.ring_path = t.path; /* a directory */
-	cr_expect_eq(blocks_new(&o, &b, &e), -EISDIR);
-	cr_expect(strstr(e.message, t.path));
-}
-
-Test(blocks, the_cache_can_be_deleted_while_it_is_used)
-{
-	_cleanup_fixture_ struct fixture f;
-
-	fixture_init_with_ring(&f);
-	for (uint32_t n = 0; n < 40; n++) {
-		struct block_object o = fake_object(n, 4 * MIB, n % 2 == 0);
-
-		if (n == 10) {
-			cr_assert_eq(io_remove_tree(AT_FDCWD, f.kv_path), 0);
-			cr_assert_eq(unlink(f.ring_path), 0);
-		}
-		expect_range(&f, &o, 0, 4 * MIB);
-		o = fake_object(n / 2, 4 * MIB, n / 2 % 2 == 0);
-		expect_range(&f, &o, 0, 4 * MIB);
-	}
-}
-
 /* ---- random use against the content ---- */
 
 struct player {
@@ -567,7 +357,8 @@ static void *play(void *arg)
 	for (int i = 0; i < 300; i++) {
 		uint32_t n = draw(p, 12), bytes = 1 + (n + 1) * 600000 % OBJECT;
 		struct block_object o = fake_object(n, bytes, n % 3 == 0);
-		uint32_t offset = draw(p, bytes), len = 1 + draw(p, MIN_OF(bytes - offset, 2 * (uint32_t)MIB));
+		uint32_t offset = draw(p, bytes),
+			 len = 1 + draw(p, MIN_OF(bytes - offset, 2 * (uint32_t)MIB));
 		struct block_pin pin = { 0 };
 
 		if (draw(p, 4) == 0)
@@ -601,7 +392,8 @@ Test(blocks, random_use_by_many_threads_gives_right_bytes_in_bounded_memory)
 		open_blocks(&f, BLOCKS_MIN_MEMORY, 4);
 		for (unsigned i = 0; i < 6; i++) {
 			players[i] = (struct player){ .f = &f, .random = i + 1 };
-			cr_assert_eq(pthread_create(&players[i].thread, NULL, play, &players[i]), 0);
+			cr_assert_eq(pthread_create(&players[i].thread, NULL, play, &players[i]),
+				     0);
 		}
 		for (unsigned i = 0; i < 6; i++) {
 			pthread_join(players[i].thread, NULL);

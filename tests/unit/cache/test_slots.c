@@ -305,7 +305,8 @@ Test(slots, random_steps_keep_every_invariant)
 
 		cr_assert_eq(slots_init(&m.s, LIMIT + seed * 7777), 0);
 		for (unsigned n = 0; n < OBJECTS; n++)
-			m.objects[n] = object_of(n, 1 + draw(&m, n % 3 ? 8 * MIB : MIB), n % 4 == 0);
+			m.objects[n] =
+				object_of(n, 1 + draw(&m, n % 3 ? 8 * MIB : MIB), n % 4 == 0);
 		for (int step = 0; step < 4000; step++) {
 			unsigned n = draw(&m, OBJECTS), what = draw(&m, 16);
 

@@ -9,7 +9,8 @@ static uint64_t read_in_order(struct windows *all, uint64_t at, uint64_t end, ui
 			      uint64_t limit, uint64_t ahead)
 {
 	for (; at < end; at += STEP) {
-		struct window_plan p = windows_note(all, at, MIN_OF(STEP, end - at), file_bytes, limit);
+		struct window_plan p =
+			windows_note(all, at, MIN_OF(STEP, end - at), file_bytes, limit);
 
 		cr_assert(p.is_open, "at %lu", (unsigned long)at);
 		if (p.to == p.from)
