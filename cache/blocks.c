@@ -178,6 +178,10 @@ void blocks_forget(struct blocks *b, const struct block_object *o)
 
 	pthread_mutex_lock(&b->lock);
 	slot = slots_find(&b->slots, &o->id);
+	if (slot && slot->loading) {
+		loads_drop(b, slot);
+		slot = slots_find(&b->slots, &o->id);
+	}
 	if (slot)
 		slots_forget(&b->slots, slot);
 	pthread_mutex_unlock(&b->lock);

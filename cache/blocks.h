@@ -81,7 +81,7 @@ void blocks_wake(struct blocks *b);
  */
 bool blocks_prefetch(struct blocks *b, const struct block_object *o, uint32_t offset,
 		     uint32_t len_bytes, bool keep_on_disk);
-/* Nobody is expected to read what is loaded of this object: among the first to go. */
+/* Nobody is expected to read what is loaded of this object: among the first to go. Loads that are queued and that nobody waits for are given up. */
 void blocks_forget(struct blocks *b, const struct block_object *o);
 uint64_t blocks_memory(struct blocks *b);
 

@@ -69,21 +69,30 @@ static struct job *next_job(struct blocks *b)
 	return job;
 }
 
-void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks)
+/* Takes the jobs for `blocks` of the slot out of what is fetched ahead. */
+static struct job *take_ahead(struct blocks *b, const struct slot *slot, uint64_t blocks)
 {
+	struct job_queue taken = { 0 };
 	struct job *job = b->ahead.first, *next;
 
-	if (!(slot->loading & blocks))
-		return;
 	b->ahead.first = NULL;
 	for (; job; job = next) {
 		next = job->next;
-		if (job->slot == slot && (job->blocks & blocks)) {
-			job->urgency = LOADS_DEMANDED;
-			queue_add(&b->demanded, job);
-		} else {
-			queue_add(&b->ahead, job);
-		}
+		queue_add(job->slot == slot && (job->blocks & blocks) ? &taken : &b->ahead, job);
+	}
+	return taken.first;
+}
+
+void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks)
+{
+	struct job *job, *next;
+
+	if (!(slot->loading & blocks))
+		return;
+	for (job = take_ahead(b, slot, blocks); job; job = next) {
+		next = job->next;
+		job->urgency = LOADS_DEMANDED;
+		queue_add(&b->demanded, job);
 	}
 }
 
@@ -99,6 +108,20 @@ void loads_unpin(struct blocks *b, struct slot *slot)
 {
 	if (slots_unpin(&b->slots, slot))
 		waiters_done(&b->memory_waiters, 0);
+}
+
+/* Who waited for one of them would have had it promoted: nobody is told. */
+void loads_drop(struct blocks *b, struct slot *slot)
+{
+	struct job *job = take_ahead(b, slot, slot->loading), *next;
+
+	for (; job; job = next) {
+		next = job->next;
+		slots_failed(&b->slots, slot, job->blocks);
+		loads_unpin(b, slot);
+		free(job);
+	}
+	note_memory(b);
 }
 
 static void publish(struct blocks *b, struct slot *slot, uint64_t blocks)

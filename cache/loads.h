@@ -50,6 +50,8 @@ int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks,
 		enum loads_urgency urgency, bool keep_on_disk, struct slot **ret);
 /* Somebody waits for these blocks now: queued loads of them move to the first queue. Lock held. */
 void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks);
+/* Queued loads of the object that nobody waits for are given up. Its slot may be gone then. Lock held. */
+void loads_drop(struct blocks *b, struct slot *slot);
 /* A pin goes; tells those who wait for memory. Lock held. */
 void loads_unpin(struct blocks *b, struct slot *slot);
 /* Ends all: queued loads fail with -ECANCELED, running ones are cancelled and waited for. Lock not held. */

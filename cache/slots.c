@@ -296,6 +296,7 @@ void slots_loaded(struct slots *s, struct slot *slot, uint64_t blocks)
 void slots_failed(struct slots *s, struct slot *slot, uint64_t blocks)
 {
 	slot->loading &= ~blocks;
+	slot->used &= ~blocks;
 	give_back(s, slot, blocks);
 	give_back_headroom(s, slot);
 }
@@ -332,7 +333,7 @@ void slots_touch(struct slots *s, struct slot *slot, uint32_t offset, uint32_t l
 
 void slots_forget(struct slots *s, struct slot *slot)
 {
-	slot->used = slot->present;
+	slot->used = slot->resident;
 	list_remove(&s->live, slot);
 	list_add_oldest(&s->live, slot);
 }
@@ -351,7 +352,7 @@ static const char *check_slot(const struct slots *s, const struct slot *slot)
 		return "a block is both present and loading";
 	if (slot->resident != (slot->present | slot->loading))
 		return "resident is not what is present or loading";
-	if (slot->used & ~slot->present)
+	if (slot->used & ~slot->resident)
 		return "an absent block is used";
 	if ((slot->resident & ~all) != 0)
 		return "a block lies beyond the object";

@@ -8,7 +8,7 @@
  *     absent ---slots_reserve---> loading ---slots_loaded---> present ---reclaimed---> absent
  *                                    `------slots_failed------------------------------^
  *
- *   live slot (holds an object):  present & loading = 0;  resident = present | loading;  used is within present;  of an object that is `whole`
+ *   live slot (holds an object):  present & loading = 0;  resident = present | loading;  used is within resident (forgotten ones are, though still loading);  of an object that is `whole`
  *                                 all blocks or none are present, and likewise loading;  loading is not 0 only while it is pinned
  *   free slot:                    present = loading = 0, no pins; resident = pages kept for reuse
  *   charged = the resident blocks of all slots and the headrooms in use <= limit, at every moment

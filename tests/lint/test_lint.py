@@ -61,10 +61,15 @@ def project_files():
     except (OSError, subprocess.CalledProcessError):  # an unpacked archive
         files = [p.relative_to(ROOT) for p in ROOT.rglob("*") if p.is_file()]
         files = [p for p in files if p.parts[0] not in ("build", ".git")]
-    return sorted(p for p in files if (ROOT / p).is_file() and not NOT_OURS.match(p.as_posix()))
+    return sorted(p for p in files if os.path.lexists(ROOT / p) and not NOT_OURS.match(p.as_posix()))
 
 
-FILES = project_files()
+def is_text_of_ours(path):
+    return (ROOT / path).is_file() and not (ROOT / path).is_symlink()
+
+
+ENTRIES = project_files()
+FILES = [p for p in ENTRIES if is_text_of_ours(p)]
 C_FILES = [p for p in FILES if p.suffix in (".c", ".h")]
 TEXT = {p: (ROOT / p).read_text() for p in C_FILES}
 
@@ -157,6 +162,12 @@ def licence_line_is_there(path):
 def test_every_source_file_begins_with_the_licence():
     report([f"{path}: the SPDX line of Apache-2.0 is not its first line" for path in FILES
             if not licence_line_is_there(path)])
+
+
+def test_no_link_leads_out_of_the_tree():
+    links = [p for p in ENTRIES if (ROOT / p).is_symlink()]
+    report([f"{path}: a link to {os.readlink(ROOT / path)}" for path in links
+            if os.path.isabs(os.readlink(ROOT / path)) or ROOT not in (ROOT / path).resolve().parents])
 
 
 def test_nothing_is_left_for_later():

@@ -123,6 +123,15 @@ static void read_at_random(struct worker *w, unsigned stream, unsigned i)
 	}
 }
 
+/* Fetched ahead, and then not wanted. */
+static void forget_next(struct worker *w, unsigned stream, unsigned i)
+{
+	struct block_object o = object_of(stream, i + 2);
+
+	blocks_prefetch(w->world->blocks, &o, 0, o.plain_bytes, true);
+	blocks_forget(w->world->blocks, &o);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -137,6 +146,8 @@ static void *work(void *arg)
 				atomic_store(&w->world->loader.fail, 1);
 			if (draw(w, 40) == 0)
 				blocks_wake(w->world->blocks);
+			if (draw(w, 10) == 0)
+				forget_next(w, stream, i);
 		}
 		check_memory(w->world);
 		check(blocks_check(w->world->blocks) == NULL, "the tables are sound");

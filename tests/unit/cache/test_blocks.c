@@ -318,6 +318,36 @@ Test(blocks, fetching_ahead_gives_up_what_was_read_but_nothing_unread)
 	cr_expect(blocks_prefetch(f.b, &o[5], 0, OBJECT, false));
 }
 
+Test(blocks, what_is_forgotten_is_not_loaded_any_more_unless_somebody_waits)
+{
+	_cleanup_fixture_ struct fixture f;
+	struct block_object first = fake_object(0, OBJECT, false),
+			    o = fake_object(1, OBJECT, false);
+	struct block_object waited = fake_object(2, OBJECT, false);
+	struct reader r;
+
+	fixture_init(&f, 64 * MIB, 1);
+	fake_set_gate(&f.loader, true);
+	cr_assert(blocks_prefetch(f.b, &first, 0, OBJECT, false));
+	fake_wait_at_gate(&f.loader, 1);
+	cr_assert(blocks_prefetch(f.b, &o, 0, MIB, false));
+	cr_assert(blocks_prefetch(f.b, &o, 2 * MIB, MIB, false));
+	cr_assert(blocks_prefetch(f.b, &waited, 0, MIB, false));
+	start(&r, &f, waited, 0, 1);
+	await_waiter(&f, &waited);
+	blocks_forget(f.b, &first); /* goes on, and goes first */
+	blocks_forget(f.b, &o);
+	blocks_forget(f.b, &waited);
+	cr_expect_null(blocks_check(f.b));
+	cr_expect_eq(blocks_memory(f.b), OBJECT + BLOCKS_HEADROOM + MIB);
+	fake_set_gate(&f.loader, false);
+	cr_expect_eq(join(&r), 0);
+	cr_expect(r.right);
+	expect_range(&f, &o, 0, 1);
+	cr_expect_eq(f.loader.loads, 3);
+	cr_expect_eq(f.loader.loaded_blocks, 64 + 8 + 1);
+}
+
 Test(blocks, closing_cancels_what_is_under_way_and_queued)
 {
 	struct fixture f;

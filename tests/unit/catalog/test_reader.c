@@ -164,6 +164,7 @@ Test(reader, hints_alone_do_not_fill_the_memory)
 	const size_t len = 8 * MIB, count = 12;
 	struct fixture_file files[12];
 	char paths[12][40];
+	unsigned before;
 	struct rig g;
 
 	for (size_t i = 0; i < count; i++) {
@@ -174,6 +175,7 @@ Test(reader, hints_alone_do_not_fill_the_memory)
 	}
 	g = rig_new(files, count, OBJECT_COMPRESS_NONE, false);
 	close_reader(&g);
+	g.connections = 1;
 	open_reader(&g, 40 * MIB);
 	for (size_t i = 0; i < count; i++) {
 		_cleanup_(run_freep) struct run *run = NULL;
@@ -181,6 +183,10 @@ Test(reader, hints_alone_do_not_fill_the_memory)
 
 		reader_hint(g.r, &g.node, entry->extents, entry->extent_count);
 	}
+	before = gets(&g);
+	expect_file(&g, paths[count - 1], files[count - 1].data, len, STEP);
+	cr_expect_leq(gets(&g) - before, READER_HINTS + 1,
+		      "one that is under way, and the last ones");
 	for (size_t i = 0; i < count; i++) {
 		expect_file(&g, paths[i], files[i].data, len, STEP);
 		cr_expect_leq(reader_memory(g.r), 40 * MIB);
