@@ -148,13 +148,13 @@ static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view
 
 		if (r != 0)
 			return r;
+		if (piece.len_bytes == 0)
+			return err_set(e, ERR_IO, -EIO, "a read made no progress");
 		for (int i = 0; i < piece.iov_count; i++) {
 			memcpy(copy + done, piece.iov[i].iov_base, piece.iov[i].iov_len);
 			done += piece.iov[i].iov_len;
 		}
 		stream_release(file->stream, &piece);
-		if (piece.len_bytes == 0)
-			return err_set(e, ERR_IO, -EIO, "a read made no progress");
 	}
 	ret->one = (struct iovec){ copy, len };
 	ret->copy = steal_pointer(&copy);

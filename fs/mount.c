@@ -130,7 +130,12 @@ static int open_cache(struct mount *m, struct err *e)
 				m->cache_path);
 		r = kv_open(m->cache_path, MAX_OF(index_bytes, 64 * MIB), &m->kv, e);
 	}
-	return r < 0 ? err_wrap(e, r, "cache directory %s", m->o.cache_dir) : 0;
+	if (r < 0)
+		return err_wrap(e, r, "cache directory %s", m->o.cache_dir);
+	if (kv_discarded(m->kv))
+		log_write(m->o.log, LOG_LEVEL_INFO, "cache-discarded",
+			  "the local cache is made anew: %s", kv_discarded(m->kv));
+	return 0;
 }
 
 static int build_reading(struct mount *m, struct err *e)

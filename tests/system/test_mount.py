@@ -23,9 +23,15 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def stored(repository, small_node):
+def small_node(small_node):
+    """With a file that is private to root, and one of another owner."""
     small_node.write(small_node.table("shop", "orders"), "t1", "nb-2-big-Data.db", b"secret" * 200, mode=0o600, owner=(0, 0))
     small_node.write(small_node.table("shop", "orders"), "t1", "nb-3-big-Data.db", b"owned" * 200, mode=0o664, owner=(4711, 4712))
+    return small_node
+
+
+@pytest.fixture
+def stored(repository, small_node):
     repository.backup(small_node.data, "t1")
     return repository
 

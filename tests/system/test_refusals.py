@@ -8,18 +8,25 @@ import signal
 
 import pytest
 
-from harness import ABSENT, CLUSTER, DONE, FAILED, FOUND, NODE, STORE, USAGE, in_threads, is_alive, is_mounted, is_sentence, run, wait_until
+from harness import ABSENT, CLUSTER, DONE, FAILED, FOUND, NODE, STORE, USAGE, Program, in_threads, is_alive, is_mounted, is_sentence, run, wait_until
 from trees import Node, describe_snapshot, describe_tree, files_below, fingerprint, reseal
 
 SECRET = "hunter2-in-the-url"
 COMMANDS = ("init", "backup", "list", "show", "mount", "umount", "restore", "diff", "id", "verify", "doctor")
 
 
-@pytest.fixture
-def stored(repository, small_node):
-    """A repository with the backup t1 of small_node."""
-    repository.backup(small_node.data, "t1")
+@pytest.fixture(scope="module")
+def template(binary, tmp_path_factory):
+    program = Program(binary, tmp_path_factory.mktemp("template") / "p")
+    repository = program.repository().init()
+    repository.backup(Node(program.directory / "small").fill_small("t1").data, "t1")
     return repository
+
+
+@pytest.fixture
+def stored(template, program):
+    """A repository with the backup t1 of small_node."""
+    return template.copy_to(program)
 
 
 def expect(answer, code, *words):

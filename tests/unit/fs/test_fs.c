@@ -392,3 +392,30 @@ Test(fs, a_listing_that_is_full_goes_on_where_it_stopped)
 	cr_expect(fs_dir_is_fixed(d));
 	fs_closedir(d);
 }
+
+Test(fs, a_read_across_two_objects_is_whole_also_when_neither_is_here)
+{
+	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(5000);
+	size_t size = 9 * MIB, at = 8 * MIB - 300000, len = 600000, done = 0;
+	_cleanup_free_ uint8_t *data = fixture_random(7, size), *got = malloc(len);
+	const struct fixture_file large = { .path = TABLE "/nb-3-big-Data.db",
+					    .data = data,
+					    .len_bytes = size };
+	_cleanup_(record_freep) struct record *rec =
+		fixture_backup(t->repo, "large", &large, 1, OBJECT_COMPRESS_NONE);
+	struct fs_entry en;
+	struct fs_file *f;
+	struct fs_read rd;
+	bool direct;
+
+	cr_assert_eq(tree_fixture_walk(t, NODE "/large/" TABLE "/nb-3-big-Data.db", &en), 0);
+	cr_assert_eq(fs_open(t->fs, en.ino, WAIT, &f, &direct, NULL), 0);
+	cr_expect_eq(fs_read(f, at, len, DONT_WAIT, &rd, NULL), FS_WOULD_BLOCK);
+	cr_assert_eq(fs_read(f, at, len, WAIT, &rd, NULL), 0);
+	cr_assert_eq(rd.len_bytes, len, "a short answer would mean the end of the file");
+	for (int i = 0; i < rd.iov_count; done += rd.iov[i++].iov_len)
+		memcpy(got + done, rd.iov[i].iov_base, rd.iov[i].iov_len);
+	cr_expect_eq(memcmp(got, data + at, len), 0);
+	fs_read_done(f, &rd);
+	fs_close(f);
+}
