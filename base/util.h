@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f) __attribute__((__cleanup__(f)))
+#define _cleanup_(f)                   \
+	__attribute__((__cleanup__(f), \
+		       __unused__)) /* clang takes one that is only cleaned up for unused */
 #define _cleanup_free_ _cleanup_(util_freep)
 #define _cleanup_close_ _cleanup_(util_closep)
 #define _printf_(a, b) __attribute__((__format__(__printf__, a, b)))

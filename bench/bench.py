@@ -2,7 +2,8 @@
 """Measures sstablefs on a synthetic node and a real MinIO, as ratios of runs that follow one another on this machine.
 
 Each round does everything once, in the same order, on a bucket of its own; a ratio is that of two runs of one round.
-Before each timed run the page cache is dropped, and a mount is fresh with an empty cache.
+Before each timed run the page cache is dropped (not with --smoke), and a mount is fresh with an empty cache. What was copied
+is removed at the end where there is room: ext4 makes files slowly in the minutes after it deleted many.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from report import Report
 
 CLUSTER = "bench"
 CONNECTIONS = 16
-COPY_OF = {"n1": "cp", "small": "small_cp"}
+WIDE_FILES = 16_000  # some 220 MB
+WIDE_CACHES = ("memory=64M", "cache_size=128M")
+ROOM_BYTES = 40 * 10**9
 
 
 def parse_arguments():
@@ -47,7 +50,7 @@ def parse_arguments():
     default = {"scale": Fraction(1, 1000), "files": 12_000, "small_files": 6_000, "days": 30, "rounds": 3,
                "requests_files": 60_000}
     if given.smoke:
-        default = {"scale": Fraction(1, 20_000), "files": 900, "small_files": 480, "days": 2, "rounds": 1, "requests_files": 0}
+        default = {"scale": Fraction(1, 20_000), "files": 600, "small_files": 240, "days": 2, "rounds": 1, "requests_files": 0}
     if given.long:
         default.update(files=60_000, small_files=24_000, days=365)
     for name, value in default.items():
@@ -57,22 +60,22 @@ def parse_arguments():
 
 
 class Bench:
-    def __init__(self, binary, work, server, report):
-        self.binary, self.work, self.server, self.report = binary, work, server, report
+    def __init__(self, binary, work, server, report, cold):
+        self.binary, self.work, self.server, self.report, self.cold = binary, work, server, report, cold
         self.round, self.verified = 0, set()
         self.nodes = {}  # name: Node
         self.server_pid = measure.children_of(server.guard.pid)[0]
-        self.caches = 0
+        self.caches = self.targets = 0
         configuration = work / "sstablefs.conf"
         configuration.touch(mode=0o600)
         self.environment = {"SSTABLEFS_CONFIG": str(configuration), "HOME": str(work), **server.environment()}
 
     # One measured command.
 
-    def measure(self, row, command, mount=None, cold=True):
+    def measure(self, row, command, mount=None):
         """Runs and times a command for a row; its output, or None where it failed."""
         others = {"server": self.server_pid} | ({"mount": mount} if mount else {})
-        if cold and not measure.drop_caches():
+        if not self.cold or not measure.drop_caches():
             self.report.caches_dropped = False
         try:
             sample, out = measure.run(command, self.environment, others, self.server.requests)
@@ -87,6 +90,17 @@ class Bench:
     def fresh_cache(self):
         self.caches += 1
         self.environment["SSTABLEFS_CACHE_DIR"] = str(self.work / f"cache{self.caches}")
+
+    def target(self):
+        """A fresh directory to copy into."""
+        self.targets += 1
+        path = self.work / f"copy{self.targets}"
+        path.mkdir()
+        return path
+
+    def discard(self, target):
+        if shutil.disk_usage(self.work).free < ROOM_BYTES:
+            shutil.rmtree(target)
 
     def program(self, *arguments):
         return [self.binary, "-r", self.url, "--json", *arguments]
@@ -136,18 +150,15 @@ class Bench:
         objects = self.objects("n1")
         urls = {key: self.server.client().generate_presigned_url("get_object", {"Bucket": self.bucket_name, "Key": key})
                 for key in objects}
-        for row, target in (("curl_null", None), ("curl", self.work / "curl")):
+        for row, target in (("curl_null", None), ("curl", self.target())):
             lines = []
             for i, url in enumerate(urls.values()):
                 lines.append(f'url = "{url}"\noutput = "{target / str(i) if target else "/dev/null"}"\n')
             (self.work / "curl.conf").write_text("".join(lines))
-            if target:
-                target.mkdir()
             self.measure(row, ["curl", "-q", "-s", "-f", "-Z", "--parallel-max", CONNECTIONS, "-K", self.work / "curl.conf"])
             if target:
                 self.finish_raw(row, target, objects)
-        target = self.work / "s5cmd"
-        target.mkdir()
+        target = self.target()
         self.measure("s5cmd", ["s5cmd", "--endpoint-url", self.server.endpoint, "--log", "error", "--numworkers", CONNECTIONS,
                                "cp", f"s3://{self.bucket_name}/r/nodes/{CLUSTER}/n1/objects/*", f"{target}/"])
         self.finish_raw("s5cmd", target, objects)
@@ -166,38 +177,51 @@ class Bench:
             if not best or sample.seconds < best.seconds:
                 self.report.add("raw", self.round, sample)
                 self.report.add("raw_synced", self.round, measure.Sample(**{**vars(sample), "seconds": sample.seconds + flushed}))
-        shutil.rmtree(target)
+        self.discard(target)
 
     # Reading back.
 
     @contextlib.contextmanager
-    def mount(self):
+    def mount(self, *options):
         """A fresh mount with an empty cache: its path and its process."""
         self.fresh_cache()
         where = self.work / "mnt"
         where.mkdir(exist_ok=True)
-        self.call("mount", str(where), "-o", f"log={self.work / 'mount.log'}")
+        self.call("mount", str(where), "-o", ",".join([f"log={self.work / 'mount.log'}", *options]))
         try:
             status = dict(line.split(": ", 1) for line in (where / ".sstablefs/status").read_text().splitlines())
             yield where, int(status["pid"])
         finally:
             subprocess.run([self.binary, "umount", where], check=True, env={**os.environ, **self.environment}, timeout=60)
 
-    def copy(self, row, node, source, mount=None):
-        target = self.work / "copy"
-        target.mkdir()
-        if self.measure(row, ["cp", "-a", source, target / "data"], mount) is not None:
+    def copy(self, row, node, source):
+        target = self.target()
+        if self.measure(row, ["cp", "-a", source, target / "data"]) is not None:
             self.verify(row, node, target / "data")
-        shutil.rmtree(target)
+        self.discard(target)
+
+    def copy_from_mount(self, row, node, how, *options):
+        """By cp -a or tar, and how much the mount read for it."""
+        target = self.target()
+        with self.mount(*options) as (where, pid):
+            data = where / CLUSTER / "nodes" / node / "day0/data"
+            command = ["cp", "-a", data, target / "data"] if how == "cp" else [
+                "bash", "-c", 'set -o pipefail; tar -C "$0" -cf - data | tar -C "$1" -xpf -', data.parent, target]
+            if self.measure(row, command, pid) is not None:
+                self.verify(row, node, target / "data")
+                metrics = dict(line.rsplit(" ", 1) for line in (where / ".sstablefs/metrics").read_text().splitlines())
+                size = sum(size for _, size in self.nodes[node].files_of("day0").values())
+                self.report.fetched[row].append([int(metrics[name]) / size for name in (
+                    'sstablefs_store_bytes_total{direction="in"}', "sstablefs_cache_disk_read_bytes")])
+        self.discard(target)
 
     def restore(self, row, node):
         self.fresh_cache()
-        target = self.work / "restored"
-        target.mkdir()
+        target = self.target()
         out = self.measure(row, self.program("restore", "day0", "--cluster", CLUSTER, "--node", node, target))
         if out is not None:
             self.verify(row, node, target)
-        shutil.rmtree(target)
+        self.discard(target)
 
     def verify(self, row, node, top):
         """All bytes the first time, then names and sizes."""
@@ -231,37 +255,41 @@ class Bench:
             self.raw()
             self.read_back()
             self.small()
+            if "wide" in self.nodes:
+                self.wide()
             self.backup("next_day", "n1", "day1", "day1")
 
     def read_back(self):
-        with self.mount() as (where, pid):
-            self.copy("cp", "n1", where / CLUSTER / "nodes/n1/day0/data", pid)
+        self.copy_from_mount("cp", "n1", "cp")
+        self.copy_from_mount("tar", "n1", "tar")
         with self.mount() as (where, pid):
             self.measure("walk", ["sh", "-c", 'find "$0" -type f -print0 | xargs -0 -P 4 -n 200 cat >/dev/null',
                                   where / CLUSTER / "nodes/n1/day0/data"], pid)
         self.restore("restore", "n1")
-        live = self.work / "linked"
-        self.lay_out("n1", live)
-        self.copy("local_cp", "n1", live)
-        shutil.rmtree(live)
+        self.copy("local_cp", "n1", self.lay_out("n1"))
 
     def small(self):
-        if not self.backup("small_backup", "small", "day0", "day0"):
-            return
-        live = self.work / "linked"
-        self.lay_out("small", live)
-        self.copy("small_local_cp", "small", live)
-        shutil.rmtree(live)
-        with self.mount() as (where, pid):
-            self.copy("small_cp", "small", where / CLUSTER / "nodes/small/day0/data", pid)
-        self.restore("small_restore", "small")
+        self.copy("small_local_cp", "small", self.lay_out("small"))
+        if self.backup("small_backup", "small", "day0", "day0"):
+            self.copy_from_mount("small_cp", "small", "cp")
+            self.restore("small_restore", "small")
 
-    def lay_out(self, node, top):
-        """A snapshot's files, as links, in the shape that the mount gives them."""
-        for below, (path, _) in self.nodes[node].files_of("day0").items():
+    def wide(self):
+        """One directory of more than the mount may keep, as a leveled table of a real node is."""
+        self.copy("wide_local_cp", "wide", self.lay_out("wide"))
+        self.call("backup", "--cluster", CLUSTER, "--node", "wide", "--data-dir", self.nodes["wide"].data,
+                  "--snapshot", "day0", "--name", "day0")
+        for how in ("cp", "tar"):
+            self.copy_from_mount(f"wide_{how}", "wide", how, *WIDE_CACHES)
+
+    def lay_out(self, node):
+        """A directory with a snapshot's files, as links, in the shape that the mount gives them."""
+        top = self.work / f"{node}-laid-out"
+        for below, (path, _) in self.nodes[node].files_of("day0").items() if not top.exists() else ():
             target = top / below
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, target)
+        return top
 
     # Requests at a real node's count of files.
 
@@ -285,14 +313,17 @@ class Bench:
 
 def measure_all(arguments, binary, work, report):
     with servers.minio() as server:
-        bench = Bench(binary, work, server, report)
+        bench = Bench(binary, work, server, report, cold=not arguments.smoke)
         print(f"making a node of {arguments.files} files at {arguments.scale}", file=sys.stderr, flush=True)
         node = bench.nodes["n1"] = Node(str(work / "n1"), arguments.scale, arguments.files)
         node.snapshot("day0")
         node.day()
         node.snapshot("day1")
-        bench.nodes["small"] = Node(str(work / "small"), 1, arguments.small_files, small=True)
+        bench.nodes["small"] = Node(str(work / "small"), 1, arguments.small_files, small_tables=min(60, arguments.small_files // 24))
         bench.nodes["small"].snapshot("day0")
+        if not arguments.smoke:
+            bench.nodes["wide"] = Node(str(work / "wide"), 1, WIDE_FILES, small_tables=1)
+            bench.nodes["wide"].snapshot("day0")
         for number in range(1, arguments.rounds + 1):
             print(f"round {number} of {arguments.rounds}", file=sys.stderr, flush=True)
             bench.run_round(number, fast=not arguments.smoke)

@@ -207,21 +207,21 @@ class Table:
 
 
 class Node:
-    """A data directory. No component with a share of Data.db is smaller than `least` bytes. `small` makes the other kind
-    instead: 60 tables of SSTables of 20 to 180 KB, not scaled."""
+    """A data directory. No component with a share of Data.db is smaller than `least` bytes. `small_tables` makes the other
+    kind instead: so many tables of SSTables of 20 to 180 KB, not scaled."""
 
-    def __init__(self, directory, scale, files, seed=1, small=False, least=50):
+    def __init__(self, directory, scale, files, seed=1, small_tables=0, least=50):
         self.data = os.path.join(directory, "data")
         self.seed, self.least, self.today, self.tables = seed, least, 0, []
-        if small:
-            self._make_small(files)
+        if small_tables:
+            self._make_small(small_tables, files)
         else:
             self._make_tables(scale, files / FULL_FILES)
 
-    def _make_small(self, files):
-        for i in range(60):
+    def _make_small(self, tables, files):
+        for i in range(tables):
             table = Table(self, "small", f"t{i}", "leveled")
-            for n in range(max(1, files // (60 * len(BIG)))):
+            for n in range(max(1, files // (tables * len(BIG)))):
                 table.add(table.chance("size", n).randrange(20_000, 180_000))
             self.tables.append(table)
 

@@ -22,6 +22,7 @@ ROWS = (
     ("curl", "raw GETs to disk, curl, 16 at once", None),
     ("raw", "raw GETs to disk, the faster of the two", None),
     ("cp", "cp -a from the mount", "raw"),
+    ("tar", "tar from the mount", "raw"),
     ("raw_synced", "raw, then sync -f", None),
     ("restore", "sstablefs restore (syncs)", "raw_synced"),
     ("local_cp", "cp -a of the node's files on the local disk", "raw"),
@@ -29,6 +30,9 @@ ROWS = (
     ("small_backup", "small files: first backup", "small_local_cp"),
     ("small_cp", "small files: cp -a from the mount", "small_local_cp"),
     ("small_restore", "small files: sstablefs restore (syncs)", "small_local_cp"),
+    ("wide_local_cp", "a table beyond the caches: cp -a on the local disk", None),
+    ("wide_cp", "a table beyond the caches: cp -a from the mount", "wide_local_cp"),
+    ("wide_tar", "a table beyond the caches: tar from the mount", "wide_local_cp"),
 )
 
 
@@ -48,6 +52,7 @@ class Report:
         self.samples = defaultdict(dict)  # row: {round: Sample}
         self.failures = {}  # row: why
         self.facts = {}  # what is said below the table: {title: {name: value}}
+        self.fetched = defaultdict(list)  # row: (bytes from the store, bytes from the mount's disk cache) / bytes copied
         self.caches_dropped = True
 
     def add(self, row, number, sample):
@@ -96,9 +101,13 @@ class Report:
 
     def text(self):
         parts = [self.table()]
+        if self.fetched:
+            title = "Bytes read for each byte copied"
+            self.facts[title] = {name: " + ".join(f"{median(v):.2f} {where}" for v, where in zip(
+                zip(*ratios), ("from the store", "from the mount's disk cache"))) for name, ratios in self.fetched.items()}
         parts += [f"{title}\n" + "\n".join(f"    {k}: {v}" for k, v in facts.items()) for title, facts in self.facts.items()]
         if not self.caches_dropped:
-            parts.append("The page cache could not be dropped here: these runs were warm.")
+            parts.append("The page cache was not dropped before these runs.")
         return "\n\n".join(parts)
 
     def json(self, parameters):
@@ -113,4 +122,4 @@ class Report:
                 row["why"] = self.failures[name]
             rows.append(row)
         return {"machine": machine(), "parameters": parameters, "caches_dropped": self.caches_dropped, "rows": rows,
-                "facts": self.facts}
+                "facts": self.facts, "read_for_each_byte_copied": self.fetched}
