@@ -22,7 +22,7 @@ void buffers_free(struct buffers *b);				  /* none may be taken */
 struct buffer *buffers_try(struct buffers *b);
 /* Waits for one. NULL: the work was stopped (also by running out of memory). */
 struct buffer *buffers_take(struct buffers *b);
-void buffers_give(struct buffer *b);
+void buffers_give(struct buffer *slot);
 /* With work->lock held. */
 bool buffers_any_free(const struct buffers *b);
 

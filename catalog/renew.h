@@ -17,7 +17,7 @@ struct renew_options {
 
 struct renew;
 int renew_start(const struct renew_options *o, struct renew **ret, struct err *e);
-void renew_stop(struct renew *r);
+void renew_stop(struct renew *n);
 DEFINE_CLEANUP(struct renew *, renew_stop);
 
 /* Whether the last renewal is so recent, and the backup so young, that it may be committed: 0, or < 0. */

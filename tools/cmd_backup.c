@@ -150,13 +150,30 @@ static struct record *template_record(struct cli *cli, const struct arguments *a
 	return steal_pointer(&rec);
 }
 
-/* Low priority from the start; a system that refuses is no reason to fail. */
-static void step_back(void)
+/* Low priority from the start, as the configuration says; a system that refuses is no reason to fail. */
+static int step_back(struct cli *cli, struct err *e)
 {
-	const int ioprio_who_process = 1, ioprio_idle = 3 << 13;
+	static const struct {
+		const char *name;
+		int value; /* class << 13 | level: ioprio_set(2) */
+	} classes[] = { { "idle", 3 << 13 }, { "best-effort", 2 << 13 | 4 }, { "none", 0 } };
+	const int ioprio_who_process = 1;
+	const char *nice_text = config_get(cli->config, "backup", "nice");
+	const char *class = config_get(cli->config, "backup", "ionice");
+	uint64_t level = NICE;
+	int r = nice_text ? cli_number("[backup] nice", nice_text, 0, 19, &level, e) : 0;
 
-	setpriority(PRIO_PROCESS, 0, NICE);
-	syscall(SYS_ioprio_set, ioprio_who_process, 0, ioprio_idle);
+	if (r < 0)
+		return r;
+	setpriority(PRIO_PROCESS, 0, (int)level);
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
+		if (strcmp(class ? class : "idle", classes[i].name) != 0)
+			continue;
+		syscall(SYS_ioprio_set, ioprio_who_process, 0, classes[i].value);
+		return 0;
+	}
+	return err_set(e, ERR_USAGE, -EINVAL,
+		       "[backup] ionice = %s: idle, best-effort or none is wanted", class);
 }
 
 static json_t *result_json(const struct record *rec, const char *state,
@@ -246,10 +263,10 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 
 	if (r == 0)
 		r = complete(cli, a, &e);
-	if (r == 0) {
-		step_back();
+	if (r == 0)
+		r = step_back(cli, &e);
+	if (r == 0)
 		r = run(cli, a, &s, &e);
-	}
 	if (r < 0)
 		r = cli_fail(cli, &e);
 	session_close(&s);
