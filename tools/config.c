@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/ini.h"
 #include "tools/mountopt.h"
+#include "tools/nearest.h"
 
 struct setting {
 	char *section, *key, *value;
@@ -38,49 +39,10 @@ static const struct section {
 static const char *const section_names[] = { "repository", "cassandra", "backup",
 					     "restore",	   "mount",	NULL };
 
-/* Edit distance, for words of at most 31 letters. */
-static unsigned distance(const char *a, const char *b)
-{
-	unsigned row[32];
-	size_t la = MIN_OF(strlen(a), (size_t)31), lb = MIN_OF(strlen(b), (size_t)31);
-
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= lb; j++) {
-			unsigned best = MIN_OF(row[j], row[j - 1]) + 1;
-
-			best = MIN_OF(best, diagonal + (a[i - 1] != b[j - 1]));
-			diagonal = row[j];
-			row[j] = best;
-		}
-	}
-	return row[lb];
-}
-
-const char *config_nearest(const char *word, const char *const *words)
-{
-	const char *best = NULL;
-	unsigned best_distance = 4;
-
-	for (; *words; words++) {
-		unsigned d = distance(word, *words);
-
-		if (d < best_distance) {
-			best = *words;
-			best_distance = d;
-		}
-	}
-	return best;
-}
-
 static int unknown(const struct config *c, int line, const char *kind, const char *word,
 		   const char *const *words, struct err *e)
 {
-	const char *near = config_nearest(word, words);
+	const char *near = nearest_word(word, words);
 
 	if (near)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s' (did you mean '%s'?)",

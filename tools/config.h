@@ -18,7 +18,4 @@ typedef int config_each_fn(void *ctx, const char *key, const char *value, struct
 int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,
 		struct err *e);
 
-/* The word of `words` (NULL at the end) that is nearest to `word`, or NULL where none is near. */
-const char *config_nearest(const char *word, const char *const *words);
-
 #endif

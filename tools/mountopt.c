@@ -4,7 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
-#include "tools/config.h"
+#include "tools/nearest.h"
 
 #define CACHE_BYTES_MIN (128 * MIB)
 #define MEMORY_BYTES_MIN (64 * MIB)
@@ -279,7 +279,7 @@ int mountopt_set(struct mountopt *m, const char *name, const char *value, struct
 	}
 	if (is_generic(name))
 		return 0;
-	near = config_nearest(name, names);
+	near = nearest_word(name, names);
 	if (near)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "unknown mount option '%s' (did you mean '%s'?)", name, near);

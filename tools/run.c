@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/version.h"
 #include "tools/cli.h"
+#include "tools/nearest.h"
 #include "tools/versions.h"
 
 /* The one place that a signal can reach; set before the handlers are installed. */
@@ -143,7 +144,7 @@ static int no_such_command(struct cli *cli, const char *name)
 	table = command_table(&count);
 	for (size_t i = 0; i < count && i < ARRAY_SIZE(names) - 1; i++)
 		names[i] = table[i].name;
-	near = config_nearest(name, names);
+	near = nearest_word(name, names);
 	return near ? cli_usage(cli, "unknown command '%s' (did you mean '%s'?)", name, near)
 		    : cli_usage(cli, "unknown command '%s'", name);
 }
