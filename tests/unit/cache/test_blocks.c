@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <errno.h>
 #include <string.h>
 #include "cache/loads.h"
@@ -307,6 +308,9 @@ Test(blocks, fetching_ahead_gives_up_what_was_read_but_nothing_unread)
 	for (unsigned n = 0; n < 4; n++)
 		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, false));
 	cr_expect_not(blocks_prefetch(f.b, &o[4], 0, OBJECT, false));
+	for (unsigned n = 0; n < 4; n++) /* what is still queued would be dropped, not forgotten */
+		while (try(&f, &o[n], 0, 1) == BLOCKS_WOULD_BLOCK)
+			sched_yield();
 	expect_range(&f, &o[0], 0, OBJECT);
 	expect_range(&f, &o[1], 0, OBJECT / 2);
 	cr_expect(blocks_prefetch(f.b, &o[4], 0, OBJECT, false));
