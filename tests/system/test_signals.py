@@ -112,7 +112,10 @@ def started_restore(repository, out):
     process = repository.start("restore", "t1", out, *SLOW)
 
     def published():
-        found = files_below(out) if out.exists() else ()
+        try:
+            found = list(files_below(out)) if out.exists() else ()
+        except FileNotFoundError:  # the staging directory lives while we look
+            return process.poll() is not None
         return process.poll() is not None or any(not p.startswith(".sstablefs-restore") for p in found)
 
     wait_until(published, 60, "the first files")
