@@ -25,13 +25,19 @@ class SeaweedFS(Server):
 
     def command(self):
         s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc, metrics = self.ports
-        return ["env", f"HOME={self.directory}", self.binary, "server", f"-dir={self.directory / 'data'}",
+        return ["env", f"HOME={self.directory}", f"TMPDIR={self.directory}", self.binary, f"-logdir={self.directory}", "server", f"-dir={self.directory / 'data'}",
                 "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-metricsIp=127.0.0.1", f"-metricsPort={metrics}",
                 f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false",
                 "-master.volumeSizeLimitMB=512", f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}",
                 "-volume.max=100", "-volume.minFreeSpace=0", "-filer", f"-filer.port={filer}",
                 f"-filer.port.grpc={filer_grpc}", "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}",
                 "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={self.directory / 'identities.json'}"]
+
+    def litter(self):
+        s3, s3_grpc, _, master_grpc, _, volume_grpc, filer, filer_grpc, _ = self.ports
+        names = [f"s3-{s3}", f"s3-grpc-{s3_grpc}", f"master-grpc-{master_grpc}", f"volume-grpc-{volume_grpc}",
+                 f"filer-{filer}", f"filer-grpc-{filer_grpc}"]
+        return [f"/tmp/seaweedfs-{name}.sock" for name in names]
 
     def count_requests(self):
         return read_counters(f"http://127.0.0.1:{self.ports[8]}/metrics",

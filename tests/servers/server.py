@@ -64,6 +64,10 @@ class Server:
         """The command line, as a list. Called again for each start; self.ports is set."""
         raise NotImplementedError
 
+    def litter(self):
+        """Files that the server leaves outside of its directory."""
+        return []
+
     def count_requests(self):
         """{name of a request: how many}, from the server's own counters."""
         raise NotImplementedError
@@ -116,7 +120,7 @@ class Server:
         for attempt in range(attempts):
             self.ports = self.ports or free_ports(self.port_count)
             self.guard = subprocess.Popen([sys.executable, str(GUARD), str(self.log), str(self.directory),
-                                           *map(str, self.command())], stdin=subprocess.PIPE, start_new_session=True)
+                                           ":".join(self.litter()), *map(str, self.command())], stdin=subprocess.PIPE, start_new_session=True)
             try:
                 self._wait_until_ready()
                 return
