@@ -68,6 +68,10 @@ def describe(files, sizes, seconds, requests):
     ordinary = [a for day, a in enumerate(added, 1) if day % 7]
     some = max(1, len(added) // 6)
     per_day = mean(added)
+
+    def first_and_last(values, digits):
+        return f"{median(values[1:1 + some]):.{digits}f} in the first days, {median(values[-some:]):.{digits}f} in the last"
+
     return {
         "files": files, "first backup, bytes": total[0], "bytes per file": round(total[0] / files, 1),
         "an ordinary day, bytes (median)": int(median(ordinary or added)),
@@ -75,6 +79,6 @@ def describe(files, sizes, seconds, requests):
         "records alone, bytes": f"{sizes[0]['records']} at first, {sizes[-1]['records']} at the end",
         "all days, bytes": total[-1],
         "a year": f"{int(total[0] + 365 * per_day)} bytes" + ("" if len(added) >= 365 else ", in proportion"),
-        "requests of a backup": f"{median(requests[1:1 + some]):.0f} in the first days, {median(requests[-some:]):.0f} in the last",
-        "seconds of a backup": f"{median(seconds[1:1 + some]):.2f} in the first days, {median(seconds[-some:]):.2f} in the last",
+        "requests of a backup": first_and_last(requests, 0),
+        "seconds of a backup": first_and_last(seconds, 2),
     }

@@ -66,12 +66,12 @@ class Report:
     def table(self):
         head = ("what", "n", "seconds min / med / max", "ratio min / med / max", "CPU s (server, mount)",
                 "peak MiB (mount)", "requests", "other load")
-        lines = [head, tuple("---" for _ in head)]
+        lines = [head]
         for name, text, base in ROWS:
             samples = list(self.samples[name].values())
             if not samples:
-                why = f"failed: {self.failures[name]}" if name in self.failures else "not run"
-                lines.append((text, "0", why, *[""] * (len(head) - 3)))
+                why = f"failed: {self.failures[name][:100]}" if name in self.failures else "not run"
+                lines.append((text, "0", "", why, *[""] * (len(head) - 4)))
                 continue
             ratios = self.ratios(name, base)
             against = next((t for n, t, _ in ROWS if n == base), "").split(",")[0]
@@ -80,7 +80,9 @@ class Report:
                 f"{spread(ratios)} of {base}" if ratios else "-" if not against else f"no {against}",
                 self._cpu(samples), self._memory(samples), self._requests(samples),
                 f"{median([s.foreign for s in samples]):.1f}"))
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        lines.insert(1, ["-" * width for width in widths])
+        return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in lines)
 
     @staticmethod
     def _cpu(samples):
@@ -105,7 +107,8 @@ class Report:
             title = "Bytes read for each byte copied"
             self.facts[title] = {name: " + ".join(f"{median(v):.2f} {where}" for v, where in zip(
                 zip(*ratios), ("from the store", "from the mount's disk cache"))) for name, ratios in self.fetched.items()}
-        parts += [f"{title}\n" + "\n".join(f"    {k}: {v}" for k, v in facts.items()) for title, facts in self.facts.items()]
+        for title, facts in self.facts.items():
+            parts.append("\n".join([title, *(f"    {k}: {v}" if k else f"    {v}" for k, v in facts.items())]))
         if not self.caches_dropped:
             parts.append("The page cache was not dropped before these runs.")
         return "\n\n".join(parts)
