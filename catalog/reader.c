@@ -124,7 +124,8 @@ void reader_hint(struct reader *r, const struct node_name *n, const struct exten
 	o = blockload_object(node, &extents[0].object);
 	if (!note_hint(r, &o, &oldest))
 		return;
-	if (oldest.plain_bytes > 0)
+	/* A pack stays: cp opens the files of a directory in the order of their inode numbers, so it comes back to each of its packs. */
+	if (oldest.plain_bytes > 0 && !oldest.whole)
 		blocks_forget(r->blocks, &oldest);
 	blocks_prefetch(r->blocks, &o, extents[0].offset, extents[0].len_bytes, o.whole);
 }

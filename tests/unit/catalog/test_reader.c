@@ -196,6 +196,49 @@ Test(reader, hints_alone_do_not_fill_the_memory)
 		free((void *)(uintptr_t)files[i].data);
 }
 
+static void hint_and_read(struct rig *g, const struct fixture_file *file)
+{
+	_cleanup_(run_freep) struct run *run = NULL;
+	const struct entry *entry = fixture_find(g->f, g->record, file->path, &run);
+
+	reader_hint(g->r, &g->node, entry->extents, entry->extent_count);
+	expect_file(g, file->path, file->data, file->len_bytes, STEP);
+}
+
+/* Beside them a large file is read, which takes the memory of what may go: a pack that will be opened again must not be that. */
+Test(reader, files_opened_in_any_order_do_not_load_their_packs_again_and_again)
+{
+	const size_t len = 900000, small = 60, large_len = 80 * MIB, packs = 7;
+	struct fixture_file files[61];
+	char paths[61][40];
+	unsigned before;
+	struct rig g;
+
+	for (size_t i = 0; i <= small; i++) {
+		snprintf(paths[i], 40, DIR "nb-%02zu-big-%s", i,
+			 i < small ? "Index.db" : "Data.db");
+		files[i] = (struct fixture_file){ .path = paths[i],
+						  .len_bytes = i < small ? len : large_len };
+		files[i].data = fixture_random(i, files[i].len_bytes);
+	}
+	g = rig_new(files, small + 1, OBJECT_COMPRESS_NONE, false);
+	close_reader(&g);
+	g.connections = 2;
+	open_reader(&g, 112 * MIB);
+	before = gets(&g);
+	for (size_t i = 0; i < small; i++) {
+		hint_and_read(&g, &files[i * 23 % small]);
+		if (i % 20 == 19)
+			expect_file(&g, files[small].path, files[small].data, large_len, STEP);
+	}
+	/* Its eight megabytes ahead push a pack out now and then, so each pack may come twice. */
+	cr_expect_leq(gets(&g) - before, 2 * packs + 3 * (large_len / (8 * MIB)) + 12, "%u",
+		      gets(&g) - before);
+	rig_deinit(&g);
+	for (size_t i = 0; i <= small; i++)
+		free((void *)(uintptr_t)files[i].data);
+}
+
 /* ---- many at once ---- */
 
 struct player {
