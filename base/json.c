@@ -94,19 +94,24 @@ static bool is_shallow(const char *text, size_t len_bytes)
 	return true;
 }
 
-static int parse(const char *what, const char *text, size_t len_bytes, json_t **ret, struct err *e)
+int json_parse(const char *what, const char *text, size_t len_bytes, size_t max_bytes, json_t **ret,
+	       struct err *e)
 {
 	_cleanup_json_ json_t *object = NULL;
 	json_error_t error;
 
+	if (len_bytes > max_bytes)
+		return corrupt(e, what, "it is too large");
+	if (!is_shallow(text, len_bytes))
+		return corrupt(e, what, "it is nested too deeply");
 	object = json_loadb(text, len_bytes, JSON_REJECT_DUPLICATES, &error);
 	if (!object && json_error_code(&error) == json_error_out_of_memory)
 		return err_nomem(e);
 	if (!object)
 		return err_set(e, ERR_CORRUPT, -EBADMSG, "%s is damaged: line %d is not valid JSON",
 			       what, error.line);
-	if (!json_is_object(object) || json_object_del(object, SEAL_NAME) < 0)
-		return corrupt(e, what, "it is not a sealed JSON object");
+	if (!json_is_object(object))
+		return corrupt(e, what, "it is not a JSON object");
 	*ret = steal_pointer(&object);
 	return 0;
 }
@@ -114,16 +119,20 @@ static int parse(const char *what, const char *text, size_t len_bytes, json_t **
 int json_unseal(const char *what, const char *text, size_t len_bytes, size_t max_bytes,
 		json_t **ret, struct err *e)
 {
+	_cleanup_json_ json_t *object = NULL;
 	int r;
 
 	if (len_bytes > max_bytes)
 		return corrupt(e, what, "it is too large");
 	r = check_seal(what, text, len_bytes, e);
+	if (r == 0)
+		r = json_parse(what, text, len_bytes, max_bytes, &object, e);
 	if (r < 0)
 		return r;
-	if (!is_shallow(text, len_bytes))
-		return corrupt(e, what, "it is nested too deeply");
-	return parse(what, text, len_bytes, ret, e);
+	if (json_object_del(object, SEAL_NAME) < 0)
+		return corrupt(e, what, "it is not a sealed JSON object");
+	*ret = steal_pointer(&object);
+	return 0;
 }
 
 int json_get_string(const json_t *o, const char *key, size_t max_bytes, const char **ret,

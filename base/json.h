@@ -19,6 +19,10 @@ int json_seal(const json_t *object, char **ret_text, size_t *ret_len, struct err
 int json_unseal(const char *what, const char *text, size_t len_bytes, size_t max_bytes,
 		json_t **ret, struct err *e);
 
+/* An object without a seal: what another program or server says. The same limits and errors. */
+int json_parse(const char *what, const char *text, size_t len_bytes, size_t max_bytes, json_t **ret,
+	       struct err *e);
+
 /* Members with a type: 0; -ENOENT (no error text) where absent; -EBADMSG with ERR_CORRUPT text where of another type or out of range. */
 int json_get_string(const json_t *o, const char *key, size_t max_bytes, const char **ret,
 		    struct err *e);

@@ -193,6 +193,8 @@ static void set_connection_options(const struct http *h, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (o->direct)
+		curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	if (o->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
 	if (o->user_agent)

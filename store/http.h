@@ -23,6 +23,7 @@ struct http_options {
 	const char *ca_file;	/* PEM, NULL: the system's */
 	const char *user_agent; /* borrowed as long as the object lives, like ca_file */
 	unsigned connections; /* 1 to HTTP_CONNECTIONS_MAX at once; further requests wait their turn */
+	bool direct; /* through no proxy, whatever the environment says: link-local services */
 	int connect_timeout_ms; /* name, connection and TLS handshake */
 	int stall_timeout_ms;	/* no byte in either direction; rounded up to seconds */
 	int request_timeout_ms; /* from the moment when the request has its connection slot */

@@ -2,113 +2,13 @@
 #include "store/s3xml.h"
 
 #include <errno.h>
-#include <expat.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/clock.h"
 #include "store/httphdr.h"
+#include "store/xml.h"
 
-#define WALK_DEPTH_MAX 8
-#define WALK_PATH_MAX 256
-#define WALK_TEXT_MAX 4096 /* a key of 1024 bytes, each as %XX, fits */
 #define PAGE_TEXT_MAX (16 * MIB)
-
-/* ---- elements as paths, "/ListBucketResult/Contents/Key", with their text ---- */
-
-struct walk {
-	XML_Parser parser;
-	char path[WALK_PATH_MAX];
-	size_t path_len;
-	unsigned depth;
-	char text[WALK_TEXT_MAX + 1]; /* of the innermost element, since its last child */
-	size_t text_len;
-	bool text_cut;
-	int error;
-	int (*begin)(void *ctx, const char *path);
-	int (*end)(void *ctx, const char *path, const char *text,
-		   bool cut); /* both: 0, or -errno to stop */
-	void *ctx;
-};
-
-static void walk_stop(struct walk *w, int error)
-{
-	if (error < 0 && !w->error) {
-		w->error = error;
-		XML_StopParser(w->parser, XML_FALSE);
-	}
-}
-
-/* A stopped parser still ends an empty element: from the first error on, nothing is listened to. */
-static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **attributes)
-{
-	struct walk *w = arg;
-	size_t len = strlen(name);
-
-	if (w->error)
-		return;
-	if (w->depth >= WALK_DEPTH_MAX || w->path_len + len + 2 > sizeof(w->path)) {
-		walk_stop(w, -EBADMSG);
-		return;
-	}
-	w->path[w->path_len] = '/';
-	memcpy(w->path + w->path_len + 1, name, len + 1);
-	w->path_len += len + 1;
-	w->depth++;
-	w->text_len = 0;
-	w->text_cut = false;
-	walk_stop(w, w->begin(w->ctx, w->path));
-}
-
-static void XMLCALL on_end(void *arg, const XML_Char *name)
-{
-	struct walk *w = arg;
-
-	if (w->error)
-		return;
-	w->text[w->text_len] = 0;
-	walk_stop(w, w->end(w->ctx, w->path, w->text, w->text_cut));
-	w->path_len -= strlen(name) + 1;
-	w->path[w->path_len] = 0;
-	w->depth--;
-	w->text_len = 0;
-	w->text_cut = false;
-}
-
-static void XMLCALL on_text(void *arg, const XML_Char *s, int len)
-{
-	struct walk *w = arg;
-	size_t n = MIN_OF((size_t)len, WALK_TEXT_MAX - w->text_len);
-
-	w->text_cut |= n < (size_t)len;
-	memcpy(w->text + w->text_len, s, n);
-	w->text_len += n;
-}
-
-static void XMLCALL on_doctype(void *arg, const XML_Char *name, const XML_Char *system_id,
-			       const XML_Char *public_id, int internal)
-{
-	walk_stop(arg, -EBADMSG);
-}
-
-static int walk_run(struct walk *w, const void *data, size_t len_bytes)
-{
-	int r = 0;
-
-	if (len_bytes > INT_MAX)
-		return -EBADMSG;
-	w->parser = XML_ParserCreate(NULL);
-	if (!w->parser)
-		return -ENOMEM;
-	XML_SetUserData(w->parser, w);
-	XML_SetElementHandler(w->parser, on_start, on_end);
-	XML_SetCharacterDataHandler(w->parser, on_text);
-	XML_SetStartDoctypeDeclHandler(w->parser, on_doctype);
-	if (XML_Parse(w->parser, data, (int)len_bytes, XML_TRUE) != XML_STATUS_OK)
-		r = XML_GetErrorCode(w->parser) == XML_ERROR_NO_MEMORY ? -ENOMEM : -EBADMSG;
-	XML_ParserFree(w->parser);
-	return w->error ? w->error : r;
-}
 
 /* ---- errors ---- */
 
@@ -166,12 +66,11 @@ static int reader_end(void *ctx, const char *path, const char *text, bool cut)
 /* 0, S3XML_ERROR_DOCUMENT, < 0. */
 static int reader_run(struct reader *r, const void *data, size_t len_bytes)
 {
-	struct walk w;
+	struct xml_handler handler = { .begin = reader_begin, .end = reader_end, .ctx = r };
 	int rc;
 
-	w = (struct walk){ .begin = reader_begin, .end = reader_end, .ctx = r };
 	*r->error = (struct s3xml_error){ 0 };
-	rc = walk_run(&w, data, len_bytes);
+	rc = xml_walk(data, len_bytes, &handler);
 	if (rc < 0)
 		return rc;
 	return r->is_error ? S3XML_ERROR_DOCUMENT : 0;
@@ -406,7 +305,7 @@ void s3xml_page_deinit(struct s3xml_page *page)
 struct delete_reader {
 	s3xml_delete_fn *failed;
 	void *ctx;
-	char key[WALK_TEXT_MAX + 1];
+	char key[XML_TEXT_MAX + 1];
 	char code[64], message[192];
 	bool has_key;
 };

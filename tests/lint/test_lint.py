@@ -30,7 +30,7 @@ GENERATED_HEADERS = {"base/version.h"}
 FENCES = {
     r"fuse(_\w+)?\.h|fuse3/.*|cuse_lowlevel\.h": r"fs/.*",
     r"curl/.*": r"store/http\.c",
-    r"expat\.h": r"store/s3xml\.c",
+    r"expat\.h": r"store/xml\.c",
     r"lmdb\.h": r"cache/kv\.c",
     r"openssl/.*|xxhash\.h": r"base/digest\.c",
     r"zstd\.h|zstd_errors\.h": r"base/zstd\.c",

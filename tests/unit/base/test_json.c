@@ -288,3 +288,23 @@ Test(json, members_have_a_type_and_a_range)
 			     no_strings[i]);
 	cr_expect_eq(n, INT64_MAX, "set only on success");
 }
+
+Test(json, what_others_say_is_read_within_the_same_limits)
+{
+	static const char good[] = "{\"Version\": 1}\n", list[] = "[1]",
+			  twice[] = "{\"a\":1,\"a\":2}";
+	char deep[200];
+	struct err e = ERR_INIT;
+	json_t *object = NULL;
+
+	memset(deep, '[', sizeof(deep));
+	cr_assert_eq(json_parse("it", good, strlen(good), strlen(good), &object, &e), 0, "%s",
+		     e.message);
+	cr_expect_eq(json_object_size(object), 1);
+	json_decref(object);
+	cr_expect_eq(json_parse("it", good, strlen(good), strlen(good) - 1, &object, &e), -EBADMSG);
+	cr_expect_eq(json_parse("it", list, strlen(list), MAX, &object, &e), -EBADMSG);
+	cr_expect_eq(json_parse("it", twice, strlen(twice), MAX, &object, &e), -EBADMSG);
+	cr_expect_eq(json_parse("it", deep, sizeof(deep), MAX, &object, &e), -EBADMSG);
+	cr_expect(strstr(e.message, "nested too deeply"), "%s", e.message);
+}
