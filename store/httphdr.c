@@ -15,7 +15,8 @@ bool httphdr_split(const char *line, size_t len, char name[HTTPHDR_NAME_MAX],
 	const char *colon = memchr(line, ':', len), *v;
 	size_t name_len = colon ? (size_t)(colon - line) : 0, value_len;
 
-	if (name_len == 0 || name_len >= HTTPHDR_NAME_MAX)
+	/* A NUL would end the name early: "etag\0x" is no ETag. */
+	if (name_len == 0 || name_len >= HTTPHDR_NAME_MAX || memchr(line, 0, name_len))
 		return false;
 	for (size_t i = 0; i < name_len; i++)
 		name[i] = (char)tolower((unsigned char)line[i]);

@@ -27,6 +27,7 @@ Test(httphdr, a_line_is_split_into_a_lower_case_name_and_a_trimmed_value)
 	cr_expect_not(httphdr_split("no colon\r\n", 10, name, value));
 	cr_expect_not(httphdr_split(": x\r\n", 5, name, value));
 	cr_expect_not(httphdr_split("a: x\0y\r\n", 8, name, value));
+	cr_expect_not(httphdr_split("etag\0x: y\r\n", 11, name, value));
 }
 
 Test(httphdr, names_and_values_that_do_not_fit_are_no_headers)
