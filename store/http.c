@@ -11,35 +11,49 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include "store/httphdr.h"
+#include "store/aimd.h"
+#include "store/httperr.h"
 #include "store/httpq.h"
+#include "store/httpsock.h"
+#include "store/httpxfer.h"
 
 #define HTTP_BUFFER_BYTES (256L * 1024)
 #define HTTP_STACK_BYTES (1024 * 1024)
 #define HTTP_IDLE_MAX_S 30L /* an older idle connection has often been closed by the other side */
+/* Names lead elsewhere in time: addresses are looked up again, connections do not stay for ever. */
+#define HTTP_NAMES_MAX_S 30L
+#define HTTP_CONNECTION_MAX_S 600L
+#define HTTP_CHECK_MS 1000
 
 struct http_job {
 	struct httpq_job queued; /* first: see job_of */
-	const struct http_request *request;
+	struct httpxfer xfer;
 	struct curl_slist *headers;
 	CURLcode result;
-	long status;
+	long status, proxy_status;
 	unsigned attempts; /* connections on which the request was begun */
-	bool body_begun, in_headers, sink_chosen, too_long;
-	enum http_sink sink;
-	int iov;
-	size_t iov_offset, dst_done;
+	enum httplimit_verdict verdict;
 	char message[CURL_ERROR_SIZE];
 };
 
 struct http_slot {
+	struct http *http;
 	CURL *easy;
 	struct http_job *job; /* NULL: idle */
+	int64_t begun_ns;
+	struct httplimit_watch watch;
+	int socket; /* of the connection at hand, -1: not known */
 };
 
 struct http {
 	struct http_options options;
 	CURLM *multi;
+	struct httpsock sockets;
+	struct aimd aimd;
+	unsigned running; /* slots that have a job */
+	int64_t checked_ms;
+	struct curl_slist *resolve;
+	struct metric *allowed, *busy_answers;
 	pthread_t thread;
 	struct httpq queue;
 	atomic_bool stop;
@@ -51,38 +65,18 @@ static struct http_job *job_of(struct httpq_job *queued)
 	return (struct http_job *)queued;
 }
 
-static uint64_t body_length(const struct http_request *r)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < r->body_count; i++)
-		sum += r->body[i].iov_len;
-	return sum;
-}
-
 /* ---- callbacks of libcurl, on the network thread ---- */
 
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
 {
-	struct http_job *job = arg;
-	const struct http_request *r = job->request;
-	size_t room = size * count, done = 0;
+	return httpxfer_read(&((struct http_job *)arg)->xfer, out, size * count);
+}
 
-	job->body_begun = true;
-	while (done < room && job->iov < r->body_count) {
-		const struct iovec *v = &r->body[job->iov];
-		size_t n = MIN_OF(room - done, v->iov_len - job->iov_offset);
+static bool may_have_arrived(const struct http_job *job)
+{
+	const struct http_request *r = job->xfer.request;
 
-		if (n)
-			memcpy(out + done, (const char *)v->iov_base + job->iov_offset, n);
-		done += n;
-		job->iov_offset += n;
-		if (job->iov_offset == v->iov_len) {
-			job->iov++;
-			job->iov_offset = 0;
-		}
-	}
-	return done;
+	return r->has_body && (job->xfer.body_begun || httpxfer_body_bytes(r) == 0);
 }
 
 /*
@@ -91,90 +85,51 @@ static size_t on_read(char *out, size_t size, size_t count, void *arg)
  */
 static int on_prerequest(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
-	struct http_job *job = arg;
-	bool again = job->attempts++ > 0;
+	struct http_slot *slot = arg;
+	bool again = slot->job->attempts++ > 0;
 
-	if (again && job->request->has_body && (job->body_begun || body_length(job->request) == 0))
-		return CURL_PREREQFUNC_ABORT;
-	return CURL_PREREQFUNC_OK;
+	slot->socket = httpsock_find(&slot->http->sockets, local_ip, local_port);
+	return again && may_have_arrived(slot->job) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
-	struct http_job *job = arg;
-	const struct http_request *r = job->request;
-	size_t len = size * count;
-	char name[HTTPHDR_NAME_MAX], value[HTTPHDR_VALUE_MAX];
-
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-		const char *blank = memchr(line, ' ', len);
-
-		/* libcurl has checked the line. An interim answer (1xx) says nothing of the object. */
-		job->in_headers = blank && blank + 1 < line + len && blank[1] != '1';
-		return len;
-	}
-	if (len <= 2)
-		job->in_headers = false; /* so that trailers after a body are not listened to */
-	if (job->in_headers && r->header && httphdr_split(line, len, name, value))
-		r->header(r->ctx, name, value);
-	return len;
-}
-
-static size_t write_dst(struct http_job *job, const char *data, size_t len)
-{
-	const struct http_request *r = job->request;
-
-	if (len > r->dst_cap - job->dst_done) {
-		job->too_long = true;
-		return 0;
-	}
-	memcpy((char *)r->dst + job->dst_done, data, len);
-	job->dst_done += len;
-	if (r->progress)
-		r->progress(r->progress_ctx, job->dst_done);
-	return len;
-}
-
-static size_t write_text(struct http_job *job, const char *data, size_t len, long status)
-{
-	struct wbuf *text = job->request->text;
-	size_t room = text ? text->max - text->len : 0;
-
-	if (len > room && status < 300) {
-		job->too_long = true;
-		return 0;
-	}
-	if (text)
-		wbuf_put(text, data, MIN_OF(len, room));
-	return text && wbuf_error(text) ? 0 : len;
+	httpxfer_header(&((struct http_job *)arg)->xfer, line, size * count);
+	return size * count;
 }
 
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct http_slot *slot = arg;
-	struct http_job *job = slot->job;
-	const struct http_request *r = job->request;
 	long status = 0;
 
 	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (!job->sink_chosen) {
-		job->sink = r->sink ? r->sink(r->ctx, (int)status) : HTTP_SINK_TEXT;
-		job->sink_chosen = true;
+	return httpxfer_write(&slot->job->xfer, (int)status, data, size * count)
+		       ? size * count
+		       : CURL_WRITEFUNC_ERROR;
+}
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	struct http *h = arg;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+
+	if (fd >= 0 && httpsock_add(&h->sockets, fd) < 0) {
+		close(fd);
+		return CURL_SOCKET_BAD;
 	}
-	switch (job->sink) {
-	case HTTP_SINK_DST:
-		return write_dst(job, data, size * count);
-	case HTTP_SINK_TEXT:
-		return write_text(job, data, size * count, status);
-	case HTTP_SINK_REFUSE:
-		break;
-	}
-	return CURL_WRITEFUNC_ERROR;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	httpsock_remove(&((struct http *)arg)->sockets, fd);
+	return close(fd);
 }
 
 /* ---- the network thread ---- */
 
-static void set_connection_options(const struct http *h, CURL *easy)
+static void set_connection_options(struct http *h, CURL *easy)
 {
 	const struct http_options *o = &h->options;
 
@@ -187,6 +142,8 @@ static void set_connection_options(const struct http *h, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, HTTP_BUFFER_BYTES);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, HTTP_IDLE_MAX_S);
+	curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, HTTP_CONNECTION_MAX_S);
+	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, HTTP_NAMES_MAX_S);
 	curl_easy_setopt(easy, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
 			 1L); /* a cancelled request does not wait for its name lookup */
@@ -200,23 +157,29 @@ static void set_connection_options(const struct http *h, CURL *easy)
 	if (o->user_agent)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, o->user_agent);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->request_timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)(o->stall_timeout_ms + 999) / 1000);
+	curl_easy_setopt(easy, CURLOPT_RESOLVE, h->resolve);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, h);
 }
 
 static void set_request_options(struct http_slot *slot)
 {
 	struct http_job *job = slot->job;
-	const struct http_request *r = job->request;
+	const struct http_request *r = job->xfer.request;
+	uint64_t body_bytes = httpxfer_body_bytes(r);
 	CURL *easy = slot->easy;
 
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS,
+			 (long)httplimit_request_ms(slot->http->options.request_timeout_ms,
+						    body_bytes + r->dst_cap));
 	curl_easy_setopt(easy, CURLOPT_URL, r->url);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, job->headers);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, job->message);
 	if (r->has_body) {
 		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_length(r));
+		curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)body_bytes);
 		curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
 		curl_easy_setopt(easy, CURLOPT_READDATA, job);
 	} else if (strcmp(r->method, "HEAD") == 0) {
@@ -224,7 +187,7 @@ static void set_request_options(struct http_slot *slot)
 	}
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_prerequest);
-	curl_easy_setopt(easy, CURLOPT_PREREQDATA, job);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, slot);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, job);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_write);
@@ -238,26 +201,45 @@ static void job_finish(struct http *h, struct http_job *job, CURLcode result, lo
 	httpq_finish(&h->queue, &job->queued);
 }
 
+/* What the answer says of the store's load. */
+static void note_load(struct http *h, const struct http_slot *slot, CURLcode result, long status)
+{
+	if (status == 429 || status == 503) {
+		metric_add(h->busy_answers, 1);
+		aimd_busy(&h->aimd, slot->begun_ns, clock_elapsed_ns(h->options.clock));
+	} else if (result == CURLE_OK && status < 500) {
+		aimd_fine(&h->aimd);
+	}
+	metric_set(h->allowed, aimd_limit(&h->aimd));
+}
+
 static void slot_finish(struct http *h, struct http_slot *slot, CURLcode result)
 {
 	struct http_job *job = slot->job;
 	long status = 0;
 
 	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(slot->easy, CURLINFO_HTTP_CONNECTCODE, &job->proxy_status);
 	curl_multi_remove_handle(h->multi, slot->easy);
 	slot->job = NULL;
+	h->running--;
+	note_load(h, slot, result, status);
 	job_finish(h, job, result, status);
 }
 
 static void slot_start(struct http *h, struct http_slot *slot, struct http_job *job)
 {
-	if (!slot->easy)
-		slot->easy = curl_easy_init();
-	if (!slot->easy) {
+	CURL *easy = slot->easy ? slot->easy : curl_easy_init();
+
+	if (!easy) {
 		job_finish(h, job, CURLE_OUT_OF_MEMORY, 0);
 		return;
 	}
-	slot->job = job;
+	*slot = (struct http_slot){ .http = h,
+				    .easy = easy,
+				    .job = job,
+				    .begun_ns = clock_elapsed_ns(h->options.clock),
+				    .socket = -1 };
 	curl_easy_reset(slot->easy);
 	set_connection_options(h, slot->easy);
 	set_request_options(slot);
@@ -265,7 +247,9 @@ static void slot_start(struct http *h, struct http_slot *slot, struct http_job *
 	if (curl_multi_add_handle(h->multi, slot->easy) != CURLM_OK) {
 		slot->job = NULL;
 		job_finish(h, job, CURLE_OUT_OF_MEMORY, 0);
+		return;
 	}
+	h->running++;
 }
 
 static struct http_slot *idle_slot(struct http *h)
@@ -282,7 +266,8 @@ static void start_queued(struct http *h)
 	struct http_slot *slot;
 	struct httpq_job *job;
 
-	while ((slot = idle_slot(h)) && (job = httpq_take(&h->queue)))
+	while (h->running < aimd_limit(&h->aimd) && (slot = idle_slot(h)) &&
+	       (job = httpq_take(&h->queue)))
 		slot_start(h, slot, job_of(job));
 }
 
@@ -318,6 +303,59 @@ static void drop_cancelled(struct http *h)
 	}
 }
 
+static struct httplimit_seen look_at(const struct http_slot *slot)
+{
+	const struct http_job *job = slot->job;
+	uint64_t unacknowledged = httpsock_unacknowledged(slot->socket);
+	curl_off_t sent = 0, received = 0;
+	long head = 0;
+
+	curl_easy_getinfo(slot->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	curl_easy_getinfo(slot->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	curl_easy_getinfo(slot->easy, CURLINFO_HEADER_SIZE, &head);
+	return (struct httplimit_seen){
+		.connected = job->attempts > 0,
+		.all_sent = (uint64_t)sent == httpxfer_body_bytes(job->xfer.request) &&
+			    unacknowledged == 0,
+		.sent_bytes = (uint64_t)sent - MIN_OF(unacknowledged, (uint64_t)sent),
+		.received_bytes = (uint64_t)received + (uint64_t)head,
+	};
+}
+
+static struct httplimit limits_of(const struct http *h)
+{
+	return (struct httplimit){ h->options.first_byte_timeout_ms, h->options.stall_timeout_ms };
+}
+
+static int check_every_ms(const struct http *h)
+{
+	int shortest = MIN_OF(h->options.first_byte_timeout_ms, h->options.stall_timeout_ms);
+
+	return MIN_OF(MAX_OF(shortest / 8, 5), HTTP_CHECK_MS);
+}
+
+/* Ends what does not live any more. */
+static void check_limits(struct http *h)
+{
+	struct httplimit limit = limits_of(h);
+	int64_t now_ms = clock_elapsed_ms(h->options.clock);
+
+	if (now_ms < h->checked_ms + check_every_ms(h))
+		return;
+	h->checked_ms = now_ms;
+	for (unsigned i = 0; i < h->options.connections; i++) {
+		struct http_slot *slot = &h->slots[i];
+		struct httplimit_seen seen;
+
+		if (!slot->job)
+			continue;
+		seen = look_at(slot);
+		slot->job->verdict = httplimit_check(&limit, &slot->watch, &seen, now_ms);
+		if (slot->job->verdict != HTTPLIMIT_ALIVE)
+			slot_finish(h, slot, CURLE_OPERATION_TIMEDOUT);
+	}
+}
+
 static void *network_thread(void *arg)
 {
 	struct http *h = arg;
@@ -327,8 +365,10 @@ static void *network_thread(void *arg)
 		drop_cancelled(h);
 		start_queued(h);
 		curl_multi_perform(h->multi, &running);
+		check_limits(h);
 		if (!reap_finished(h))
-			curl_multi_poll(h->multi, NULL, 0, 1000, NULL);
+			curl_multi_poll(h->multi, NULL, 0,
+					h->running ? check_every_ms(h) : HTTP_CHECK_MS, NULL);
 	}
 	return NULL;
 }
@@ -339,7 +379,7 @@ static int job_init(struct http_job *job, const struct http_request *request)
 {
 	struct curl_slist *list = NULL, *longer;
 
-	*job = (struct http_job){ .request = request };
+	*job = (struct http_job){ .xfer.request = request };
 	for (size_t i = 0; i < request->header_count; i++) {
 		longer = curl_slist_append(list, request->headers[i]);
 		if (!longer)
@@ -363,63 +403,58 @@ static void job_deinit(struct http_job *job)
 	httpq_job_deinit(&job->queued);
 }
 
-static bool is_tls_refusal(CURLcode code)
+static enum httperr_what what_failed(const struct http_job *job)
 {
-	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
-	       code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR ||
-	       code == CURLE_SSL_INVALIDCERTSTATUS;
-}
-
-static bool is_retryable(CURLcode code)
-{
-	switch (code) {
+	if (job->queued.cancelled)
+		return HTTPERR_CANCELLED;
+	if (job->xfer.too_long)
+		return HTTPERR_TOO_LONG;
+	switch (job->result) {
+	case CURLE_OUT_OF_MEMORY:
+		return HTTPERR_MEMORY;
+	case CURLE_OPERATION_TIMEDOUT:
+		return HTTPERR_TIMEOUT;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_INVALIDCERTSTATUS:
+		return HTTPERR_CERTIFICATE;
+	case CURLE_ABORTED_BY_CALLBACK: /* of on_prerequest */
+	case CURLE_SEND_FAIL_REWIND:
+		return HTTPERR_CLOSED;
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_PARTIAL_FILE:
-	case CURLE_OPERATION_TIMEDOUT:
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
-	case CURLE_SEND_FAIL_REWIND:
-	case CURLE_ABORTED_BY_CALLBACK: /* of on_prerequest */
-		return true;
+		return HTTPERR_NETWORK;
 	default:
-		return false;
+		return HTTPERR_OTHER;
 	}
 }
 
-static int explain(const struct http_job *job, struct err *e)
+/* What libcurl says, but for what may hold the password of a proxy. */
+static const char *text_of(const struct http_job *job)
 {
-	const char *text = job->message[0] ? job->message : curl_easy_strerror(job->result);
-	int r;
+	return job->message[0] && !strchr(job->message, '@') ? job->message
+							     : curl_easy_strerror(job->result);
+}
 
-	if (job->queued.cancelled)
-		r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
-	else if (job->result == CURLE_OUT_OF_MEMORY)
-		r = err_nomem(e);
-	else if (job->too_long)
-		r = err_set(e, ERR_STORE, -EIO, "the body of the answer is longer than it may be");
-	else if (job->result == CURLE_OPERATION_TIMEDOUT)
-		r = err_set(e, ERR_STORE, -ETIMEDOUT, "no answer in time: %s", text);
-	else if (is_tls_refusal(job->result))
-		r = err_set(
-			e, ERR_STORE, -EIO,
-			"the server's certificate is not trusted: %s (ca= names the authority to trust)",
-			text);
-	else if (job->result == CURLE_ABORTED_BY_CALLBACK || job->result == CURLE_SEND_FAIL_REWIND)
-		r = err_set(e, ERR_STORE, -EIO, "the connection was closed before the answer");
-	else if (job->attempts == 0 && is_retryable(job->result))
-		r = err_set(e, ERR_STORE, -EIO, "the store cannot be reached: %s", text);
-	else
-		r = err_set(e, ERR_STORE, -EIO, "no usable answer: %s", text);
-	if (e) {
-		e->retryable = !job->queued.cancelled && is_retryable(job->result);
-		e->outcome_unknown = job->request->has_body && job->attempts > 0 &&
-				     (job->body_begun || body_length(job->request) == 0);
-	}
-	return r;
+static int explain(const struct http *h, const struct http_job *job, struct err *e)
+{
+	return httperr_set(e, &(struct httperr){
+				      .what = what_failed(job),
+				      .verdict = job->verdict,
+				      .limit = limits_of(h),
+				      .connected = job->attempts > 0,
+				      .may_have_arrived = may_have_arrived(job),
+				      .proxy_status = job->proxy_status,
+				      .text = text_of(job),
+			      });
 }
 
 int http_perform(struct http *h, const struct http_request *request, struct http_answer *ret,
@@ -433,12 +468,13 @@ int http_perform(struct http *h, const struct http_request *request, struct http
 	if (job_init(&job, request) < 0)
 		return err_nomem(e);
 	httpq_wait(&h->queue, &job.queued, cancel);
-	if (job.sink_chosen && job.sink == HTTP_SINK_REFUSE)
+	if (job.xfer.sink_chosen && job.xfer.sink == HTTP_SINK_REFUSE)
 		r = HTTP_REFUSED;
 	else if (job.result != CURLE_OK)
-		r = explain(&job, e);
+		r = explain(h, &job, e);
 	if (r >= 0)
-		*ret = (struct http_answer){ .status = (int)job.status, .dst_bytes = job.dst_done };
+		*ret = (struct http_answer){ .status = (int)job.status,
+					     .dst_bytes = job.xfer.dst_done };
 	job_deinit(&job);
 	return r;
 }
@@ -474,9 +510,47 @@ static void release(struct http *h)
 	if (h->multi)
 		curl_multi_cleanup(h->multi);
 	httpq_deinit(&h->queue);
+	httpsock_deinit(&h->sockets);
+	curl_slist_free_all(h->resolve);
 	free(h->slots);
 	free(h);
 	curl_global_cleanup();
+}
+
+static void fill_options(struct http *h, const struct http_options *options)
+{
+	struct http_options *o = &h->options;
+
+	*o = *options;
+	o->connections = MIN_OF(MAX_OF(o->connections, 1U), (unsigned)HTTP_CONNECTIONS_MAX);
+	if (!o->clock)
+		o->clock = clock_system();
+	if (!o->first_byte_timeout_ms)
+		o->first_byte_timeout_ms = o->stall_timeout_ms;
+	aimd_init(&h->aimd, o->connections);
+	if (!o->metrics)
+		return;
+	h->allowed = metrics_counter(
+		o->metrics, "store_requests_allowed",
+		"Requests that may be under way at once; fewer after the store said that it is busy");
+	h->busy_answers = metrics_counter(o->metrics, "store_busy_answers_total",
+					  "Answers 429 and 503, by which a store asks for less");
+	metric_set(h->allowed, o->connections);
+}
+
+/* What needs h->options. -ENOMEM: release what there is. */
+static int make_parts(struct http *h)
+{
+	h->slots = calloc(h->options.connections, sizeof(*h->slots));
+	h->multi = curl_multi_init();
+	if (h->options.resolve)
+		h->resolve = curl_slist_append(NULL, h->options.resolve);
+	if (!h->slots || !h->multi || (h->options.resolve && !h->resolve))
+		return -ENOMEM;
+	curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)h->options.connections);
+	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->options.connections);
+	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+	return 0;
 }
 
 int http_new(const struct http_options *options, struct http **ret, struct err *e)
@@ -495,19 +569,12 @@ int http_new(const struct http_options *options, struct http **ret, struct err *
 		curl_global_cleanup();
 		return err_nomem(e);
 	}
-	h->options = *options;
-	h->options.connections =
-		MIN_OF(MAX_OF(options->connections, 1U), (unsigned)HTTP_CONNECTIONS_MAX);
+	fill_options(h, options);
 	httpq_init(&h->queue, wake, h);
-	h->slots = calloc(h->options.connections, sizeof(*h->slots));
-	h->multi = curl_multi_init();
-	if (!h->slots || !h->multi) {
+	if (make_parts(h) < 0) {
 		release(h);
 		return err_nomem(e);
 	}
-	curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)h->options.connections);
-	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->options.connections);
-	curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	r = start_thread(h);
 	if (r < 0) {
 		release(h);

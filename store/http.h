@@ -3,7 +3,8 @@
  * HTTP/1.1 requests over kept-alive connections to one server. A single network thread drives all
  * of them; callers block on their own. Bodies are read from and written to the caller's memory.
  * Nothing is retried and no redirect is followed here. A request with a body reaches the server at
- * most once.
+ * most once. Proxies are those of the usual environment variables. While the server answers 429 or
+ * 503, fewer requests are under way at once (store/aimd.h).
  */
 #ifndef SSTABLEFS_STORE_HTTP_H
 #define SSTABLEFS_STORE_HTTP_H
@@ -13,7 +14,9 @@
 #include <sys/uio.h>
 #include "base/buf.h"
 #include "base/cancel.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/metrics.h"
 
 #define HTTP_CONNECTIONS_MAX 256
 
@@ -24,9 +27,17 @@ struct http_options {
 	const char *user_agent; /* borrowed as long as the object lives, like ca_file */
 	unsigned connections; /* 1 to HTTP_CONNECTIONS_MAX at once; further requests wait their turn */
 	bool direct; /* through no proxy, whatever the environment says: link-local services */
-	int connect_timeout_ms; /* name, connection and TLS handshake */
-	int stall_timeout_ms;	/* no byte in either direction; rounded up to seconds */
-	int request_timeout_ms; /* from the moment when the request has its connection slot */
+	int connect_timeout_ms; /* name, connection and TLS handshake; over all addresses of a name */
+	int first_byte_timeout_ms; /* from the request's last byte there to the answer's first one here; 0: as stall */
+	int stall_timeout_ms; /* less than HTTPLIMIT_STEP_BYTES moved, while a body is under way */
+	/*
+	 * From the moment when the request has its connection slot; and a second more for every
+	 * HTTPLIMIT_SLOWEST_BYTES_PER_S of body and of dst_cap.
+	 */
+	int request_timeout_ms;
+	const struct clock *clock; /* NULL: the system's */
+	struct metrics *metrics;   /* may be NULL */
+	const char *resolve; /* "HOST:PORT:ADDRESS[,ADDRESS]" instead of a look-up, for tests; NULL */
 };
 
 enum http_sink {

@@ -329,8 +329,12 @@ int s3_store_new(const struct s3_options *o, struct store **ret, struct err *e)
 		.user_agent = "sstablefs/" SSTABLEFS_VERSION,
 		.connections = o->connections ? o->connections : 16,
 		.connect_timeout_ms = o->connect_timeout_ms ? o->connect_timeout_ms : 10000,
+		.first_byte_timeout_ms = o->first_byte_timeout_ms ? o->first_byte_timeout_ms
+								  : 30000,
 		.stall_timeout_ms = o->stall_timeout_ms ? o->stall_timeout_ms : 30000,
 		.request_timeout_ms = o->request_timeout_ms ? o->request_timeout_ms : 300000,
+		.clock = o->clock,
+		.metrics = o->metrics,
 	};
 	struct s3_store *x = calloc(1, sizeof(*x));
 	int r;

@@ -26,7 +26,8 @@ struct s3_options {
 	const struct clock *clock;
 	struct log *log;
 	struct metrics *metrics;
-	int connect_timeout_ms, stall_timeout_ms, request_timeout_ms; /* 0: 10 s, 30 s, 300 s */
+	/* As http_options has them. 0: 10 s, 30 s, 30 s, 300 s */
+	int connect_timeout_ms, first_byte_timeout_ms, stall_timeout_ms, request_timeout_ms;
 };
 
 int s3_store_new(const struct s3_options *options, struct store **ret, struct err *e);
