@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Open directories. One that a backup holds is its tree: position 0 and 1 are "." and "..", then the child directories, then the files of all runs, so
- * that any position can be found by a search in run_first[]. Any other is a list that was taken when it was opened.
+ * that any position can be found by a search in run_first[]. Any other is a list that was taken when it was opened, and is taken anew when it is
+ * read from its beginning again (rewinddir).
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,12 @@ struct item {
 	mode_t type;
 };
 
+struct list {
+	unsigned refs; /* under fs->lock: the directory, and each request that reads it */
+	struct item *items;
+	size_t count, cap;
+};
+
 struct fs_dir {
 	struct handle handle; /* first */
 	struct fs *fs;
@@ -23,17 +30,42 @@ struct fs_dir {
 	struct view_node *node;
 	struct cached *tree; /* of a backup's directory, or */
 	uint64_t generation;
-	struct item *items; /* a list */
-	size_t item_count, item_cap;
+	struct list *list;
+	bool was_read; /* both under fs->lock once it is open */
 };
+
+static struct list *list_ref(struct fs_dir *d)
+{
+	struct list *l;
+
+	pthread_mutex_lock(&d->fs->lock);
+	l = d->list;
+	l->refs++;
+	pthread_mutex_unlock(&d->fs->lock);
+	return l;
+}
+
+static void list_unref(struct fs *f, struct list *l)
+{
+	unsigned left;
+
+	pthread_mutex_lock(&f->lock);
+	left = --l->refs;
+	pthread_mutex_unlock(&f->lock);
+	if (left > 0)
+		return;
+	free(l->items);
+	free(l);
+}
 
 static int add_item(struct fs_dir *d, const char *name, uint64_t ino, mode_t type, struct err *e)
 {
+	struct list *l = d->list;
 	struct item *i;
 
-	if (util_grow(&d->items, &d->item_cap, d->item_count + 1, sizeof(*d->items)) < 0)
+	if (util_grow(&l->items, &l->cap, l->count + 1, sizeof(*l->items)) < 0)
 		return err_nomem(e);
-	i = &d->items[d->item_count++];
+	i = &l->items[l->count++];
 	memset(i, 0, sizeof(*i));
 	strncpy(i->name, name, sizeof(i->name) - 1);
 	i->ino = ino;
@@ -51,7 +83,7 @@ static int add_child(struct fs_dir *d, const char *name, struct err *e)
 
 	if (r < 0)
 		return err_set(e, ERR_IO, r, "a path is too long");
-	if (child.kind == PLACE_LATEST || child.kind == PLACE_LINK) {
+	if (fs_is_link(child.kind)) {
 		type = S_IFLNK;
 		r = fs_link_target(d->fs, &child, &target, e);
 		if (r != 0)
@@ -80,12 +112,10 @@ static int list_node(struct fs_dir *d, struct view_wait w, struct err *e)
 	_cleanup_free_ struct view_backup *backups = NULL;
 	const struct position *p = &d->position;
 	size_t count;
-	int r = view_look(d->fs->o.view, p->cluster, p->node, w, &d->node, e);
+	int r = fs_look(d->fs, p, w, &d->node, e);
 
 	if (r != 0)
-		return r == VIEW_ABSENT
-			       ? err_set(e, ERR_NOT_FOUND, -ESTALE, "node %s is gone", p->node)
-			       : r;
+		return r;
 	backups = view_node_backups(d->node, &count);
 	if (!backups)
 		return err_nomem(e);
@@ -105,36 +135,25 @@ static int add_object(void *ctx, const struct id256 *content, uint64_t ino, stru
 	return add_item(ctx, name, ino, S_IFREG, e);
 }
 
-static int any_object(void *ctx, const struct id256 *content, uint64_t ino, struct err *e)
-{
-	(void)content;
-	(void)ino;
-	(void)e;
-	*(bool *)ctx = true;
-	return 1;
-}
-
 static int list_objects(struct fs_dir *d, struct view_wait w, struct err *e)
 {
 	const struct position *p = &d->position;
-	struct index *x = d->fs->o.index;
 	int r;
 
-	d->node = view_known(d->fs->o.view, p->cluster, p->node);
-	if (!d->node)
-		return err_set(e, ERR_NOT_FOUND, -ESTALE, "node %s is gone", p->node);
-	r = view_node_wait_indexed(d->node, w, e);
+	r = fs_look(d->fs, p, w, &d->node, e);
+	if (r == 0)
+		r = view_node_wait_indexed(d->node, w, e);
 	if (r != 0)
 		return r;
 	if (p->kind == PLACE_OBJECTS_OF)
-		return index_objects(x, view_node_number(d->node), p->first_byte, add_object, d, e);
+		return index_objects(d->fs->o.index, view_node_number(d->node), p->first_byte,
+				     add_object, d, e);
 	for (unsigned byte = 0; r >= 0 && byte < 256; byte++) {
-		bool any = false;
 		char name[3];
 
-		r = index_objects(x, view_node_number(d->node), (uint8_t)byte, any_object, &any, e);
+		r = fs_has_objects(d->fs, d->node, (uint8_t)byte, e);
 		snprintf(name, sizeof(name), "%02x", byte);
-		if (r >= 0 && any)
+		if (r > 0)
 			r = add_child(d, name, e);
 	}
 	return r < 0 ? r : 0;
@@ -176,12 +195,41 @@ static int list_other(struct fs_dir *d, struct view_wait w, struct err *e)
 	}
 }
 
+/* Takes the list of a directory, or takes it anew. */
+static int take_list(struct fs_dir *d, struct view_wait w, struct err *e)
+{
+	struct fs_dir fresh = { .fs = d->fs, .ino = d->ino, .position = d->position };
+	struct list *old;
+	int r;
+
+	fresh.list = calloc(1, sizeof(*fresh.list));
+	if (!fresh.list)
+		return err_nomem(e);
+	fresh.list->refs = 1;
+	r = list_other(&fresh, w, e);
+	if (r != 0) {
+		list_unref(d->fs, fresh.list);
+		return r == VIEW_ABSENT
+			       ? err_set(e, ERR_NOT_FOUND, -ESTALE, "%s is gone", d->position.path)
+			       : r;
+	}
+	pthread_mutex_lock(&d->fs->lock);
+	old = d->list;
+	d->list = fresh.list;
+	d->was_read = false;
+	pthread_mutex_unlock(&d->fs->lock);
+	if (old)
+		list_unref(d->fs, old);
+	return 0;
+}
+
 static void free_dir(struct handle *h)
 {
 	struct fs_dir *d = (struct fs_dir *)h;
 
 	treecache_unref(d->fs->o.trees, d->tree);
-	free(d->items);
+	if (d->list)
+		list_unref(d->fs, d->list);
 	free(d);
 }
 
@@ -205,11 +253,10 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 			d->node = t.node;
 			d->tree = t.tree;
 			d->generation = t.generation;
+			fs_stat_recorded(f, t.node, &t.attr, S_IFDIR, ino, 0, 1, &d->handle.st);
 		}
 	} else if (r == 0) {
-		r = list_other(d, w, e);
-		if (r == VIEW_ABSENT)
-			r = err_set(e, ERR_NOT_FOUND, -ESTALE, "%s is gone", d->position.path);
+		r = take_list(d, w, e);
 	}
 	if (r != 0) {
 		free_dir(&d->handle);
@@ -273,21 +320,34 @@ static int item_entry(struct fs_dir *d, const struct item *i, struct view_wait w
 static int read_list(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill,
 		     void *ctx, struct err *e)
 {
-	for (; at - DOTS < d->item_count; at++) {
-		const struct item *i = &d->items[at - DOTS];
+	struct list *l = list_ref(d);
+	int r = 0;
+
+	for (; r == 0 && at - DOTS < l->count; at++) {
+		const struct item *i = &l->items[at - DOTS];
 		struct fs_entry en;
-		int r = 0;
 
 		if (plus)
 			r = item_entry(d, i, w, &en, e);
 		else
 			plain_entry(&en, i->ino, i->type);
-		if (r != 0)
-			return r;
-		if (fill(ctx, i->name, &en, at + 1) > 0)
-			return 0;
+		if (r == 0 && fill(ctx, i->name, &en, at + 1) > 0)
+			break;
 	}
-	return 0;
+	list_unref(d->fs, l);
+	return r;
+}
+
+/* Whether the directory was read before, so that to begin again means rewinddir(3). */
+static bool was_read(struct fs_dir *d, bool now)
+{
+	bool before;
+
+	pthread_mutex_lock(&d->fs->lock);
+	before = d->was_read;
+	d->was_read = before || now;
+	pthread_mutex_unlock(&d->fs->lock);
+	return before;
 }
 
 /* ---- a tree ---- */
@@ -417,17 +477,36 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 	return 0;
 }
 
+static int parent_ino(struct fs_dir *d, uint64_t *ret, struct err *e)
+{
+	struct position parent;
+	int r = position_parent(&parent, &d->position);
+
+	return r < 0 ? r : position_ino(d->fs, &parent, NULL, ret, e);
+}
+
 /* FS_WOULD_BLOCK after something was given would repeat entries: the caller starts its buffer afresh when it asks again. */
 int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill,
 	       void *ctx, struct err *e)
 {
 	struct fs_entry en;
+	int r = 0;
 
-	for (; offset < DOTS; offset++) {
-		plain_entry(&en, d->ino, S_IFDIR);
-		if (fill(ctx, offset == 0 ? "." : "..", &en, offset + 1) > 0)
+	if (!d->tree && offset == 0 && was_read(d, false))
+		r = take_list(d, w, e);
+	for (; r == 0 && offset < DOTS; offset++) {
+		uint64_t ino = d->ino;
+
+		if (offset == 1)
+			r = parent_ino(d, &ino, e);
+		plain_entry(&en, ino, S_IFDIR);
+		if (r == 0 && fill(ctx, offset == 0 ? "." : "..", &en, offset + 1) > 0)
 			return 0;
 	}
-	return d->tree ? read_tree(d, offset, plus, w, fill, ctx, e)
-		       : read_list(d, offset, plus, w, fill, ctx, e);
+	if (r == 0)
+		r = d->tree ? read_tree(d, offset, plus, w, fill, ctx, e)
+			    : read_list(d, offset, plus, w, fill, ctx, e);
+	if (r == 0 && !d->tree)
+		was_read(d, true);
+	return r;
 }

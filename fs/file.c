@@ -57,11 +57,12 @@ static int open_text(struct fs *f, const struct position *p, struct fs_file *fil
 	return 0;
 }
 
-static int open_json(struct fs *f, const struct position *p, struct view_wait w,
+static int open_json(struct fs *f, const struct position *p, uint64_t ino, struct view_wait w,
 		     struct fs_file *file, struct err *e)
 {
 	struct view_backup b;
 	struct view_node *n;
+	double timeout_s;
 	size_t len;
 	int r = fs_find_backup(f, p, &n, &b, e);
 
@@ -70,8 +71,10 @@ static int open_json(struct fs *f, const struct position *p, struct view_wait w,
 	if (!w.wait)
 		return FS_WOULD_BLOCK;
 	r = view_backup_json(n, &b, &file->text, &len, w.cancel, e);
-	if (r == 0)
+	if (r == 0) {
 		file->size_bytes = len;
+		r = fs_stat_position(f, p, NULL, ino, w, &file->handle.st, &timeout_s, e);
+	}
 	return r;
 }
 
@@ -96,23 +99,26 @@ int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret
 	if (!file)
 		return err_nomem(e);
 	file->fs = f;
-	*ret_direct = false;
 	r = fs_row(f, ino, &row, &p, e);
 	if (r == 0 && row.type == INDEX_FILE) {
+		double timeout_s;
+
+		fs_stat_file(f, &row, &file->handle.st, &timeout_s);
 		r = open_recorded(f, &row, w, file, e);
 	} else if (r == 0 && (p.kind == PLACE_STATUS || p.kind == PLACE_METRICS)) {
-		*ret_direct = true;
 		r = open_text(f, &p, file, e);
 	} else if (r == 0 && p.kind == PLACE_BACKUP_JSON) {
-		r = open_json(f, &p, w, file, e);
+		r = open_json(f, &p, ino, w, file, e);
 	} else if (r == 0) {
 		r = err_set(e, ERR_IO, -EISDIR, "%s is a directory", p.path);
 	}
 	if (r != 0) {
+		free(file->text);
 		free(file);
 		return r;
 	}
 	fs_handle_add(f, &file->handle, free_file);
+	*ret_direct = row.type != INDEX_FILE;
 	*ret = file;
 	return 0;
 }

@@ -82,6 +82,12 @@ int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *
 	return r;
 }
 
+int fs_look(struct fs *f, const struct position *p, struct view_wait w, struct view_node **ret,
+	    struct err *e)
+{
+	return view_look(f->o.view, p->cluster, p->node, w, ret, e);
+}
+
 int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node,
 		   struct view_backup *ret, struct err *e)
 {
@@ -166,11 +172,6 @@ int fs_link_target(struct fs *f, const struct position *p, char **ret, struct er
 
 /* ---- attributes ---- */
 
-static bool is_link(enum place_kind k)
-{
-	return k == PLACE_LATEST || k == PLACE_LINK;
-}
-
 static bool is_generated(enum place_kind k)
 {
 	return k == PLACE_STATUS || k == PLACE_METRICS || k == PLACE_BACKUP_JSON;
@@ -185,13 +186,13 @@ static void set_size(struct stat *st, uint64_t size)
 
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret)
 {
-	mode_t mode = is_link(p->kind)	      ? S_IFLNK | 0777
+	mode_t mode = fs_is_link(p->kind)     ? S_IFLNK | 0777
 		      : is_generated(p->kind) ? (S_IFREG | 0444)
 					      : (S_IFDIR | 0755);
 
 	*ret = (struct stat){
 		.st_ino = ino,
-		.st_mode = is_link(p->kind) ? mode : mode & ~f->o.umask,
+		.st_mode = fs_is_link(p->kind) ? mode : mode & ~f->o.umask,
 		.st_nlink = 1,
 		.st_uid = f->o.uid,
 		.st_gid = f->o.gid,
@@ -281,8 +282,23 @@ int fs_stat_position(struct fs *f, const struct position *p, const char *target,
 	return 0;
 }
 
-int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
-	       double *ret_timeout_s, struct err *e)
+/* What an open file or directory kept: it has no name any more. */
+static bool stat_of_open(struct fs *f, uint64_t ino, struct stat *ret)
+{
+	const struct handle *h;
+
+	pthread_mutex_lock(&f->lock);
+	for (h = f->handles.next; h != &f->handles && h->st.st_ino != ino; h = h->next)
+		;
+	if (h != &f->handles)
+		*ret = h->st;
+	pthread_mutex_unlock(&f->lock);
+	ret->st_nlink = 0;
+	return h != &f->handles;
+}
+
+static int stat_known(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
+		      double *ret_timeout_s, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position p;
@@ -293,6 +309,17 @@ int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
 	if (row.type == INDEX_PATH)
 		return fs_stat_position(f, &p, row.target, ino, w, ret, ret_timeout_s, e);
 	fs_stat_file(f, &row, ret, ret_timeout_s);
+	return 0;
+}
+
+int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
+	       double *ret_timeout_s, struct err *e)
+{
+	int r = stat_known(f, ino, w, ret, ret_timeout_s, e);
+
+	if (r != -ESTALE || !stat_of_open(f, ino, ret))
+		return r;
+	*ret_timeout_s = f->o.refresh_s;
 	return 0;
 }
 
@@ -319,212 +346,4 @@ int fs_statvfs(struct fs *f, struct statvfs *ret)
 		.f_namemax = FORMAT_FILE_NAME_BYTES,
 	};
 	return 0;
-}
-
-/* ---- lookup ---- */
-
-double fs_name_timeout(const struct fs *f, enum place_kind parent)
-{
-	return parent == PLACE_BACKUP || parent == PLACE_INSIDE || parent == PLACE_CONTROL ||
-			       parent == PLACE_CLUSTER
-		       ? FS_LONG_S
-		       : f->o.refresh_s;
-}
-
-int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree,
-		 const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
-{
-	const struct run_ref *ref = tree_find_run(tree, name);
-	uint64_t inodes[FORMAT_RUN_ENTRIES];
-	const struct entry *found;
-	struct cached *run;
-	int r;
-
-	if (!ref)
-		return FS_ABSENT;
-	r = treecache_run(f->o.trees, view_node_name(n), &ref->place, w.wait, &run, w.cancel, e);
-	if (r != 0)
-		return r;
-	found = run_find(run->run, name);
-	r = found ? index_touch(f->o.index, view_node_number(n), view_node_name(n), inside,
-				&ref->place, run->run, inodes, e)
-		  : FS_ABSENT;
-	if (r == 0)
-		*ret_ino = inodes[found - run->run->entries];
-	treecache_unref(f->o.trees, run);
-	return r;
-}
-
-/* A name in a directory of a backup: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
-static int lookup_in_tree(struct fs *f, const struct position *parent, const char *name,
-			  struct view_wait w, uint64_t *ret_ino, struct err *e)
-{
-	struct fs_tree t;
-	int r = fs_find_tree(f, parent, w, &t, e);
-
-	if (r != 0)
-		return r;
-	*ret_ino = 0;
-	if (!tree_find_child(t.tree->tree, name))
-		r = fs_find_file(f, t.node, parent->inside, t.tree->tree, name, w, ret_ino, e);
-	treecache_unref(f->o.trees, t.tree);
-	return r;
-}
-
-static int lookup_object(struct fs *f, const struct position *parent, const char *name,
-			 struct view_wait w, uint64_t *ret_ino, struct err *e)
-{
-	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
-	struct view_node *n = view_known(f->o.view, parent->cluster, parent->node);
-	struct id256 content;
-	uint8_t ino[8];
-	int r;
-
-	if (!n || strlen(name) != 64 + 1 + 16 || name[64] != '.' ||
-	    util_unhex(ino, 8, name + 65) < 0)
-		return FS_ABSENT;
-	for (int i = 0; i < SHA256_BYTES; i++) {
-		char two[3] = { name[2 * i], name[2 * i + 1], '\0' };
-
-		if (util_unhex(&content.b[i], 1, two) < 0)
-			return FS_ABSENT;
-	}
-	r = view_node_wait_indexed(n, w, e);
-	if (r != 0)
-		return r;
-	*ret_ino = 0;
-	for (int i = 0; i < 8; i++)
-		*ret_ino = *ret_ino << 8 | ino[i];
-	r = index_get(f->o.index, *ret_ino, &row, e);
-	if (r != 0)
-		return r == INDEX_ABSENT ? FS_ABSENT : r;
-	return row.type == INDEX_FILE && row.node == view_node_number(n) &&
-			       !memcmp(&row.content, &content, sizeof(content))
-		       ? 0
-		       : FS_ABSENT;
-}
-
-static int has_name(int r, struct view_names *names, const char *name)
-{
-	_cleanup_(view_names_freep) struct view_names *owned = r == 0 ? names : NULL;
-
-	if (r != 0)
-		return r;
-	for (size_t i = 0; i < owned->count; i++)
-		if (strcmp(owned->names[i], name) == 0)
-			return 0;
-	return FS_ABSENT;
-}
-
-/* Whether a name exists directly below a directory that no backup holds. */
-static int exists(struct fs *f, const struct position *parent, const struct position *child,
-		  const char *name, struct view_wait w, struct err *e)
-{
-	struct view_names *names = NULL;
-	struct view_backup b;
-	struct view_node *n;
-	int r;
-
-	switch (parent->kind) {
-	case PLACE_ROOT:
-		if (child->kind == PLACE_CONTROL)
-			return 0;
-		return position_good_name(name) ? view_has_cluster(f->o.view, name, w, e)
-						: FS_ABSENT;
-	case PLACE_CONTROL:
-		return child->kind == PLACE_STATUS || child->kind == PLACE_METRICS ? 0 : FS_ABSENT;
-	case PLACE_CLUSTER:
-		return strcmp(name, "nodes") == 0 || strcmp(name, "backups") == 0 ? 0 : FS_ABSENT;
-	case PLACE_NODES:
-		return position_good_name(name)
-			       ? view_look(f->o.view, parent->cluster, name, w, &n, e)
-			       : FS_ABSENT;
-	case PLACE_NODE:
-		if (child->kind == PLACE_OBJECTS)
-			return 0;
-		n = view_known(f->o.view, parent->cluster, parent->node);
-		if (!n)
-			return FS_ABSENT;
-		return (child->kind == PLACE_LATEST ? view_node_latest(n, &b)
-						    : view_node_find(n, name, &b))
-			       ? 0
-			       : FS_ABSENT;
-	case PLACE_OBJECTS:
-		return child->kind == PLACE_OBJECTS_OF && strlen(name) == 2 ? 0 : FS_ABSENT;
-	case PLACE_BACKUPS:
-		if (!position_good_name(name))
-			return FS_ABSENT;
-		r = view_cluster_backups(f->o.view, parent->cluster, w, &names, e);
-		return has_name(r, names, name);
-	case PLACE_NAMED:
-		if (!position_good_name(name))
-			return FS_ABSENT;
-		r = view_backup_nodes(f->o.view, parent->cluster, parent->backup, w, &names, e);
-		return has_name(r, names, name);
-	default:
-		return err_set(e, ERR_IO, -ENOTDIR, "%s is not a directory", parent->path);
-	}
-}
-
-static int entry_of_file(struct fs *f, uint64_t ino, struct fs_entry *ret, struct err *e)
-{
-	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
-	int r = index_get(f->o.index, ino, &row, e);
-
-	if (r != 0 || row.type != INDEX_FILE)
-		return r < 0 ? r : FS_ABSENT;
-	ret->ino = ino;
-	fs_stat_file(f, &row, &ret->st, &ret->attr_timeout_s);
-	return 0;
-}
-
-static int entry_of_position(struct fs *f, const struct position *child, struct view_wait w,
-			     struct fs_entry *ret, struct err *e)
-{
-	_cleanup_free_ char *target = NULL;
-	struct view_backup b;
-	struct view_node *n;
-	int r = 0;
-
-	if (is_link(child->kind))
-		r = fs_link_target(f, child, &target, e);
-	if (child->kind == PLACE_BACKUP || child->kind == PLACE_INSIDE) {
-		r = fs_find_backup(f, child, &n, &b, e);
-		ret->generation = r == 0 ? fs_generation(&b) : 0;
-	}
-	if (r == 0)
-		r = position_ino(f, child, target, &ret->ino, e);
-	return r == 0 ? fs_stat_position(f, child, target, ret->ino, w, &ret->st,
-					 &ret->attr_timeout_s, e)
-		      : r;
-}
-
-int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_wait w,
-	      struct fs_entry *ret, struct err *e)
-{
-	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
-	struct position parent, child;
-	uint64_t file_ino = 0;
-	int r = fs_row(f, parent_ino, &row, &parent, e);
-
-	if (r != 0)
-		return r;
-	if (row.type != INDEX_PATH)
-		return err_set(e, ERR_IO, -ENOTDIR, "not a directory");
-	*ret = (struct fs_entry){ .entry_timeout_s = fs_name_timeout(f, parent.kind) };
-	if (strlen(name) > FORMAT_FILE_NAME_BYTES || position_child(&child, &parent, name) < 0)
-		return err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long");
-	if (child.kind == PLACE_BACKUP_JSON) {
-		ret->entry_timeout_s = f->o.refresh_s;
-	} else if (parent.kind == PLACE_BACKUP || parent.kind == PLACE_INSIDE) {
-		r = lookup_in_tree(f, &parent, name, w, &file_ino, e);
-	} else if (parent.kind == PLACE_OBJECTS_OF) {
-		r = lookup_object(f, &parent, name, w, &file_ino, e);
-	} else {
-		r = exists(f, &parent, &child, name, w, e);
-	}
-	if (r != 0)
-		return r;
-	return file_ino ? entry_of_file(f, file_ino, ret, e)
-			: entry_of_position(f, &child, w, ret, e);
 }

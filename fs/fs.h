@@ -48,7 +48,7 @@ struct fs_entry { /* what a lookup gives, also for an absent name (ino 0) */
 	double entry_timeout_s, attr_timeout_s;
 };
 
-/* FS_ABSENT: ret->entry_timeout_s says for how long. */
+/* FS_ABSENT: ret->entry_timeout_s says for how long. "." of any inode and ".." of any directory: what a file handle leads to (name_to_handle_at(2)). */
 int fs_lookup(struct fs *f, uint64_t parent, const char *name, struct view_wait w,
 	      struct fs_entry *ret, struct err *e);
 int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
@@ -60,7 +60,7 @@ int fs_statvfs(struct fs *f, struct statvfs *ret);
 int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w, char **ret,
 		struct err *e);
 
-/* A directory that is open: what it lists does not change while it is. Offsets are positions, any of them can be sought. */
+/* A directory that is open: what it lists does not change while it is, until it is read from its beginning again. Offsets are positions, any of them can be sought. */
 struct fs_dir;
 int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **ret, struct err *e);
 void fs_closedir(struct fs_dir *d);
@@ -74,7 +74,7 @@ typedef int fs_fill_fn(void *ctx, const char *name, const struct fs_entry *entry
 int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w, fs_fill_fn *fill,
 	       void *ctx, struct err *e);
 
-/* A file that is open. direct: its size is not known beforehand (status, metrics). */
+/* A file that is open. direct: the kernel must keep no page of it, because it may be another text at the next open (generated files). */
 struct fs_file;
 int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct,
 	    struct err *e);

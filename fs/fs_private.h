@@ -9,11 +9,13 @@
 
 /*
  * An open file or directory. The kernel may release it while a request on it is still being ended here (a reply is the last thing that it waits
- * for), so each request holds a reference of its own; and it may leave some open at the end, so all are in a list.
+ * for), so each request holds a reference of its own; and it may leave some open at the end, so all are in a list. What is open keeps its
+ * attributes when its backup is removed: fstat(2), and each read that reaches the end of a file, asks for them by inode number alone.
  */
 struct handle {
 	struct handle *prev, *next;
 	struct fs *fs;
+	struct stat st; /* st_ino 0: not kept */
 	atomic_uint refs;
 	void (*free)(struct handle *h);
 };
@@ -62,6 +64,8 @@ struct position { /* a path of the mount, taken apart */
 int position_parse(struct position *p, const char *path);
 /* The path of a child: 0 or -ENAMETOOLONG. */
 int position_child(struct position *ret, const struct position *parent, const char *name);
+/* The path of the directory that holds it; the root holds itself. 0. */
+int position_parent(struct position *ret, const struct position *p);
 /* Inode numbers of what has a path. */
 int position_ino(struct fs *f, const struct position *p, const char *target, uint64_t *ret,
 		 struct err *e);
@@ -71,6 +75,11 @@ bool position_good_name(const char *name);
 /* The inode's row; root included. ret_position is filled for INDEX_PATH. */
 int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position,
 	   struct err *e);
+
+static inline bool fs_is_link(enum place_kind k)
+{
+	return k == PLACE_LATEST || k == PLACE_LINK;
+}
 
 /* The node and backup that a position lies in: -ESTALE where they are gone. No look. */
 int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node,
@@ -86,6 +95,12 @@ int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, str
 		 struct err *e);
 /* Where a symlink points. New string. */
 int fs_link_target(struct fs *f, const struct position *p, char **ret, struct err *e);
+
+/* The look at the node that a position lies in. FS_ABSENT: there is none. */
+int fs_look(struct fs *f, const struct position *p, struct view_wait w, struct view_node **ret,
+	    struct err *e);
+/* Whether any file of the node lies in objects/<aa>: 1 or 0. The node must be indexed. */
+int fs_has_objects(struct fs *f, struct view_node *n, uint8_t first_byte, struct err *e);
 
 /* Attributes. */
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret);

@@ -69,7 +69,7 @@ int position_parse(struct position *p, const char *path)
 	rest = p->path;
 	if (*rest == '\0') {
 		p->kind = PLACE_ROOT;
-	} else if (strncmp(rest, ".sstablefs", 10) == 0) {
+	} else if (strncmp(rest, ".sstablefs", 10) == 0 && (rest[10] == '\0' || rest[10] == '/')) {
 		p->kind = strcmp(rest, ".sstablefs/status") == 0    ? PLACE_STATUS
 			  : strcmp(rest, ".sstablefs/metrics") == 0 ? PLACE_METRICS
 								    : PLACE_CONTROL;
@@ -97,6 +97,17 @@ int position_child(struct position *ret, const struct position *parent, const ch
 	if (parent_len > 0)
 		path[parent_len++] = '/';
 	memcpy(path + parent_len, name, name_len + 1);
+	return position_parse(ret, path);
+}
+
+int position_parent(struct position *ret, const struct position *p)
+{
+	char path[FORMAT_PATH_BYTES + 1];
+	char *last;
+
+	strcpy(path, p->path);
+	last = strrchr(path, '/');
+	*(last ? last : path) = '\0';
 	return position_parse(ret, path);
 }
 
