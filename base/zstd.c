@@ -2,6 +2,7 @@
 #include "base/zstd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <zstd.h>
