@@ -34,6 +34,8 @@ static const char *errno_text(int code)
 {
 	const char *text = strerrordesc_np(-code);
 
+	if (code == -ENOTCONN)
+		return "a mount is there whose process is gone (unmount it: umount PATH, or sstablefs umount PATH)";
 	return text ? text : "unknown error";
 }
 

@@ -17,11 +17,21 @@ static bool is_same_file(int dir_fd, const char *name, int fd)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
+static int open_lock(int dir_fd)
+{
+	return openat(dir_fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		      0600);
+}
+
+/* What is there and can be no lock file goes. */
 static int take_lock(struct kvdir *d, const char *path, struct err *e)
 {
 	bool taken;
 
-	d->lock_fd = openat(d->fd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	d->lock_fd = open_lock(d->fd);
+	if (d->lock_fd < 0 && (errno == ELOOP || errno == EISDIR || errno == ENXIO) &&
+	    io_remove_tree(d->fd, LOCK_NAME) == 0)
+		d->lock_fd = open_lock(d->fd);
 	if (d->lock_fd < 0)
 		return err_errno(e, -errno, "cannot make the lock file of the cache %s", path);
 	taken = flock(d->lock_fd, LOCK_EX | LOCK_NB) == 0;

@@ -64,15 +64,27 @@ static uint32_t remembered_cursor(struct kv *kv, uint32_t slots)
 	return rbuf_end(&b) == 0 && cursor < slots ? cursor : 0;
 }
 
-static int open_file(const char *path, uint64_t max_bytes)
+/* What is no plain file, and so not of this cache, goes. */
+static int clear_place(const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
 
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return S_ISREG(st.st_mode) && st.st_nlink == 1 ? 0 : io_remove_tree(AT_FDCWD, path);
+}
+
+static int open_file(const char *path, uint64_t max_bytes)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r = clear_place(path);
+
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
 	if ((uint64_t)st.st_size > max_bytes && ftruncate(fd, (off_t)max_bytes) < 0)
 		return -errno;
 	return steal_fd(&fd);

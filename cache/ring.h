@@ -24,7 +24,7 @@
 
 struct ring;
 
-/* Opens or makes the file. kv is borrowed. A ring_bytes below RING_MIN_BYTES, rounded down to slots, gives a ring that holds nothing. m may be NULL. */
+/* Opens or makes the file; what is there and no plain file with one name is removed. kv is borrowed. A ring_bytes below RING_MIN_BYTES, rounded down to slots, gives a ring that holds nothing. m may be NULL. */
 int ring_open(const char *path, uint64_t ring_bytes, struct kv *kv, struct metrics *m,
 	      struct ring **ret, struct err *e);
 /* No call may be under way. */

@@ -11,6 +11,7 @@
 
 #define CACHES_AT_ONCE 64 /* mounts of one repository on one host that share cache_dir */
 #define SESSION_THREADS 10
+#define MEMORY_DIR_BYTES 64
 
 /*
  * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, and the parsed trees. Small tables and thread stacks are in the 64 MiB beside it.
@@ -35,6 +36,7 @@ struct mount {
 	struct cancel cancel; /* the mount ends */
 	int64_t begun_ms;
 	char *cache_path;
+	uint64_t index_memory; /* of memory=, for the index, where there is no cache directory; else 0 */
 };
 
 /* ---- telling the kernel ---- */
@@ -111,27 +113,81 @@ static void metrics_text(void *ctx, struct wbuf *out)
 
 /* ---- building the stack ---- */
 
-/* One locked sub-directory of cache_dir: the first that no other mount holds. */
+/* The sub-directory is another mount's, or somebody else's: the next one may do. */
+static bool is_taken(int r)
+{
+	return r == -EBUSY || r == -ENOTDIR || r == -EACCES || r == -EPERM;
+}
+
+/* One locked sub-directory of `base`: the first that can be had. */
+static int open_cache_in(struct mount *m, const char *base, uint64_t bytes, struct err *e)
+{
+	int r = io_mkdirs(AT_FDCWD, base, 0700);
+
+	if (r < 0)
+		return err_errno(
+			e, r,
+			"cannot make the cache directory %s (choose another with -o cache_dir=)",
+			base);
+	r = -EBUSY;
+	for (unsigned i = 0; is_taken(r) && i < CACHES_AT_ONCE; i++) {
+		free(m->cache_path);
+		m->cache_path = util_printf("%s/%s-%u", base, repo_id(m->repo), i);
+		r = m->cache_path ? kv_open(m->cache_path, bytes, &m->kv, e) : err_nomem(e);
+	}
+	return r;
+}
+
+/* A directory in memory that nobody else may write to. */
+static int memory_directory(char out[MEMORY_DIR_BYTES], struct err *e)
+{
+	struct stat st;
+
+	snprintf(out, MEMORY_DIR_BYTES, "/dev/shm/sstablefs-%u", (unsigned)geteuid());
+	if (mkdir(out, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, -errno, "cannot make %s", out);
+	if (lstat(out, &st) < 0)
+		return err_errno(e, -errno, "cannot look at %s", out);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return err_set(e, ERR_CONFLICT, -EPERM, "%s is not a directory of ours alone", out);
+	return 0;
+}
+
+/* Where no disk can be had the index lies in memory, inside memory=; no content is kept. Its files are removed at once: they go with the process. */
+static int open_cache_in_memory(struct mount *m, struct err *e)
+{
+	char directory[MEMORY_DIR_BYTES];
+	int r = memory_directory(directory, e);
+
+	m->index_memory = MAX_OF(KV_MIN_BYTES, MIN_OF(m->o.memory_bytes / 4, 48 * MIB));
+	if (r == 0)
+		r = open_cache_in(m, directory, m->index_memory, e);
+	if (r == 0)
+		io_remove_tree(AT_FDCWD, m->cache_path);
+	return r;
+}
+
 static int open_cache(struct mount *m, struct err *e)
 {
-	uint64_t index_bytes = m->o.cache_bytes / 4;
-	int r = -EBUSY;
+	uint64_t bytes = MAX_OF(m->o.cache_bytes / 4, 64 * MIB);
+	struct err why = ERR_INIT;
+	char text[2048];
+	int r = open_cache_in(m, m->o.cache_dir, bytes, &why);
 
-	for (unsigned i = 0; r == -EBUSY && i < CACHES_AT_ONCE; i++) {
-		free(m->cache_path);
-		m->cache_path = util_printf("%s/%s-%u", m->o.cache_dir, repo_id(m->repo), i);
-		if (!m->cache_path)
-			return err_nomem(e);
-		r = io_mkdirs(AT_FDCWD, m->cache_path, 0700);
-		if (r < 0)
-			return err_errno(
-				e, r,
-				"cannot make the cache directory %s (choose another with -o cache_dir=)",
-				m->cache_path);
-		r = kv_open(m->cache_path, MAX_OF(index_bytes, 64 * MIB), &m->kv, e);
+	if (r == -ENOTDIR || r == -ENOMEM) {
+		*e = why;
+		return r;
+	}
+	if (r < 0) {
+		log_write(
+			m->o.log, LOG_LEVEL_WARNING, "cache",
+			"the cache directory %s cannot be used: %s; this mount keeps its index in memory and no content",
+			m->o.cache_dir, err_describe(&why, text, sizeof(text)));
+		r = open_cache_in_memory(m, e);
 	}
 	if (r < 0)
-		return err_wrap(e, r, "cache directory %s", m->o.cache_dir);
+		return err_wrap(e, r, "neither the cache directory %s nor memory can be used",
+				m->o.cache_dir);
 	if (kv_discarded(m->kv))
 		log_write(m->o.log, LOG_LEVEL_INFO, "cache-discarded",
 			  "the local cache is made anew: %s", kv_discarded(m->kv));
@@ -145,13 +201,15 @@ static int build_reading(struct mount *m, struct err *e)
 	struct meta_options mo = { m->repo, m->source, m->kv, part };
 	struct reader_options ro = {
 		.source = m->source,
-		.memory_bytes = m->o.memory_bytes - 2 * part,
+		.memory_bytes = m->o.memory_bytes - 2 * part - m->index_memory,
 		.connections = m->o.connections,
 		.kv = m->kv,
-		.ring_path = ring,
+		.ring_path = m->index_memory ? NULL : ring,
 		.ring_bytes = m->o.cache_bytes - m->o.cache_bytes / 4,
 		.metrics = m->o.metrics,
 	};
+	struct err why = ERR_INIT;
+	int r;
 
 	if (!ring)
 		return err_nomem(e);
@@ -162,7 +220,16 @@ static int build_reading(struct mount *m, struct err *e)
 	m->trees = treecache_new(m->meta, part);
 	if (!m->index || !m->trees)
 		return err_nomem(e);
-	return reader_new(&ro, &m->reader, e);
+	r = reader_new(&ro, &m->reader, &why);
+	if (r < 0 && ro.ring_path) {
+		log_write(m->o.log, LOG_LEVEL_WARNING, "cache",
+			  "%s; this mount keeps no content on disk", why.message);
+		ro.ring_path = NULL;
+		r = reader_new(&ro, &m->reader, &why);
+	}
+	if (r < 0)
+		*e = why;
+	return r;
 }
 
 static int build_tree(struct mount *m, struct err *e)
@@ -280,6 +347,19 @@ static int explain_mount(const struct mount *m, struct err *e)
 		m->o.mountpoint);
 }
 
+/* What a daemon that was killed left there. Not before all else is ready: where that fails nothing has changed. */
+static int clear_stale(struct mount *m, struct err *e)
+{
+	unsigned cleared;
+	int r = mountpoint_clear(m->mountpoint, &cleared, e);
+
+	if (r == 0 && cleared > 0)
+		log_write(m->o.log, LOG_LEVEL_WARNING, "stale",
+			  "%s was a stale mount, whose process was gone: it was cleared",
+			  m->mountpoint);
+	return r;
+}
+
 static int open_session(struct mount *m, struct err *e)
 {
 	_cleanup_free_ char *options = session_options(m);
@@ -287,6 +367,7 @@ static int open_session(struct mount *m, struct err *e)
 	char *argv[] = { program, flag, options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 	struct fuse_lowlevel_ops ops = ops_table(m->o.xattr);
+	int r;
 
 	if (!options)
 		return err_nomem(e);
@@ -296,6 +377,9 @@ static int open_session(struct mount *m, struct err *e)
 	fuse_opt_free_args(&args);
 	if (!m->session)
 		return err_set(e, ERR_IO, -EINVAL, "libfuse refused the mount options");
+	r = clear_stale(m, e);
+	if (r < 0)
+		return r;
 	if (fuse_session_mount(m->session, m->mountpoint) != 0)
 		return explain_mount(m, e);
 	m->mounted = true;

@@ -33,7 +33,7 @@ struct mount_options {
 };
 
 struct mount;
-/* Opens the cache, looks into the store once, mounts. On return the tree can be used (the kernel's INIT was answered by mount_serve, which must follow). Errors: a busy or stale mount point, no /dev/fuse, no permission, allow_other not allowed by fuse.conf: a sentence each. */
+/* Opens the cache, looks into the store once, mounts. On return the tree can be used (the kernel's INIT was answered by mount_serve, which must follow). A stale mount of sstablefs there is cleared (logged); without a usable cache directory the index lies in memory (logged). Errors: a busy mount point, no /dev/fuse, no permission, allow_other not allowed by fuse.conf: a sentence each. */
 int mount_open(struct repo *repo, const struct mount_options *o, struct mount **ret, struct err *e);
 /* Serves until unmounted or mount_stop. on_ready is called once, when the first request was answered. Readers that are active at the end get an answer. */
 int mount_serve(struct mount *m, void (*on_ready)(void *ctx), void *ctx, struct err *e);

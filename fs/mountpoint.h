@@ -15,9 +15,18 @@ struct mountpoint_info {
 
 /* The last line of /proc/self/mountinfo for that absolute path. 0 or -errno. */
 int mountpoint_query(const char *path, struct mountpoint_info *ret);
-/* The path made absolute without resolving its last component's mount (realpath of the parent). New string, or NULL (errno). */
+/* The path made absolute, symbolic links followed, without asking what is mounted there. New string, or NULL (errno). */
 char *mountpoint_absolute(const char *path);
-/* Whether something can be mounted there: a sentence for what is missing, no directory, mounted already, or stale. */
+/*
+ * Whether something can be mounted there: a sentence for what is missing, no directory, or mounted already. A stale mount of sstablefs (the process that
+ * served it was killed) is no obstacle: mountpoint_clear takes it away. One of another file system is.
+ */
 int mountpoint_check(const char *path, struct err *e);
+/* Takes away the stale mounts of sstablefs on that absolute path, and how many that were. */
+int mountpoint_clear(const char *path, unsigned *ret_cleared, struct err *e);
+/* Tells fn of each stale mount of sstablefs that this process can see. 0 or -errno. */
+int mountpoint_each_stale(void (*fn)(void *ctx, const char *path, const char *source), void *ctx);
+/* Unmounts. lazy: also while it is in use; force (root only): after aborting its connection. 0 or -errno. */
+int mountpoint_detach(const char *path, bool lazy, bool force);
 
 #endif

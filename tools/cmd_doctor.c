@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include "base/io.h"
 #include "catalog/probe.h"
+#include "fs/mountpoint.h"
 #include "tools/commands.h"
 #include "tools/names.h"
 
@@ -52,6 +53,13 @@ static void check_fuse(struct report *r)
 		     "users need fusermount3 to mount: install the package fuse3");
 	else
 		line(r, LEVEL_OK, "fuse", "/dev/fuse can be opened");
+}
+
+static void stale_mount(void *ctx, const char *path, const char *source)
+{
+	line(ctx, LEVEL_WARNING, "mounts",
+	     "%s is a stale mount: the process that served %s is gone (clear it with: sstablefs umount %s; mounting again does too)",
+	     path, source, path);
 }
 
 static void check_cache(struct report *r)
@@ -160,6 +168,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 		return cli_fail(cli, &e);
 	}
 	check_fuse(&report);
+	mountpoint_each_stale(stale_mount, &report);
 	check_cache(&report);
 	check_repository(&report, &common);
 	if (cli->json)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syslog.h>
+#include "fs/mountpoint.h"
 #include "tools/commands.h"
 #include "tools/daemon.h"
 #include "tools/mountcmd.h"
@@ -140,9 +141,8 @@ int mountcmd_run(struct cli *cli, const char *mountpoint, struct mountopt *m, bo
 	struct err e = ERR_INIT;
 	int r = 0;
 
-	v.mountpoint = realpath(
-		mountpoint,
-		NULL); /* the daemon leaves this directory; a stale or missing one is explained later */
+	/* The daemon leaves this directory. A missing one is explained later. */
+	v.mountpoint = mountpoint_absolute(mountpoint);
 	if (!v.mountpoint)
 		v.mountpoint = strdup(mountpoint);
 	if (!foreground)

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include "base/io.h"
@@ -186,35 +185,10 @@ static int abort_connection(const struct mountpoint_info *info, struct err *e)
 	return 0;
 }
 
-/* Users have fusermount3 for it, which is setuid. */
-static int as_user(const char *mountpoint, bool lazy)
-{
-	pid_t child = fork();
-	int status;
-
-	if (child == 0) {
-		execlp("fusermount3", "fusermount3", "-q", lazy ? "-uz" : "-u", mountpoint,
-		       (char *)NULL);
-		_exit(127);
-	}
-	if (child < 0 || waitpid(child, &status, 0) < 0)
-		return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
-}
-
-/* MNT_FORCE aborts a FUSE connection also where the control file system is not mounted. */
-static int as_root(const char *mountpoint, bool lazy, bool force)
-{
-	return umount2(mountpoint, (lazy || force ? MNT_DETACH : 0) | (force ? MNT_FORCE : 0)) < 0
-		       ? -errno
-		       : 0;
-}
-
 static int detach(const char *mountpoint, bool lazy, bool force, struct err *e)
 {
 	char users[1024];
-	int r = geteuid() == 0 ? as_root(mountpoint, lazy, force)
-			       : as_user(mountpoint, lazy || force);
+	int r = mountpoint_detach(mountpoint, lazy, force);
 
 	if (r == 0)
 		return 0;

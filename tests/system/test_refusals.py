@@ -4,12 +4,11 @@
 import json
 import os
 import shutil
-import signal
 
 import pytest
 
-from harness import (ABSENT, CLUSTER, DONE, FAILED, FOUND, NODE, STORE, USAGE, Program, in_threads, is_alive, is_mounted,
-                     is_sentence, run, wait_until)
+from harness import (ABSENT, CLUSTER, DONE, FAILED, FOUND, NODE, STORE, USAGE, Program, in_threads, is_mounted,
+                     is_sentence, run)
 from trees import Node, describe_snapshot, describe_tree, files_below, fingerprint, reseal
 
 SECRET = "hunter2-in-the-url"
@@ -324,17 +323,6 @@ def test_a_second_mount_of_the_same_place_is_refused(stored, foreground):
     with stored.mount() as mount:
         expect(stored("mount", *foreground, mount.path, code=None), FAILED, "mounted already", stored.url)
         assert int(mount.status()["pid"]) == mount.pid
-
-
-def test_a_stale_mount_is_named_and_cleared_by_umount(stored):
-    mount = stored.mount()
-    os.kill(mount.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(mount.pid), 10, "the end of the daemon")
-    expect(stored("mount", mount.path, code=None), FAILED, "stale", f"sstablefs umount {mount.path}")
-    mount.unmount()
-    assert not is_mounted(mount.path)
-    with stored.mount(where=mount.path) as again:
-        assert len(list(files_below(again.data("t1")))) == 4
 
 
 def test_a_missing_dev_fuse_is_explained(stored, tmp_path):

@@ -112,9 +112,10 @@ Test(blocks_disk, a_ring_that_cannot_be_opened_is_an_error)
 	cr_assert_eq(kv_open(path, 0, &kv, NULL), 0);
 	o.kv = kv;
 	o.ring_bytes = 64 * MIB;
-	o.ring_path = t.path; /* a directory */
-	cr_expect_eq(blocks_new(&o, &b, &e), -EISDIR);
-	cr_expect(strstr(e.message, t.path));
+	snprintf(path, sizeof(path), "%s/absent/ring", t.path);
+	o.ring_path = path;
+	cr_expect_eq(blocks_new(&o, &b, &e), -ENOENT);
+	cr_expect(strstr(e.message, path));
 }
 
 Test(blocks_disk, the_cache_can_be_deleted_while_it_is_used)

@@ -212,17 +212,40 @@ Test(ring, a_ring_too_small_holds_nothing)
 	cr_expect_eq(ring_capacity(f.ring), 0);
 }
 
-Test(ring, what_is_no_plain_file_is_refused)
+/* Nothing of it is followed or written to: it is no cache of ours. */
+Test(ring, what_is_no_plain_file_is_removed)
 {
-	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
-	struct ring *r = NULL;
-	struct err e = ERR_INIT;
-	char path[100];
+	_cleanup_fixture_ struct fixture f = fixture_new(16 * MIB);
+	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/link", t.path);
-	cr_assert_eq(symlinkat("/etc/passwd", t.fd, "link"), 0);
-	cr_expect_eq(ring_open(path, 16 * MIB, NULL, NULL, &r, &e), -ELOOP);
-	cr_expect(strstr(e.message, path));
+	tmpdir_write(&f.t, "other", "precious", 8);
+	for (int i = 0; i < 5; i++) {
+		close_ring(&f);
+		cr_assert_eq(unlinkat(f.t.fd, "ring", 0), 0);
+		switch (i) {
+		case 0:
+			cr_assert_eq(symlinkat("other", f.t.fd, "ring"), 0);
+			break;
+		case 1:
+			cr_assert_eq(symlinkat("nowhere", f.t.fd, "ring"), 0);
+			break;
+		case 2:
+			cr_assert_eq(linkat(f.t.fd, "other", f.t.fd, "ring", 0), 0);
+			break;
+		case 3:
+			cr_assert_eq(mkdirat(f.t.fd, "ring", 0700), 0);
+			break;
+		case 4:
+			cr_assert_eq(mkfifoat(f.t.fd, "ring", 0600), 0);
+			break;
+		}
+		open_ring(&f, 16 * MIB);
+		write_object(&f, 1, 2 * MIB, 0xffff);
+		cr_expect_eq(read_object(&f, 1, 2 * MIB, 0xffff), 0xffff, "%d", i);
+		cr_assert_eq(fstatat(f.t.fd, "other", &st, 0), 0);
+		cr_expect_eq(st.st_size, 8, "%d", i);
+		cr_expect(fstatat(f.t.fd, "nowhere", &st, 0) < 0);
+	}
 }
 
 /* RLIMIT_FSIZE stands for a disk that is full. Exit status: what went wrong, 0 nothing. */
