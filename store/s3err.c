@@ -36,6 +36,8 @@ static const struct {
 	{ "ExpiredToken", CLASS_CREDENTIALS },
 	{ "InvalidToken", CLASS_CREDENTIALS },
 	{ "TokenRefreshRequired", CLASS_CREDENTIALS },
+	{ "ExpiredTokenException", CLASS_CREDENTIALS },
+	{ "RequestExpired", CLASS_CREDENTIALS },
 	{ "RequestTimeTooSkewed", CLASS_CLOCK },
 	{ "PermanentRedirect", CLASS_REGION },
 	{ "TemporaryRedirect", CLASS_REGION },
@@ -173,4 +175,13 @@ int s3err_set(struct err *e, const struct s3err_answer *a)
 	e->retry_after_ms = e->retryable ? a->retry_after_ms : 0;
 	snprintf(e->request_id, sizeof(e->request_id), "%s", a->request_id);
 	return r;
+}
+
+bool s3err_is_about_credentials(const char *code)
+{
+	for (size_t i = 0; i < sizeof(by_code) / sizeof(by_code[0]); i++) {
+		if (strcmp(code, by_code[i].code) == 0)
+			return by_code[i].class == CLASS_CREDENTIALS;
+	}
+	return false;
 }

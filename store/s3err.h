@@ -24,4 +24,7 @@ struct s3err_answer {
 /* Fills e and returns e->code. */
 int s3err_set(struct err *e, const struct s3err_answer *a);
 
+/* Whether other credentials may help: expired, revoked or rotated ones get such a code. */
+bool s3err_is_about_credentials(const char *code);
+
 #endif

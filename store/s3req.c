@@ -124,12 +124,12 @@ static int collect_headers(struct request *r, const struct s3req_client *client,
 }
 
 static int request_build(struct request *r, const struct s3req_client *client,
-			 const struct s3req_call *call, struct err *e)
+			 const struct s3req_call *call, const struct cancel *cancel, struct err *e)
 {
 	int rc;
 
 	wbuf_init(&r->text, REQUEST_TEXT_MAX);
-	rc = creds_get(client->creds, &r->keys, e);
+	rc = creds_get(client->creds, &r->keys, cancel, e);
 	if (rc < 0)
 		return rc;
 	if (call->key && strlen(client->prefix) + strlen(call->key) > STORE_KEY_MAX)
@@ -239,8 +239,10 @@ static struct http_request to_http(const struct request *r, const struct s3req_c
 	};
 }
 
-int s3req_perform(const struct s3req_client *client, const struct s3req_call *call,
-		  struct s3req_reply *ret, const struct cancel *cancel, struct err *e)
+/* used: what it was signed with, to be wiped by the caller. */
+static int perform_once(const struct s3req_client *client, const struct s3req_call *call,
+			struct s3req_reply *ret, struct creds_value *used,
+			const struct cancel *cancel, struct err *e)
 {
 	struct s3req_reply reply = { 0 };
 	struct receiver in = { .call = call,
@@ -249,13 +251,14 @@ int s3req_perform(const struct s3req_client *client, const struct s3req_call *ca
 	struct request request = { 0 };
 	struct http_answer answer = { 0 };
 	struct http_request http;
-	int rc = request_build(&request, client, call, e);
+	int rc = request_build(&request, client, call, cancel, e);
 
 	wbuf_init(&reply.text, MAX_OF(call->text_max, (size_t)REQUEST_TEXT_MAX));
 	if (rc == 0) {
 		http = to_http(&request, call, &in);
 		rc = http_perform(client->http, &http, &answer, cancel, e);
 	}
+	*used = request.keys;
 	request_deinit(&request);
 	if (rc < 0) {
 		s3req_reply_deinit(&reply);
@@ -266,6 +269,48 @@ int s3req_perform(const struct s3req_client *client, const struct s3req_call *ca
 	reply.status = answer.status;
 	reply.dst_bytes = answer.dst_bytes;
 	*ret = reply;
+	return rc;
+}
+
+/*
+ * Whether the answer may be about the credentials and not about what was asked; *ret_sure: it says
+ * so. The answer to a HEAD has no body to say it.
+ */
+static bool refuses_credentials(const struct s3req_call *call, const struct s3req_reply *reply,
+				bool *ret_sure)
+{
+	char code[64];
+
+	if (reply->status != 400 && reply->status != 401 && reply->status != 403)
+		return false;
+	s3req_error_code(reply, code);
+	*ret_sure = s3err_is_about_credentials(code);
+	return *ret_sure || (!code[0] && strcmp(call->method, "HEAD") == 0);
+}
+
+/* A refused request was not carried out: it is made again, once, where there are other credentials by now. */
+int s3req_perform(const struct s3req_client *client, const struct s3req_call *call,
+		  struct s3req_reply *ret, const struct cancel *cancel, struct err *e)
+{
+	struct creds_value used;
+	struct s3req_reply reply;
+	bool sure;
+	int rc = perform_once(client, call, &reply, &used, cancel, e), renewed;
+
+	if (rc == 0 && refuses_credentials(call, &reply, &sure)) {
+		renewed = creds_renew(client->creds, &used, sure, cancel, e);
+		if (renewed <= 0)
+			s3req_reply_deinit(&reply);
+		if (renewed == 0)
+			rc = perform_once(client, call, &reply, &used, cancel, e);
+		else if (renewed < 0)
+			rc = err_wrap(e, renewed,
+				      "%s refuses the credentials, and others cannot be had",
+				      client->addr.origin);
+	}
+	creds_value_wipe(&used);
+	if (rc >= 0)
+		*ret = reply;
 	return rc;
 }
 

@@ -266,7 +266,10 @@ static int open_s3(const struct url *u, const struct url_open_options *o, struct
 	struct creds_options creds = {
 		.credentials_file = o->credentials_file,
 		.profile = u->profile ? u->profile : o->profile,
+		.region = u->region,
+		.ca_file = u->ca ? u->ca : o->ca,
 		.clock = o->clock,
+		.log = o->log,
 	};
 	struct s3_options s3 = {
 		.bucket = u->bucket,
