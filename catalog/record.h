@@ -68,7 +68,7 @@ DEFINE_CLEANUP(struct record *, record_free);
  * features and members would be lost. Bytes of free text (not names, not ids) that are no UTF-8 become '?'.
  */
 int record_encode(const struct record *r, char **ret_text, size_t *ret_len, struct err *e);
-/* Unseals, checks every field, and that writer, backup, cluster and node are those of the key it was read from (where given). An unknown format version or "read" feature: -ENOTSUP with ERR_USAGE. */
+/* Unseals, checks every field, and that writer, backup, cluster and node are those of the key it was read from (where given; `key` NULL: read from none). An unknown format version or "read" feature: -ENOTSUP with ERR_USAGE. */
 int record_decode(const char *key, const char *text, size_t len_bytes,
 		  const struct node_name *where, const char *backup, const struct ulid *writer,
 		  struct record **ret, struct err *e);

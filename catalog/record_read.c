@@ -357,16 +357,17 @@ int record_decode(const char *key, const char *text, size_t len_bytes,
 		     e);
 	if (n == 0)
 		n = doc_refuse("the record", o, DOC_READ, e);
-	if (n < 0) {
-		err_key(e, key);
-		return n;
+	if (n == 0) {
+		n = read_all(o, r, e);
+		if (n == 0)
+			n = check_key(r, where, backup, writer, e);
+		if (n < 0 && n != -ENOMEM)
+			err_wrap(e, n, "the record is damaged");
 	}
-	n = read_all(o, r, e);
-	if (n == 0)
-		n = check_key(r, where, backup, writer, e);
 	if (n < 0) {
-		err_key(e, key);
-		return err_wrap(e, n, "the record is damaged");
+		if (key)
+			err_key(e, key);
+		return n;
 	}
 	*ret = steal_pointer(&r);
 	return 0;

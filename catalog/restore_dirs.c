@@ -280,9 +280,8 @@ int restore_dirs_finish(struct restore_dirs *d, struct err *e)
 {
 	int r = make_empty_directories(d, e);
 
-	if (r < 0)
-		return r;
-	restore_target_end(d->t); /* now: it changes the mtime of the roots */
+	if (r == 0)
+		r = restore_target_end(d->t, e); /* now: it changes the mtime of the roots */
 	/* Children first: a directory may become one that we cannot search. */
 	for (uint32_t i = (uint32_t)d->count; i > 0 && r == 0; i--)
 		for (size_t k = 0; k < restore_target_roots(d->t) && r == 0; k++)

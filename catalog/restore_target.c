@@ -100,13 +100,16 @@ int restore_target_new(const struct restore_options *o, struct restore_target **
 	return 0;
 }
 
-static void remove_staging(struct root *root)
+static int remove_staging(struct root *root)
 {
+	int r;
+
 	if (root->staging < 0)
-		return;
-	io_remove_tree(root->fd, RESTORE_STAGING_NAME);
+		return 0;
+	r = io_remove_tree(root->fd, RESTORE_STAGING_NAME);
 	close(root->staging);
 	root->staging = -1;
+	return r;
 }
 
 void restore_target_free(struct restore_target *t)
@@ -390,10 +393,19 @@ int restore_target_sync(const struct restore_target *t, struct err *e)
 	return 0;
 }
 
-void restore_target_end(struct restore_target *t)
+int restore_target_end(struct restore_target *t, struct err *e)
 {
+	int result = 0;
+
 	for (size_t i = 0; i < t->root_count; i++) {
-		remove_staging(&t->roots[i]);
+		int r = remove_staging(&t->roots[i]);
+
 		t->roots[i].made = false;
+		if (r < 0 && result == 0)
+			result = err_errno(
+				e, r,
+				"everything is restored, but %s/%s, which must go before the files are used, cannot be removed",
+				t->roots[i].path, RESTORE_STAGING_NAME);
 	}
+	return result;
 }

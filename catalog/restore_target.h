@@ -52,6 +52,6 @@ int restore_target_rename(int from_fd, const char *name, int to_fd, const char *
 /* syncfs of every file system that holds a root in use. */
 int restore_target_sync(const struct restore_target *t, struct err *e);
 /* All is in its place: removes the staging directories; the roots stay. */
-void restore_target_end(struct restore_target *t);
+int restore_target_end(struct restore_target *t, struct err *e);
 
 #endif

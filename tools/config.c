@@ -89,40 +89,56 @@ static int take(void *ctx, const char *section, const char *key, const char *val
 	return s->section && s->key && s->value ? 0 : err_nomem(e);
 }
 
-/* The first file that exists; NULL: none. New string. */
-static char *default_path(void)
+/* The first file that exists, as a new string; NULL: none. */
+static int default_path(char **ret)
 {
-	const char *home = getenv("HOME");
-	char *path;
+	const char *home = getenv("HOME"), *everybody = "/etc/sstablefs/sstablefs.conf";
+	_cleanup_free_ char *path = NULL;
 
 	if (home && *home) {
 		path = util_printf("%s/.config/sstablefs/sstablefs.conf", home);
-		if (path && access(path, F_OK) == 0)
-			return path;
-		free(path);
+		if (!path)
+			return -ENOMEM;
+		if (access(path, F_OK) == 0) {
+			*ret = steal_pointer(&path);
+			return 0;
+		}
 	}
-	return access("/etc/sstablefs/sstablefs.conf", F_OK) == 0
-		       ? util_printf("/etc/sstablefs/sstablefs.conf")
-		       : NULL;
+	*ret = NULL;
+	if (access(everybody, F_OK) < 0)
+		return 0;
+	*ret = strdup(everybody);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Whether reading failed for reasons of this process and not of the file. */
+static bool is_shortage(int code)
+{
+	return code == -ENOMEM || code == -EMFILE || code == -ENFILE;
 }
 
 int config_load(const char *path, struct config **ret, struct err *e)
 {
 	_cleanup_(config_freep) struct config *c = calloc(1, sizeof(*c));
-	int r;
+	int r = 0;
 
 	if (!c)
 		return err_nomem(e);
 	if (!path)
 		path = getenv("SSTABLEFS_CONFIG");
-	c->path = path && *path ? util_printf("%s", path) : default_path();
+	if (!path || !*path)
+		r = default_path(&c->path);
+	else if (!(c->path = strdup(path)))
+		r = -ENOMEM;
+	if (r < 0)
+		return err_nomem(e);
 	if (c->path) {
 		r = ini_read_file(c->path, take, c, e);
 		if (r == -ENOENT)
 			return err_set(e, ERR_USAGE, r, "configuration file %s does not exist",
 				       c->path);
 		if (r < 0) {
-			if (e)
+			if (e && !is_shortage(r))
 				e->kind = ERR_USAGE;
 			return r;
 		}

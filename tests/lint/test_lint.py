@@ -45,7 +45,7 @@ SYSTEM_HEADERS = re.compile(
     r"(assert|byteswap|ctype|dirent|dlfcn|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|langinfo|"
     r"libgen|limits|locale|malloc|math|mntent|netdb|paths|poll|pthread|pwd|regex|sched|search|semaphore|setjmp|signal|"
     r"spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|"
-    r"threads|time|ucontext|uchar|unistd|utime|wchar|wctype|execinfo|immintrin)\.h")
+    r"threads|time|ucontext|uchar|unistd|utime|wchar|wctype|execinfo|unwind|immintrin)\.h")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>]+)>|"([^"]+)")', re.MULTILINE)
 NOT_OURS = re.compile(r"tests/data/(?!make|lay-out|requirements)|tests/fuzz/corpus/|LICENSE")
