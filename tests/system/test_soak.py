@@ -55,7 +55,7 @@ def sample(mount, cache, began):
 @pytest.fixture
 def node(tmp_path):
     """Three tables of 40 SSTables, together more than memory and cache hold."""
-    return make_node(tmp_path / "node", sstables=40)
+    return make_node(tmp_path / "node", sstables=40 if SECONDS >= 60 else 12)
 
 
 def curve(samples):
