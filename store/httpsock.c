@@ -36,13 +36,16 @@ void httpsock_deinit(struct httpsock *s)
 
 static bool is_bound_to(int fd, const char *ip, int port)
 {
-	struct sockaddr_storage address;
-	socklen_t len = sizeof(address);
+	union {
+		struct sockaddr_storage any;
+		struct sockaddr address;
+	} own;
+	socklen_t len = sizeof(own);
 	char host[NI_MAXHOST], service[NI_MAXSERV];
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
-	    getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), service,
-			sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+	if (getsockname(fd, &own.address, &len) < 0 ||
+	    getnameinfo(&own.address, len, host, sizeof(host), service, sizeof(service),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
 		return false;
 	host[strcspn(host, "%")] = 0; /* libcurl leaves the interface away */
 	return strcmp(host, ip) == 0 && atoi(service) == port;
