@@ -13,7 +13,7 @@
 struct s3_store {
 	struct store store;
 	struct s3req_client client;
-	char *bucket, *region, *prefix, *ca_file; /* what the client points to */
+	char *bucket, *prefix, *ca_file; /* what the client points to */
 };
 
 static struct s3_store *s3_of(struct store *s)
@@ -31,7 +31,40 @@ static struct store_meta to_meta(const struct s3req_reply *reply, uint64_t size_
 	return meta;
 }
 
+static int bad_answer(const struct s3req_reply *reply, struct err *e, const char *text)
+{
+	int r = err_set(e, ERR_STORE, -EIO, "the server's answer is not what was asked for: %s",
+			text);
+
+	if (e) {
+		e->http_status = reply->status;
+		e->retryable = true;
+		memcpy(e->request_id, reply->request_id, sizeof(e->request_id));
+	}
+	return r;
+}
+
 /* ---- put ---- */
+
+/* A success is S3's own only with an ETag, and without an error document behind it. */
+static int check_stored(const struct s3req_client *client, const struct s3req_call *call,
+			const struct s3req_reply *reply, struct err *e)
+{
+	char code[64];
+	int r;
+
+	s3req_error_code(reply, code);
+	if (code[0])
+		r = s3req_fail(client, call, reply, e);
+	else if (!reply->etag[0])
+		r = bad_answer(reply, e,
+			       "a 200 without an ETag, so nothing says that it was stored");
+	else
+		return 0;
+	if (e)
+		e->outcome_unknown = true;
+	return r;
+}
 
 /* Outcome of a put, or 0 where its status is an error. */
 static int put_outcome(const struct store_put *req, const struct s3req_reply *reply)
@@ -95,8 +128,10 @@ static int s3_put(struct store *s, const struct store_put *req, struct store_met
 	if (reply.status == 200) {
 		for (int i = 0; i < req->body_count; i++)
 			size += req->body[i].iov_len;
-		*ret = to_meta(&reply, size);
-		return 0;
+		r = check_stored(client, &call, &reply, e);
+		if (r == 0)
+			*ret = to_meta(&reply, size);
+		return r;
 	}
 	r = put_outcome(req, &reply);
 	return r ? r : s3req_fail(client, &call, &reply, e);
@@ -156,24 +191,13 @@ static int too_short(const struct store_get *req, uint64_t size, bool size_known
 		       req->len_bytes, req->offset);
 }
 
-static int bad_answer(const struct s3req_reply *reply, struct err *e, const char *text)
-{
-	int r = err_set(e, ERR_STORE, -EIO, "the server's answer is not what was asked for: %s",
-			text);
-
-	if (e) {
-		e->http_status = reply->status;
-		e->retryable = true;
-		memcpy(e->request_id, reply->request_id, sizeof(e->request_id));
-	}
-	return r;
-}
-
 /* After a 200 or 206: the promise, and whether it was kept. */
 static int check_body(const struct store_get *req, const struct s3req_reply *reply, struct err *e)
 {
 	uint64_t wanted = req->whole ? reply->length_bytes : req->len_bytes;
 
+	if (!reply->etag[0])
+		return bad_answer(reply, e, "it has no ETag");
 	switch (check_promise(req, reply)) {
 	case PROMISE_FITS:
 		break;
@@ -257,8 +281,8 @@ static int s3_head(struct store *s, const char *key, struct store_meta *ret, con
 		return STORE_NOT_FOUND;
 	if (reply.status != 200)
 		return s3req_fail(client, &call, &reply, e);
-	if (!reply.has_length)
-		return bad_answer(&reply, e, "it has no Content-Length");
+	if (!reply.has_length || !reply.etag[0])
+		return bad_answer(&reply, e, "it has no Content-Length or no ETag");
 	*ret = to_meta(&reply, reply.length_bytes);
 	return 0;
 }
@@ -287,9 +311,8 @@ static void s3_free(struct store *s)
 
 	http_free(x->client.http);
 	creds_free(x->client.creds);
-	s3addr_deinit(&x->client.addr);
+	s3site_free(x->client.site);
 	free(x->bucket);
-	free(x->region);
 	free(x->prefix);
 	free(x->ca_file);
 	free(x);
@@ -311,13 +334,11 @@ static int copy_options(struct s3_store *x, const struct s3_options *o, struct e
 	const char *prefix = o->prefix ? o->prefix : "";
 
 	x->bucket = strdup(o->bucket);
-	x->region = strdup(o->region ? o->region : "us-east-1");
 	x->prefix = util_printf("%s%s", prefix, *prefix ? "/" : "");
 	x->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
-	if (!x->bucket || !x->region || !x->prefix || (o->ca_file && !x->ca_file))
+	if (!x->bucket || !x->prefix || (o->ca_file && !x->ca_file))
 		return err_nomem(e);
 	x->client.bucket = x->bucket;
-	x->client.region = x->region;
 	x->client.prefix = x->prefix;
 	x->client.clock = o->clock;
 	return 0;
@@ -336,6 +357,14 @@ int s3_store_new(const struct s3_options *o, struct store **ret, struct err *e)
 		.clock = o->clock,
 		.metrics = o->metrics,
 	};
+	struct s3site_options site = {
+		.bucket = o->bucket,
+		.endpoint = o->endpoint,
+		.region = o->region ? o->region : "us-east-1",
+		.addressing = o->addressing,
+		.clock = o->clock,
+		.log = o->log,
+	};
 	struct s3_store *x = calloc(1, sizeof(*x));
 	int r;
 
@@ -344,8 +373,7 @@ int s3_store_new(const struct s3_options *o, struct store **ret, struct err *e)
 	x->store.ops = &s3_ops;
 	r = copy_options(x, o, e);
 	if (r == 0)
-		r = s3addr_init(&x->client.addr, o->bucket, o->endpoint, x->region, o->addressing,
-				e);
+		r = s3site_new(&site, &x->client.site, e);
 	if (r == 0) {
 		http.ca_file = x->ca_file;
 		r = http_new(&http, &x->client.http, e);

@@ -46,6 +46,8 @@ static const struct {
 	{ "SlowDown", CLASS_BUSY },
 	{ "ServiceUnavailable", CLASS_BUSY },
 	{ "TooManyRequests", CLASS_BUSY },
+	{ "OperationAborted", CLASS_BUSY },
+	{ "ConditionalRequestConflict", CLASS_BUSY },
 	{ "RequestTimeout", CLASS_BUSY },
 	{ "InternalError", CLASS_BROKEN },
 	{ "BadDigest", CLASS_DAMAGED },
@@ -107,6 +109,22 @@ static int set_clock(struct err *e, const struct s3err_answer *a)
 		       a->skew_s > 0 ? "behind" : "ahead of");
 }
 
+/* Of the Location only the origin, and nothing that may be a password. */
+static int set_redirect(struct err *e, const struct s3err_answer *a, const char *says)
+{
+	const char *host = strstr(a->location, "://");
+	size_t len = host ? (size_t)(host + 3 - a->location) + strcspn(host + 3, "/?#") : 0;
+
+	if (len == 0 || memchr(a->location, '@', len))
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s redirects elsewhere: check endpoint, region and bucket (%s)",
+			       a->origin, says);
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"%s redirects to %.*s, which is not followed: check endpoint, region and bucket (%s)",
+		a->origin, (int)len, a->location, says);
+}
+
 static int set_text(struct err *e, const struct s3err_answer *a, enum class class)
 {
 	char says[400];
@@ -153,9 +171,7 @@ static int set_text(struct err *e, const struct s3err_answer *a, enum class clas
 		break;
 	}
 	if (a->status >= 300 && a->status < 400)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "%s redirects elsewhere: check endpoint, region and bucket (%s)",
-			       a->origin, says);
+		return set_redirect(e, a, says);
 	if (a->code[0])
 		return err_set(e, ERR_STORE, -EIO, "the server refuses the request (%s)", says);
 	return err_set(e, ERR_STORE, -EIO, "%s does not answer like an S3 server: check the URL",

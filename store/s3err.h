@@ -15,6 +15,7 @@ struct s3err_answer {
 	const char *code, *message; /* of the error document; "" where there was none */
 	const char *region; /* of the document or of x-amz-bucket-region; "" where unknown */
 	const char *bucket, *origin;
+	const char *location; /* of a redirect that is not followed; "" where there is none */
 	const char *request_id;
 	int retry_after_ms;
 	int64_t skew_s; /* how far the server's clock is ahead of ours; 0 where unknown */

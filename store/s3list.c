@@ -11,7 +11,7 @@
 #define ANSWER_MAX (8 * MIB)
 #define DELETE_BODY_MAX (16 * MIB)
 
-/* An error document under a good status, or no document at all. */
+/* An error document under a good status, or no whole document: it may come whole the next time. */
 static int bad_document(const struct s3req_client *client, const struct s3req_call *call,
 			const struct s3req_reply *reply, int rc, struct err *e)
 {
@@ -19,9 +19,15 @@ static int bad_document(const struct s3req_client *client, const struct s3req_ca
 		return s3req_fail(client, call, reply, e);
 	if (rc == -ENOMEM)
 		return err_nomem(e);
-	return err_set(e, ERR_STORE, -EIO,
-		       "%s does not answer like an S3 server: its XML is not understood",
-		       client->addr.origin);
+	rc = err_set(e, ERR_STORE, -EIO, "%s does not answer like an S3 server: its XML %s",
+		     reply->place->addr.origin,
+		     reply->text.len ? "is not understood" : "is missing");
+	if (e) {
+		e->http_status = reply->status;
+		e->retryable = true;
+		snprintf(e->request_id, sizeof(e->request_id), "%s", reply->request_id);
+	}
+	return rc;
 }
 
 /* ---- listing ---- */

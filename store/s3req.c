@@ -4,271 +4,121 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/digest.h"
 #include "store/s3err.h"
+#include "store/s3send.h"
 #include "store/s3xml.h"
 
-#define REQUEST_TEXT_MAX (64 * KIB)
-#define REQUEST_HEADERS_MAX 16
-
-/* ---- the request ---- */
-
-struct request {
-	struct sigv4_pair signed_headers[REQUEST_HEADERS_MAX];
-	size_t signed_count;
-	char payload_hash[SHA256_HEX], date[CLOCK_RFC3339_BYTES];
-	struct creds_value keys;
-	char *path;	  /* not encoded */
-	struct wbuf text; /* URL and header lines, each with a NUL */
-	size_t line_at[REQUEST_HEADERS_MAX + 1];
-	const char *lines[REQUEST_HEADERS_MAX + 1];
-	size_t line_count;
-};
-
-static void request_deinit(struct request *r)
+static struct s3xml_error error_document(const struct s3req_reply *reply)
 {
-	creds_value_wipe(&r->keys);
-	free(r->path);
-	if (r->text.data)
-		explicit_bzero(r->text.data, r->text.len); /* the session token is in it */
-	wbuf_deinit(&r->text);
+	struct s3xml_error doc;
+
+	if (s3xml_parse_error(reply->text.data, reply->text.len, &doc) < 0)
+		return (struct s3xml_error){ 0 };
+	return doc;
 }
 
-static void sign_header(struct request *r, const char *name, const char *value)
+/* What to do about an answer; the region that it names. */
+static enum s3follow_action decide(const struct s3req_reply *reply,
+				   const struct s3follow_tried *tried,
+				   char region[S3ADDR_REGION_MAX])
 {
-	r->signed_headers[r->signed_count++] = (struct sigv4_pair){ name, value };
-}
-
-/* TLS protects a body as well as its digest would. */
-static int hash_payload(struct request *r, const struct s3req_client *client,
-			const struct s3req_call *call)
-{
-	_cleanup_(sha256_freep) struct sha256 *h = NULL;
-	struct id256 id;
-
-	if (client->addr.tls && call->has_body) {
-		snprintf(r->payload_hash, sizeof(r->payload_hash), SIGV4_UNSIGNED_PAYLOAD);
-		return 0;
-	}
-	h = sha256_new();
-	if (!h)
-		return -ENOMEM;
-	for (int i = 0; i < call->body_count; i++)
-		sha256_update(h, call->body[i].iov_base, call->body[i].iov_len);
-	id = sha256_final(h);
-	util_hex(r->payload_hash, id.b, sizeof(id.b));
-	return 0;
-}
-
-static void put_text(struct wbuf *out, const char *s)
-{
-	wbuf_put(out, s, strlen(s));
-}
-
-static void add_line(struct request *r, const char *name, const char *value)
-{
-	r->line_at[r->line_count++] = r->text.len;
-	put_text(&r->text, name);
-	put_text(&r->text, value[0] ? ": " : ";"); /* libcurl's form of a header without a value */
-	put_text(&r->text, value);
-	wbuf_u8(&r->text, 0);
-}
-
-static int add_authorization(struct request *r, const struct s3req_client *client,
-			     const struct s3req_call *call)
-{
-	struct sigv4_request to_sign = {
-		.method = call->method,
-		.path = r->path,
-		.query = call->query,
-		.query_count = call->query_count,
-		.headers = r->signed_headers,
-		.header_count = r->signed_count,
-		.payload_hash = r->payload_hash,
-		.date = r->date,
-		.region = client->region,
-		.service = "s3",
+	struct s3xml_error doc = error_document(reply);
+	struct s3follow_answer a = {
+		.status = reply->status,
+		.code = doc.code,
+		.message = doc.message,
+		.region = reply->region[0] ? reply->region : doc.region,
+		.location = reply->location,
+		.date_ns = reply->date_ns,
+		.signed_ns = reply->signed_ns,
 	};
 
-	r->line_at[r->line_count++] = r->text.len;
-	put_text(&r->text, "authorization: ");
-	return sigv4_authorization(&r->text, &to_sign, r->keys.access_key, r->keys.secret_key);
+	s3follow_region(&a, region);
+	return s3follow_decide(&a, reply->place->region, tried);
 }
 
-/* What is signed is what is sent, byte for byte. */
-static void add_url(struct request *r, const struct s3req_client *client,
-		    const struct s3req_call *call)
+struct following {
+	struct s3follow_tried tried;
+	struct s3follow_target target; /* of a redirect */
+	bool elsewhere;
+};
+
+/* Whether the answer says how to ask again; then *f is ready for it. */
+static bool follow(const struct s3req_client *client, const struct s3req_reply *reply,
+		   struct following *f)
 {
-	put_text(&r->text, client->addr.origin);
-	sigv4_encode(&r->text, r->path, true);
-	if (call->query_count) {
-		wbuf_u8(&r->text, '?');
-		sigv4_query(&r->text, call->query, call->query_count);
+	const struct s3addr *from = &reply->place->addr;
+	char region[S3ADDR_REGION_MAX];
+
+	switch (decide(reply, &f->tried, region)) {
+	case S3FOLLOW_REGION:
+		f->tried.region = true;
+		f->elsewhere = false;
+		return s3site_learn_region(client->site, reply->place, region);
+	case S3FOLLOW_CLOCK:
+		f->tried.clock = true;
+		s3site_learn_clock(client->site, reply->date_ns);
+		return true;
+	case S3FOLLOW_ELSEWHERE:
+		f->tried.redirects++;
+		s3follow_target_deinit(&f->target);
+		f->elsewhere = s3follow_location(reply->location, from, &f->target) == 0;
+		return f->elsewhere;
+	case S3FOLLOW_NOT:
+		break;
 	}
-	wbuf_u8(&r->text, 0);
+	return false;
 }
 
-static int collect_headers(struct request *r, const struct s3req_client *client,
-			   const struct s3req_call *call)
+static int foreign_answer(const struct s3req_call *call, const struct s3req_reply *reply,
+			  struct err *e)
 {
-	if (call->header_count > REQUEST_HEADERS_MAX - 4)
-		return -E2BIG;
-	sign_header(r, "host", client->addr.host);
-	sign_header(r, "x-amz-content-sha256", r->payload_hash);
-	sign_header(r, "x-amz-date", r->date);
-	if (r->keys.session_token[0])
-		sign_header(r, "x-amz-security-token", r->keys.session_token);
-	for (size_t i = 0; i < call->header_count; i++)
-		sign_header(r, call->headers[i].name, call->headers[i].value);
-	return 0;
+	int r;
+
+	if (reply->is_web_page)
+		r = err_set(
+			e, ERR_STORE, -EIO,
+			"%s answers with a web page: a captive portal, a proxy or a load balancer is in between, or the URL is not that of an S3 server",
+			reply->place->addr.origin);
+	else
+		r = err_set(
+			e, ERR_STORE, -EIO,
+			"the answer of %s was compressed on its way (Content-Encoding): a proxy in between changes answers",
+			reply->place->addr.origin);
+	if (e) {
+		e->http_status = reply->status;
+		e->outcome_unknown = call->is_put;
+	}
+	return r;
 }
 
-static int request_build(struct request *r, const struct s3req_client *client,
-			 const struct s3req_call *call, const struct cancel *cancel, struct err *e)
+/* As s3req_perform, with the same credentials; used: as s3send's. */
+static int perform(const struct s3req_client *client, const struct s3req_call *call,
+		   struct s3req_reply *ret, struct creds_value *used, const struct cancel *cancel,
+		   struct err *e)
 {
+	struct following f = { 0 };
+	struct s3req_reply reply;
+	bool again;
 	int rc;
 
-	wbuf_init(&r->text, REQUEST_TEXT_MAX);
-	rc = creds_get(client->creds, &r->keys, cancel, e);
-	if (rc < 0)
-		return rc;
-	if (call->key && strlen(client->prefix) + strlen(call->key) > STORE_KEY_MAX)
-		return err_set(e, ERR_USAGE, -ENAMETOOLONG,
-			       "with the repository's prefix the key is longer than %d bytes",
-			       STORE_KEY_MAX);
-	r->path = util_printf("%s/%s%s", client->addr.path, call->key ? client->prefix : "",
-			      call->key ? call->key : "");
-	if (!r->path || hash_payload(r, client, call) < 0)
-		return err_nomem(e);
-	clock_compact(r->date, clock_wall_ns(client->clock));
-	rc = collect_headers(r, client, call);
-	add_url(r, client, call);
-	for (size_t i = 0; rc == 0 && i < r->signed_count; i++)
-		add_line(r, r->signed_headers[i].name, r->signed_headers[i].value);
-	if (rc == 0)
-		rc = add_authorization(r, client, call);
-	if (rc < 0 || (rc = wbuf_error(&r->text)) < 0)
-		return rc == -ENOMEM
-			       ? err_nomem(e)
-			       : err_set(e, ERR_USAGE, rc, "the request to the store is too long");
-	for (size_t i = 0; i < r->line_count; i++)
-		r->lines[i] = (const char *)r->text.data + r->line_at[i];
-	return 0;
-}
+	do {
+		struct s3send_aim aim = { .place = s3site_place(client->site),
+					  .elsewhere = f.elsewhere ? &f.target : NULL,
+					  .now_ns = s3site_wall_ns(client->site) };
 
-/* ---- the answer ---- */
-
-struct receiver {
-	const struct s3req_call *call;
-	struct s3req_reply *reply;
-	int64_t now_ns;
-};
-
-/* Copies what fits; what does not is as good as absent. */
-static void copy_fitting(char *out, size_t size, const char *text, size_t len)
-{
-	if (len < size) {
-		memcpy(out, text, len);
-		out[len] = 0;
-	}
-}
-
-static void take_etag(struct s3req_reply *reply, const char *value)
-{
-	size_t len = strlen(value);
-
-	if (len >= 2 && value[0] == '"' && value[len - 1] == '"')
-		copy_fitting(reply->etag, sizeof(reply->etag), value + 1, len - 2);
-	else
-		copy_fitting(reply->etag, sizeof(reply->etag), value, len);
-}
-
-static void on_header(void *ctx, const char *name, const char *value)
-{
-	struct receiver *in = ctx;
-	struct s3req_reply *reply = in->reply;
-	int64_t ns;
-
-	if (strcmp(name, "content-length") == 0)
-		reply->has_length = httphdr_parse_u64(value, &reply->length_bytes) == 0;
-	else if (strcmp(name, "content-range") == 0)
-		reply->has_range = httphdr_parse_content_range(value, &reply->range) == 0;
-	else if (strcmp(name, "etag") == 0)
-		take_etag(reply, value);
-	else if (strcmp(name, "date") == 0)
-		reply->date_ns = clock_parse_http_date(value, &ns) == 0 ? ns : 0;
-	else if (strcmp(name, "last-modified") == 0)
-		reply->modified_ns = clock_parse_http_date(value, &ns) == 0 ? ns : 0;
-	else if (strcmp(name, "retry-after") == 0)
-		reply->retry_after_ms = httphdr_parse_retry_after_ms(value, in->now_ns);
-	else if (strcmp(name, "x-amz-request-id") == 0)
-		copy_fitting(reply->request_id, sizeof(reply->request_id), value, strlen(value));
-	else if (strcmp(name, "x-amz-bucket-region") == 0)
-		copy_fitting(reply->region, sizeof(reply->region), value, strlen(value));
-}
-
-static enum http_sink on_body(void *ctx, int status)
-{
-	struct receiver *in = ctx;
-
-	in->reply->status = status;
-	if (status >= 300 || !in->call->sink)
-		return HTTP_SINK_TEXT;
-	return in->call->sink(in->call->ctx, in->reply);
-}
-
-static struct http_request to_http(const struct request *r, const struct s3req_call *call,
-				   struct receiver *in)
-{
-	return (struct http_request){
-		.method = call->method,
-		.url = (const char *)r->text.data,
-		.headers = r->lines,
-		.header_count = r->line_count,
-		.body = call->body,
-		.body_count = call->body_count,
-		.has_body = call->has_body,
-		.dst = call->dst,
-		.dst_cap = call->dst_cap,
-		.text = &in->reply->text,
-		.header = on_header,
-		.sink = on_body,
-		.ctx = in,
-		.progress = call->progress,
-		.progress_ctx = call->progress_ctx,
-	};
-}
-
-/* used: what it was signed with, to be wiped by the caller. */
-static int perform_once(const struct s3req_client *client, const struct s3req_call *call,
-			struct s3req_reply *ret, struct creds_value *used,
-			const struct cancel *cancel, struct err *e)
-{
-	struct s3req_reply reply = { 0 };
-	struct receiver in = { .call = call,
-			       .reply = &reply,
-			       .now_ns = clock_wall_ns(client->clock) };
-	struct request request = { 0 };
-	struct http_answer answer = { 0 };
-	struct http_request http;
-	int rc = request_build(&request, client, call, cancel, e);
-
-	wbuf_init(&reply.text, MAX_OF(call->text_max, (size_t)REQUEST_TEXT_MAX));
-	if (rc == 0) {
-		http = to_http(&request, call, &in);
-		rc = http_perform(client->http, &http, &answer, cancel, e);
-	}
-	*used = request.keys;
-	request_deinit(&request);
-	if (rc < 0) {
+		rc = s3send(client, &aim, call, &reply, used, cancel, e);
+		again = rc == 0 && reply.status >= 300 && follow(client, &reply, &f);
+		if (again)
+			s3req_reply_deinit(&reply);
+	} while (again);
+	s3follow_target_deinit(&f.target);
+	if (rc >= 0 && reply.status < 300 && s3send_is_foreign(&reply)) {
+		rc = foreign_answer(call, &reply, e);
 		s3req_reply_deinit(&reply);
-		if (e && !call->is_put)
-			e->outcome_unknown = false;
-		return rc;
 	}
-	reply.status = answer.status;
-	reply.dst_bytes = answer.dst_bytes;
-	*ret = reply;
+	if (rc >= 0)
+		*ret = reply;
 	return rc;
 }
 
@@ -295,18 +145,18 @@ int s3req_perform(const struct s3req_client *client, const struct s3req_call *ca
 	struct creds_value used;
 	struct s3req_reply reply;
 	bool sure;
-	int rc = perform_once(client, call, &reply, &used, cancel, e), renewed;
+	int rc = perform(client, call, &reply, &used, cancel, e), renewed;
 
 	if (rc == 0 && refuses_credentials(call, &reply, &sure)) {
 		renewed = creds_renew(client->creds, &used, sure, cancel, e);
 		if (renewed <= 0)
 			s3req_reply_deinit(&reply);
 		if (renewed == 0)
-			rc = perform_once(client, call, &reply, &used, cancel, e);
+			rc = perform(client, call, &reply, &used, cancel, e);
 		else if (renewed < 0)
 			rc = err_wrap(e, renewed,
 				      "%s refuses the credentials, and others cannot be had",
-				      client->addr.origin);
+				      s3site_place(client->site)->addr.origin);
 	}
 	creds_value_wipe(&used);
 	if (rc >= 0)
@@ -317,15 +167,6 @@ int s3req_perform(const struct s3req_client *client, const struct s3req_call *ca
 void s3req_reply_deinit(struct s3req_reply *reply)
 {
 	wbuf_deinit(&reply->text);
-}
-
-static struct s3xml_error error_document(const struct s3req_reply *reply)
-{
-	struct s3xml_error doc;
-
-	if (s3xml_parse_error(reply->text.data, reply->text.len, &doc) < 0)
-		return (struct s3xml_error){ 0 };
-	return doc;
 }
 
 void s3req_error_code(const struct s3req_reply *reply, char code[64])
@@ -352,7 +193,8 @@ int s3req_fail(const struct s3req_client *client, const struct s3req_call *call,
 				    .message = doc.message,
 				    .region = reply->region[0] ? reply->region : doc.region,
 				    .bucket = client->bucket,
-				    .origin = client->addr.origin,
+				    .origin = reply->place->addr.origin,
+				    .location = reply->location,
 				    .request_id = reply->request_id,
 				    .retry_after_ms = reply->retry_after_ms,
 				    .skew_s = clock_skew_s(client, reply),

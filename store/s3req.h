@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One signed request to S3 and what its answer says. Any thread. */
+/*
+ * One request to S3, signed, and what its answer says. What an answer tells about the bucket's
+ * region, the time and redirects is followed here (store/s3follow.h), each once for a request, and
+ * learned (store/s3site.h); none of these answers means that anything was carried out. Any thread.
+ */
 #ifndef SSTABLEFS_STORE_S3REQ_H
 #define SSTABLEFS_STORE_S3REQ_H
 
@@ -7,14 +11,14 @@
 #include "store/creds.h"
 #include "store/http.h"
 #include "store/httphdr.h"
-#include "store/s3addr.h"
+#include "store/s3site.h"
 #include "store/sigv4.h"
 #include "store/store.h"
 
 /* What all requests to one bucket share; borrowed by them. */
 struct s3req_client {
-	struct s3addr addr;
-	const char *bucket, *region;
+	struct s3site *site;
+	const char *bucket;
 	const char *prefix; /* before every key: "", or with a '/' at its end */
 	struct http *http;
 	struct creds *creds;
@@ -29,9 +33,12 @@ struct s3req_reply {
 	char etag[STORE_ETAG_MAX]; /* without quotes */
 	int64_t date_ns, modified_ns;
 	int retry_after_ms;
-	char request_id[64], region[64];
-	size_t dst_bytes; /* of the body, written into dst */
-	struct wbuf text; /* the body where it did not go to dst */
+	char request_id[64], region[S3ADDR_REGION_MAX], location[HTTPHDR_VALUE_MAX];
+	bool encoded, is_web_page;   /* Content-Encoding, Content-Type: text/html: not from S3 */
+	int64_t signed_ns;	     /* the time that the request was signed with */
+	const struct s3place *place; /* where it was sent, but for a redirect */
+	size_t dst_bytes;	     /* of the body, written into dst */
+	struct wbuf text;	     /* the body where it did not go to dst */
 };
 
 struct s3req_call {
@@ -58,7 +65,8 @@ struct s3req_call {
 
 /*
  * 0 with a whole answer of any status (deinit the reply), HTTP_REFUSED by the sink (the same), < 0
- * as http_perform; -ENAMETOOLONG with ERR_USAGE.
+ * as http_perform; -ENAMETOOLONG with ERR_USAGE; -EIO for an answer below 300 that is a web page,
+ * or was encoded on its way.
  */
 int s3req_perform(const struct s3req_client *client, const struct s3req_call *call,
 		  struct s3req_reply *ret, const struct cancel *cancel, struct err *e);

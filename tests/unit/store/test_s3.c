@@ -6,6 +6,7 @@
 #include "store/s3.h"
 #include "tests/unit/store/script.h"
 
+#define TAG "ETag: \"t\"\r\n"
 #define XML_TYPE "Content-Type: application/xml\r\n"
 #define EMPTY "Content-Length: 0\r\n\r\n"
 #define ANSWER_OK "HTTP/1.1 200 OK\r\nETag: \"e1\"\r\nDate: Sun, 22 Nov 2026 10:42:00 GMT\r\n" EMPTY
@@ -178,36 +179,49 @@ Test(s3, a_range_is_believed_only_where_the_answer_is_that_range)
 		enum err_kind kind;
 		bool retryable;
 	} cases[] = {
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nContent-Length: 5\r\n\r\n23456",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nContent-Length: 5\r\n\r\n23456",
 		  0, ERR_NONE, false },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n23456\r\n0\r\n\r\n",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n23456\r\n0\r\n\r\n",
 		  0, ERR_NONE, false },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 3-6/100\r\nContent-Length: 5\r\n\r\n34567",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 3-6/100\r\nContent-Length: 5\r\n\r\n34567",
 		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 0-4/100\r\nContent-Length: 5\r\n\r\n01234",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 0-4/100\r\nContent-Length: 5\r\n\r\n01234",
 		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-5/100\r\nContent-Length: 4\r\n\r\n2345",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-5/100\r\nContent-Length: 4\r\n\r\n2345",
 		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-7/100\r\nContent-Length: 6\r\n\r\n234567",
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-7/100\r\nContent-Length: 6\r\n\r\n234567",
 		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Length: 5\r\n\r\n23456", -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nContent-Length: 5\r\n\r\n234",
-		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nContent-Length: 4\r\n\r\n2345",
-		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nContent-Length: 6\r\n\r\n234567",
-		  -EIO, ERR_STORE, false },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n2345\r\n0\r\n\r\n",
-		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n23456\r\n",
-		  -EIO, ERR_STORE, true },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 2-4/5\r\nContent-Length: 3\r\n\r\n234",
-		  -ERANGE, ERR_CORRUPT, false },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789", -EIO, ERR_STORE,
+		{ "HTTP/1.1 206 P\r\n" TAG "Content-Length: 5\r\n\r\n23456", -EIO, ERR_STORE,
 		  true },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n01234", -ERANGE, ERR_CORRUPT,
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nContent-Length: 5\r\n\r\n234",
+		  -EIO, ERR_STORE, true },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nContent-Length: 4\r\n\r\n2345",
+		  -EIO, ERR_STORE, true },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nContent-Length: 6\r\n\r\n234567",
+		  -EIO, ERR_STORE, false },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n2345\r\n0\r\n\r\n",
+		  -EIO, ERR_STORE, true },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-6/100\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n23456\r\n",
+		  -EIO, ERR_STORE, true },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 2-4/5\r\nContent-Length: 3\r\n\r\n234",
+		  -ERANGE, ERR_CORRUPT, false },
+		{ "HTTP/1.1 200 OK\r\n" TAG "Content-Length: 10\r\n\r\n0123456789", -EIO, ERR_STORE,
+		  true },
+		{ "HTTP/1.1 200 OK\r\n" TAG "Content-Length: 5\r\n\r\n01234", -ERANGE, ERR_CORRUPT,
 		  false },
-		{ "HTTP/1.1 200 OK\r\n\r\n23456", -EIO, ERR_STORE, true },
+		{ "HTTP/1.1 200 OK\r\n" TAG "\r\n23456", -EIO, ERR_STORE, true },
 		{ "HTTP/1.1 416 R\r\nContent-Length: 0\r\n\r\n", -ERANGE, ERR_CORRUPT, false },
 	};
 
@@ -232,9 +246,9 @@ Test(s3, a_range_is_believed_only_where_the_answer_is_that_range)
 
 Test(s3, a_whole_object_may_answer_a_request_for_a_range_that_is_all_of_it)
 {
-	static const struct script_step step = {
-		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n01234", SCRIPT_KEEP
-	};
+	static const struct script_step step = { "HTTP/1.1 200 OK\r\n" TAG
+						 "Content-Length: 5\r\n\r\n01234",
+						 SCRIPT_KEEP };
 	struct stage t;
 
 	stage_open(&t, &step, 1);
@@ -250,15 +264,18 @@ Test(s3, a_whole_object_is_complete_and_fits_or_is_refused)
 		int want;
 		enum err_kind kind;
 	} cases[] = {
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"x\"\r\n\r\n0123456789", 0,
-		  ERR_NONE },
+		{ "HTTP/1.1 200 OK\r\n" TAG "Content-Length: 10\r\nETag: \"x\"\r\n\r\n0123456789",
+		  0, ERR_NONE },
 		{ "HTTP/1.1 103 Early Hints\r\nLast-Modified: Sun, 22 Nov 2026 10:42:00 GMT\r\n\r\n"
 		  "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 10\r\n\r\n0123456789",
 		  0, ERR_NONE },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890", -EFBIG, ERR_CORRUPT },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n012345678", -EIO, ERR_STORE },
-		{ "HTTP/1.1 200 OK\r\n\r\n0123456789", -EIO, ERR_STORE },
-		{ "HTTP/1.1 206 P\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789",
+		{ "HTTP/1.1 200 OK\r\n" TAG "Content-Length: 11\r\n\r\n01234567890", -EFBIG,
+		  ERR_CORRUPT },
+		{ "HTTP/1.1 200 OK\r\n" TAG "Content-Length: 10\r\n\r\n012345678", -EIO,
+		  ERR_STORE },
+		{ "HTTP/1.1 200 OK\r\n" TAG "\r\n0123456789", -EIO, ERR_STORE },
+		{ "HTTP/1.1 206 P\r\n" TAG
+		  "Content-Range: bytes 0-9/10\r\nContent-Length: 10\r\n\r\n0123456789",
 		  -EIO, ERR_STORE },
 		{ "", -EIO, ERR_STORE },
 		{ "SSH-2.0-x\r\n\r\n", -EIO, ERR_STORE },
@@ -328,11 +345,14 @@ Test(s3, outcomes_and_errors_are_told_apart)
 		{ "HTTP/1.1 409 C\r\n" EMPTY, 'A', STORE_CONFLICT, ERR_NONE },
 		{ "HTTP/1.1 409 C\r\n" EMPTY, 'P', STORE_CONFLICT, ERR_NONE },
 		{ "HTTP/1.1 403 F\r\n\r\n", 'H', -EACCES, ERR_CREDENTIALS },
-		{ "HTTP/1.1 301 M\r\nx-amz-bucket-region: eu-west-1\r\nLocation: http://127.0.0.1:1/\r\n" EMPTY,
+		{ "HTTP/1.1 301 M\r\nx-amz-bucket-region: us-east-1\r\nLocation: http://127.0.0.1:1/\r\n" EMPTY,
 		  'G', -EINVAL, ERR_USAGE },
-		{ "HTTP/1.1 307 M\r\nLocation: http://127.0.0.1:1/\r\n" EMPTY, 'P', -EINVAL,
+		{ "HTTP/1.1 307 M\r\nLocation: http://localhost:1/\r\n" EMPTY, 'P', -EINVAL,
 		  ERR_USAGE },
-		{ "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nLast-Modified: Sun, 22 Nov 2026 10:42:00 GMT\r\n\r\n",
+		{ "HTTP/1.1 302 M\r\nLocation: http://127.0.0.1:1/\r\n" EMPTY, 'G', -EINVAL,
+		  ERR_USAGE },
+		{ "HTTP/1.1 200 OK\r\n" TAG
+		  "Content-Length: 7\r\nLast-Modified: Sun, 22 Nov 2026 10:42:00 GMT\r\n\r\n",
 		  'H', 0, ERR_NONE },
 	};
 
@@ -415,7 +435,8 @@ static void cancel_at_once(void *ctx, size_t done)
 
 Test(s3, a_cancelled_request_lets_go_of_the_buffer)
 {
-	static const struct script_step step = { "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01",
+	static const struct script_step step = { "HTTP/1.1 200 OK\r\n" TAG
+						 "Content-Length: 10\r\n\r\n01",
 						 SCRIPT_HOLD };
 	struct cancel cancel = { 0 };
 	struct stage t;

@@ -103,3 +103,49 @@ Test(s3addr, names_of_buckets_and_regions_are_checked)
 	cr_expect_eq(s3addr_init(&a, "bucket", NULL, "eu west", S3_ADDRESSING_AUTO, NULL), -EINVAL);
 	cr_expect_eq(s3addr_init(&a, "bucket", NULL, "", S3_ADDRESSING_AUTO, NULL), -EINVAL);
 }
+
+Test(s3addr, a_virtual_host_needs_a_name)
+{
+	static const char *const addresses[] = { "http://127.0.0.1:9000", "http://[::1]:9000" };
+	struct err e = ERR_INIT;
+	struct s3addr a;
+
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		cr_expect_eq(s3addr_init(&a, "bucket", addresses[i], "us-east-1",
+					 S3_ADDRESSING_VIRTUAL, &e),
+			     -EINVAL);
+		cr_expect(strstr(e.message, "addressing=virtual"), "%s", e.message);
+	}
+}
+
+Test(s3addr, another_region_is_another_host_only_at_aws)
+{
+	static const struct {
+		const char *endpoint, *want;
+	} cases[] = {
+		{ NULL, NULL },
+		{ "http://minio:9000", "http://minio:9000" },
+		{ "https://s3.example.org", "https://s3.example.org" },
+		{ "https://s3.amazonaws.com", "https://s3.eu-west-1.amazonaws.com" },
+		{ "https://s3.us-east-1.amazonaws.com", "https://s3.eu-west-1.amazonaws.com" },
+		{ "https://s3.dualstack.us-east-1.amazonaws.com",
+		  "https://s3.dualstack.eu-west-1.amazonaws.com" },
+		{ "https://s3-fips.us-east-1.amazonaws.com",
+		  "https://s3-fips.eu-west-1.amazonaws.com" },
+		{ "https://s3.cn-north-1.amazonaws.com.cn",
+		  "https://s3.eu-west-1.amazonaws.com.cn" },
+		{ "https://s3-accelerate.amazonaws.com", "https://s3-accelerate.amazonaws.com" },
+		{ "https://vpce-1a2b.s3.us-east-1.vpce.amazonaws.com",
+		  "https://vpce-1a2b.s3.us-east-1.vpce.amazonaws.com" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *got = NULL;
+
+		cr_assert_eq(s3addr_for_region(cases[i].endpoint, "eu-west-1", &got), 0);
+		if (cases[i].want)
+			cr_expect_str_eq(got, cases[i].want);
+		else
+			cr_expect_null(got);
+	}
+}

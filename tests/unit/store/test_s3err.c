@@ -11,6 +11,7 @@ static struct err describe(struct s3err_answer a)
 	a.code = a.code ? a.code : "";
 	a.message = a.message ? a.message : "";
 	a.region = a.region ? a.region : "";
+	a.location = a.location ? a.location : "";
 	a.request_id = a.request_id ? a.request_id : "";
 	a.bucket = "bkt";
 	a.origin = "http://host:9000";
