@@ -275,7 +275,8 @@ int dir_store_new(const struct dir_store_options *options, struct store **ret, s
 	if (d->ctx.root_fd < 0)
 		return d->ctx.root_fd;
 	r = check_file_system(options, d->ctx.root_fd, e);
-	if (r == 0 && made && (r = io_fsync_dir(d->ctx.root_fd, "..")) < 0)
+	/* Also where it was there: who made it may have been killed before this. */
+	if (r == 0 && options->create && (r = io_fsync_dir(d->ctx.root_fd, "..")) < 0)
 		err_errno(e, r, "cannot make the directory %s durable", options->path);
 	if (r < 0) {
 		if (made)

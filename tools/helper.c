@@ -79,6 +79,7 @@ int run_mount_helper(int argc, char **argv)
 
 	if (argc < 3)
 		return usage();
+	run_prepare();
 	mountopt_init(&m);
 	if (prepare(&cli, argc, argv, &call, &m, &e) < 0) {
 		fprintf(stderr, "mount.fuse.sstablefs: %s\n", err_describe(&e, text, sizeof(text)));

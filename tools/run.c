@@ -25,8 +25,19 @@ static void catch_signals(struct cli *cli)
 	signal_target = &cli->cancel;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
-	act.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &act, NULL);
+}
+
+void run_prepare(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	/* What a peer or a limit of file sizes does to a write is that write's error, and no reason to end. */
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+	/* Memory is bounded by configuration: many threads must not keep an arena each, and large buffers go back at once. */
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 static int usage(FILE *out)
@@ -181,10 +192,7 @@ int run_command_line(int argc, char **argv)
 	struct cli cli = { .command = "sstablefs", .clock = clock_system() };
 	int code;
 
-	/* Memory is bounded by configuration: many threads must not keep an arena each, and large buffers go back at once. */
-	mallopt(M_ARENA_MAX, 2);
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+	run_prepare();
 	code = global_options(&cli, argc, argv);
 	if (code >= 0)
 		return code;

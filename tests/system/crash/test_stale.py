@@ -86,9 +86,14 @@ def test_the_helper_of_mount_clears_it(repository, stale, program):
 mount -t overlay overlay -o lowerdir={program.binary.parent}:{sbin} {sbin}
 mount -t fuse.sstablefs '{repository.url}' '{stale.path}' -o 'cache_dir={program.cache}'
 cat {stale.path}/.sstablefs/status
+grep SigIgn /proc/$(sed -n 's/^pid: //p' {stale.path}/.sstablefs/status)/status
 umount {stale.path}
 """
-    assert f"mountpoint: {stale.path}" in run("unshare", "-m", "sh", "-ec", script, env=program.environment)
+    out = run("unshare", "-m", "sh", "-ec", script, env=program.environment)
+    assert f"mountpoint: {stale.path}" in out
+    ignored = int(out.rsplit("SigIgn:", 1)[1].split()[0], 16)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        assert ignored >> number - 1 & 1, f"a write may end this daemon by {number.name}"
 
 
 def test_whatever_touches_it_explains_it(repository, stale, originals, program, tmp_path):
