@@ -482,6 +482,19 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	refuse(req);
 }
 
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+			size_t size, int flags)
+{
+	(void)ino, (void)name, (void)value, (void)size, (void)flags;
+	refuse(req);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	(void)ino, (void)name;
+	refuse(req);
+}
+
 struct fuse_lowlevel_ops ops_table(bool xattr)
 {
 	return (struct fuse_lowlevel_ops){
@@ -494,6 +507,8 @@ struct fuse_lowlevel_ops ops_table(bool xattr)
 		.statfs = op_statfs,
 		.getxattr = xattr ? op_getxattr : NULL,
 		.listxattr = xattr ? op_listxattr : NULL,
+		.setxattr = xattr ? op_setxattr : NULL,
+		.removexattr = xattr ? op_removexattr : NULL,
 		.opendir = op_opendir,
 		.readdir = op_readdir,
 		.readdirplus = op_readdirplus,
