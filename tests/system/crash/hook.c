@@ -579,11 +579,11 @@ PUBLIC int fchmod(int fd, mode_t mode)
 
 static bool is_to_a_server(int fd)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr peer; /* cut off behind the family, where it is longer */
 	socklen_t len = sizeof(peer);
 	int saved = errno;
-	bool is = hook.calls && getpeername(fd, (struct sockaddr *)&peer, &len) == 0 &&
-		  (peer.ss_family == AF_INET || peer.ss_family == AF_INET6);
+	bool is = hook.calls && getpeername(fd, &peer, &len) == 0 &&
+		  (peer.sa_family == AF_INET || peer.sa_family == AF_INET6);
 
 	errno = saved;
 	return is;
