@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define ATTEMPTS 3 /* where an answer is lost */
+
 struct probe {
 	struct store *store;
 	const struct cancel *cancel;
@@ -55,19 +57,42 @@ static bool remove_keys(struct probe *p)
 	       error_count == 0;
 }
 
-int probe_run(struct repo *repo, const struct node_name *n, struct probe_result *ret,
-	      const struct cancel *c, struct err *e)
+/* On keys of its own: what was half done before says nothing. */
+static int run_once(struct repo *repo, const struct node_name *n, struct probe_result *ret,
+		    const struct cancel *c, struct err *e)
 {
 	struct probe p = { .store = repo_store(repo), .cancel = c };
 	struct ulid key = ulid_new(repo_clock(repo)), missing = ulid_new(repo_clock(repo));
-	struct probe_result result = { 0 };
 	int r;
 
 	keys_probe(p.key, n, &key);
 	keys_probe(p.missing, n, &missing);
-	r = try_conditions(&p, &result, e);
-	result.may_delete = remove_keys(&p);
-	if (r == 0)
-		*ret = result;
+	r = try_conditions(&p, ret, e);
+	ret->may_delete = remove_keys(&p);
+	return r;
+}
+
+/*
+ * A conditional write whose answer was lost may have been carried out by a store that must not do
+ * so. Made again, it would fail its condition and look as if the store were right.
+ */
+int probe_run(struct repo *repo, const struct node_name *n, struct probe_result *ret,
+	      const struct cancel *c, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	int r = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		struct probe_result result = { 0 };
+
+		mine = ERR_INIT;
+		r = run_once(repo, n, &result, c, &mine);
+		if (r == 0)
+			*ret = result;
+		if (r == 0 || !mine.outcome_unknown)
+			break;
+	}
+	if (r < 0 && e)
+		*e = mine;
 	return r;
 }

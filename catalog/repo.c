@@ -8,6 +8,7 @@
 
 #define REPO_ID_BYTES 16
 #define NODES_PREFIX "nodes/"
+#define INIT_ATTEMPTS 3 /* of the one write */
 
 static_assert(REPO_READ == (int)DOC_READ && REPO_WRITE == (int)DOC_WRITE &&
 		      REPO_COLLECT == (int)DOC_COLLECT,
@@ -55,6 +56,51 @@ static int refuse_entry(void *ctx, const struct store_entry *entry, struct err *
 	return r;
 }
 
+/* Whether what lies there is what we wrote: 0, > 0 another or nothing, < 0. */
+static int is_ours(struct store *store, const char *text, size_t len, bool *ret_absent,
+		   struct err *e)
+{
+	_cleanup_free_ char *there = NULL;
+	size_t there_len;
+	int r = store_get_alloc(store, KEY_REPOSITORY, FORMAT_REPOSITORY_BYTES, &there, &there_len,
+				NULL, NULL, e);
+
+	*ret_absent = r == STORE_NOT_FOUND;
+	if (r)
+		return r;
+	return there_len == len && memcmp(there, text, len) == 0 ? 0 : 1;
+}
+
+/*
+ * A write whose answer was lost, and one that finds the key taken (by the lost one, it may be), is
+ * decided by what lies there: the id in it is random. Where nothing does, it is written again.
+ */
+static int write_description(struct store *store, const char *text, size_t len, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	bool absent = true;
+	int r = -EIO;
+
+	for (int i = 0; i < INIT_ATTEMPTS && absent; i++) {
+		mine = ERR_INIT;
+		r = store_put_bytes(store, KEY_REPOSITORY, text, len, STORE_IF_ABSENT, NULL, NULL,
+				    NULL, &mine);
+		if (r == 0)
+			return 0;
+		if (r < 0 && !mine.outcome_unknown)
+			break;
+		r = is_ours(store, text, len, &absent, e);
+		if (!absent)
+			return r > 0 ? err_set(e, ERR_CONFLICT, -EEXIST,
+					       "somebody else made a repository at the same moment")
+				     : r;
+		r = err_wrap(&mine, -EIO, "the store did not carry out the write");
+	}
+	if (e)
+		*e = mine;
+	return r;
+}
+
 int repo_init(struct store *store, enum object_compression compression, const struct clock *clock,
 	      struct err *e)
 {
@@ -75,11 +121,7 @@ int repo_init(struct store *store, enum object_compression compression, const st
 	r = describe(compression, clock, &text, &len, e);
 	if (r < 0)
 		return r;
-	r = store_put_bytes(store, KEY_REPOSITORY, text, len, STORE_IF_ABSENT, NULL, NULL, NULL, e);
-	if (r > 0)
-		return err_set(e, ERR_CONFLICT, -EEXIST,
-			       "somebody else made a repository at the same moment");
-	return r;
+	return write_description(store, text, len, e);
 }
 
 /* ---- open ---- */

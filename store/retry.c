@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include "store/retry.h"
@@ -11,6 +12,8 @@ struct retry_store {
 	struct store *below;
 	struct retry_options o; /* defaults filled in */
 	struct metric *retries, *gave_up;
+	pthread_mutex_t lock; /* protects the budget */
+	struct retry_budget budget;
 };
 
 static struct retry_store *retry_of(struct store *s)
@@ -20,10 +23,10 @@ static struct retry_store *retry_of(struct store *s)
 
 static struct retry_options with_defaults(struct retry_options o)
 {
-	o.max_attempts = o.max_attempts ? o.max_attempts : 8;
+	o.max_attempts = o.max_attempts ? o.max_attempts : 32;
 	o.base_ms = o.base_ms ? o.base_ms : 100;
-	o.cap_ms = o.cap_ms ? o.cap_ms : 20000;
-	o.total_ms = o.total_ms ? o.total_ms : 60000;
+	o.cap_ms = o.cap_ms ? o.cap_ms : 10000;
+	o.total_ms = o.total_ms ? o.total_ms : 45000;
 	return o;
 }
 
@@ -37,9 +40,41 @@ int retry_delay_ms(const struct retry_options *options, unsigned attempt, uint32
 		window *= 2;
 	window = MIN_OF(window, o.cap_ms);
 	delay = (int64_t)(((uint64_t)window + 1) * random >> 32);
-	delay += MAX_OF(retry_after_ms, 0);
+	delay += MIN_OF(MAX_OF(retry_after_ms, 0), RETRY_AFTER_MAX_MS);
 	return (int)MIN_OF(delay, INT32_MAX);
 }
+
+/* ---- the budget ---- */
+
+static void add_tokens(struct retry_budget *b, int64_t thousandths)
+{
+	b->thousandths = MIN_OF(b->thousandths + thousandths, RETRY_BUDGET_TOKENS * 1000LL);
+}
+
+void retry_budget_init(struct retry_budget *b, int64_t now_ms)
+{
+	*b = (struct retry_budget){ .thousandths = RETRY_BUDGET_TOKENS * 1000LL, .at_ms = now_ms };
+}
+
+int retry_budget_take(struct retry_budget *b, int64_t now_ms)
+{
+	add_tokens(b, (now_ms - b->at_ms) * RETRY_BUDGET_PER_SECOND);
+	b->at_ms = now_ms;
+	b->thousandths -= 1000;
+	return b->thousandths >= 0 ? 0 : (int)(-b->thousandths / RETRY_BUDGET_PER_SECOND);
+}
+
+void retry_budget_return(struct retry_budget *b)
+{
+	add_tokens(b, 1000);
+}
+
+void retry_budget_good_answer(struct retry_budget *b)
+{
+	add_tokens(b, 1000 / RETRY_BUDGET_GOOD_ANSWERS);
+}
+
+/* ---- one request ---- */
 
 bool retry_may_repeat(int r, const struct err *e, bool is_put, enum store_cond cond)
 {
@@ -67,14 +102,44 @@ static void sleep_slices(void *ctx, int ms, const struct cancel *c)
 struct attempts {
 	struct retry_store *retry;
 	unsigned made;
-	int64_t first_ms;
+	int64_t failed_ms; /* when the first attempt had failed, -1: not yet */
 	struct err
 		err; /* of the attempt at hand: the caller's stays untouched until there is nothing left to try */
 };
 
 static struct attempts attempts_begin(struct retry_store *retry)
 {
-	return (struct attempts){ .retry = retry, .first_ms = clock_elapsed_ms(retry->o.clock) };
+	return (struct attempts){ .retry = retry, .failed_ms = -1 };
+}
+
+/* How long to wait before the next attempt; < 0: there is none. */
+static int next_delay_ms(struct attempts *a, int retry_after_ms)
+{
+	struct retry_store *t = a->retry;
+	int64_t now_ms = clock_elapsed_ms(t->o.clock);
+	uint32_t random;
+	int delay_ms, budget_ms;
+	bool in_time;
+
+	if (a->failed_ms < 0)
+		a->failed_ms = now_ms;
+	clock_random(t->o.clock, &random, sizeof(random));
+	delay_ms = retry_delay_ms(&t->o, a->made, random, retry_after_ms);
+	pthread_mutex_lock(&t->lock);
+	budget_ms = retry_budget_take(&t->budget, now_ms);
+	delay_ms = MAX_OF(delay_ms, budget_ms);
+	in_time = a->made < t->o.max_attempts && now_ms - a->failed_ms + delay_ms < t->o.total_ms;
+	if (!in_time)
+		retry_budget_return(&t->budget);
+	pthread_mutex_unlock(&t->lock);
+	return in_time ? delay_ms : -1;
+}
+
+static void good_answer(struct retry_store *t)
+{
+	pthread_mutex_lock(&t->lock);
+	retry_budget_good_answer(&t->budget);
+	pthread_mutex_unlock(&t->lock);
 }
 
 /* After an attempt that ended with r: true, after the wait, where another shall be made; else *r is the result, and *e filled. */
@@ -83,24 +148,24 @@ static bool again(struct attempts *a, int *r, bool is_put, enum store_cond cond,
 {
 	const struct retry_options *o = &a->retry->o;
 	bool may_repeat = retry_may_repeat(*r, &a->err, is_put, cond);
-	int64_t passed_ms = clock_elapsed_ms(o->clock) - a->first_ms;
-	uint32_t random;
 	int delay_ms;
 
 	a->made++;
-	clock_random(o->clock, &random, sizeof(random));
-	delay_ms = retry_delay_ms(o, a->made, random, *r < 0 ? a->err.retry_after_ms : 0);
-	if (may_repeat && a->made < o->max_attempts && passed_ms + delay_ms < o->total_ms) {
-		metric_add(a->retry->retries, 1);
-		o->sleep_ms(o->sleep_ctx, delay_ms, c);
-		a->err = ERR_INIT;
-		if (!cancel_is_set(c))
-			return true;
-		*r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
-		return false;
-	}
-	if (may_repeat)
+	if (may_repeat) {
+		delay_ms = next_delay_ms(a, *r < 0 ? a->err.retry_after_ms : 0);
+		if (delay_ms >= 0) {
+			metric_add(a->retry->retries, 1);
+			o->sleep_ms(o->sleep_ctx, delay_ms, c);
+			a->err = ERR_INIT;
+			if (!cancel_is_set(c))
+				return true;
+			*r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
+			return false;
+		}
 		metric_add(a->retry->gave_up, 1);
+	} else if (*r >= 0) {
+		good_answer(a->retry);
+	}
 	if (*r < 0 && e)
 		*e = a->err;
 	if (*r < 0 && a->made > 1)
@@ -166,7 +231,7 @@ static int hand_out(void *ctx, const struct store_entry *entry, struct err *e)
 	l->refused = r < 0;
 	strncpy(l->last, entry->key, STORE_KEY_MAX);
 	l->attempts->made = 0;
-	l->attempts->first_ms = clock_elapsed_ms(l->attempts->retry->o.clock);
+	l->attempts->failed_ms = -1;
 	return r;
 }
 
@@ -214,6 +279,7 @@ static unsigned retry_caps(struct store *s)
 static void retry_free(struct store *s)
 {
 	store_free(retry_of(s)->below);
+	pthread_mutex_destroy(&retry_of(s)->lock);
 	free(s);
 }
 
@@ -237,6 +303,8 @@ struct store *retry_store_new(struct store *below, const struct retry_options *o
 	t->store.ops = &retry_ops;
 	t->below = below;
 	t->o = with_defaults(*options);
+	pthread_mutex_init(&t->lock, NULL);
+	retry_budget_init(&t->budget, clock_elapsed_ms(t->o.clock));
 	if (!t->o.sleep_ms)
 		t->o.sleep_ms = sleep_slices;
 	if (t->o.metrics) {

@@ -125,6 +125,40 @@ Test(probe, a_store_that_does_not_answer_is_a_failure)
 	cr_expect_eq(e.kind, ERR_STORE);
 }
 
+/* The answer to the n-th put of a probe is lost. */
+static atomic_int lost_put;
+
+static enum fault lose_one(struct rig *rig, const char *method, const char *key)
+{
+	if (strcmp(method, "put") != 0 || !strstr(key, "/probe/"))
+		return FAULT_NONE;
+	return atomic_fetch_add(&rig->calls, 1) == lost_put ? FAULT_AFTER : FAULT_NONE;
+}
+
+Test(probe, a_lost_answer_is_no_verdict)
+{
+	for (lost_put = 0; lost_put < 5; lost_put++) {
+		_cleanup_rig_ struct rig rig;
+		_cleanup_(repo_freep) struct repo *repo = NULL;
+		struct probe_result result;
+		struct err e = ERR_INIT;
+		struct lax_store lax = { .store.ops = &lax_ops, .creates_on_match = true };
+
+		rig_init(&rig, OBJECT_COMPRESS_NONE);
+		rig.fault = lose_one;
+		cr_expect_eq(probe_run(rig.repo, &where, &result, NULL, &e), 0, "%d: %s", lost_put,
+			     e.message);
+		cr_expect(probe_passed(&result), "%d", lost_put);
+		cr_expect_eq(rig_count(&rig, "probe/"), 0, "%d", lost_put);
+		/* A store that fails is found all the same: what the lost put left is no evidence. */
+		rig.calls = 0;
+		lax.below = rig.store;
+		cr_assert_eq(repo_open(&lax.store, REPO_WRITE, &rig.clock, NULL, &repo, &e), 0);
+		cr_expect_eq(probe_run(repo, &where, &result, NULL, &e), 0, "%d", lost_put);
+		cr_expect_not(result.if_match_missing, "%d", lost_put);
+	}
+}
+
 static atomic_int probes;
 
 static enum fault count_probes(struct rig *rig, const char *method, const char *key)

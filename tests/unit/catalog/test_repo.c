@@ -6,6 +6,7 @@
 #include "catalog/doc.h"
 #include "catalog/repo.h"
 #include "store/mem.h"
+#include "store/wrap.h"
 #include "tests/unit/base/fake_clock.h"
 #include "tests/unit/catalog/sample.h"
 
@@ -61,6 +62,83 @@ Test(repo, what_init_made_can_be_opened)
 	cr_expect_str_eq(repo_id(r), "000102030405060708090a0b0c0d0e0f");
 	cr_expect_eq(repo_store(r), f.store);
 	cr_expect_eq(repo_clock(r), &f.clock.clock);
+}
+
+/* What happens to the puts of repository.json, in order: carried out After all, Stolen by another; the answer is lost. */
+struct loser {
+	const char *script;
+	struct store *below;
+	size_t puts;
+};
+
+static enum fault lose_put(void *ctx, const char *method, const char *key)
+{
+	struct loser *l = ctx;
+	char what;
+
+	if (strcmp(method, "put") != 0 || l->puts >= strlen(l->script))
+		return FAULT_NONE;
+	what = l->script[l->puts++];
+	if (what == 's')
+		cr_assert_eq(store_put_bytes(l->below, key, "other", 5, STORE_ALWAYS, NULL, NULL,
+					     NULL, NULL),
+			     0);
+	return what == 'a' || what == 's' ? FAULT_AFTER : FAULT_NONE;
+}
+
+Test(repo, an_init_whose_answer_was_lost_is_settled_by_reading)
+{
+	static const struct {
+		const char *script;
+		int want;
+	} cases[] = { { "a", 0 }, { "s", -EEXIST }, { "", 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_fixture_ struct fixture f;
+		struct loser loser = { .script = cases[i].script };
+		struct store *over;
+		struct repo *r = NULL;
+		struct err e = ERR_INIT;
+
+		fixture_init(&f);
+		loser.below = f.store;
+		over = f.store = fault_store_new(f.store, lose_put, &loser);
+		cr_expect_eq(repo_init(over, OBJECT_COMPRESS_NONE, &f.clock.clock, &e),
+			     cases[i].want, "%s: %s", cases[i].script, e.message);
+		cr_expect_eq(e.kind, cases[i].want ? ERR_CONFLICT : ERR_NONE);
+		if (cases[i].want == 0)
+			cr_expect_eq(repo_open(over, REPO_WRITE, &f.clock.clock, NULL, &r, &e), 0,
+				     "%s", e.message);
+		repo_free(r);
+	}
+}
+
+/* Not carried out, and the answer lost. */
+static int swallow_put(struct store *s, const struct store_put *req, struct store_meta *ret,
+		       const struct cancel *c, struct err *e)
+{
+	err_set(e, ERR_STORE, -EIO, "reset");
+	e->outcome_unknown = true;
+	return -EIO;
+}
+
+Test(repo, an_init_that_never_arrives_is_a_failure)
+{
+	_cleanup_fixture_ struct fixture f;
+	struct store_ops ops;
+	struct store *below;
+	struct err e = ERR_INIT;
+	const struct store_ops *honest;
+
+	fixture_init(&f);
+	below = f.store;
+	honest = below->ops;
+	ops = *honest;
+	ops.put = swallow_put;
+	below->ops = &ops;
+	cr_expect_eq(repo_init(below, OBJECT_COMPRESS_NONE, &f.clock.clock, &e), -EIO);
+	cr_expect(strstr(e.message, "reset"), "%s", e.message);
+	below->ops = honest;
 }
 
 Test(repo, init_refuses_a_prefix_that_holds_a_repository_or_anything_else)

@@ -61,13 +61,13 @@ Test(retry, the_delay_is_somewhere_in_a_window_that_doubles_up_to_a_cap)
 		{ 1, UINT32_MAX / 2, 0, 50 },
 		{ 2, UINT32_MAX, 0, 200 },
 		{ 3, UINT32_MAX, 0, 400 },
-		{ 8, UINT32_MAX, 0, 12800 },
-		{ 9, UINT32_MAX, 0, 20000 },
-		{ 4000000000U, UINT32_MAX, 0, 20000 },
+		{ 7, UINT32_MAX, 0, 6400 },
+		{ 8, UINT32_MAX, 0, 10000 },
+		{ 4000000000U, UINT32_MAX, 0, 10000 },
 		{ 1, 0, 3000, 3000 },
 		{ 1, UINT32_MAX, 3000, 3100 },
 		{ 1, 0, -5, 0 },
-		{ 9, UINT32_MAX, INT32_MAX, INT32_MAX },
+		{ 9, UINT32_MAX, INT32_MAX, RETRY_AFTER_MAX_MS + 10000 },
 	};
 	struct retry_options defaults = { 0 };
 
@@ -175,10 +175,121 @@ Test(retry, it_gives_up_when_the_time_is_over)
 	_cleanup_(store_freep) struct store *s = retry_over(&below, &sleeper, 100);
 
 	cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), -EIO);
-	/* 25 s twice; the third would end after a minute. */
+	/* What the server asks for counts for 20 s, twice; the third time would end behind 45 s. */
 	cr_assert_eq(below.asked, 3);
-	cr_assert(sleeper.slept[0] >= 25000 && sleeper.slept[0] <= 25100);
-	cr_assert(sleeper.fake.elapsed_ns < 60000000000LL);
+	cr_assert(sleeper.slept[0] >= 20000 && sleeper.slept[0] <= 20100);
+	cr_assert(sleeper.fake.elapsed_ns < 45000000000LL);
+}
+
+/* Takes its time, and is gone at first. */
+struct outage {
+	struct store store;
+	struct sleeper *sleeper;
+	int64_t first_ns, back_ns;
+	unsigned asked;
+};
+
+static int outage_head(struct store *s, const char *key, struct store_meta *ret,
+		       const struct cancel *c, struct err *e)
+{
+	struct outage *o = (struct outage *)s;
+	int64_t *now_ns = &o->sleeper->fake.elapsed_ns;
+
+	if (o->asked++ == 0)
+		*now_ns += o->first_ns;
+	if (*now_ns >= o->back_ns)
+		return 0;
+	err_set(e, ERR_STORE, -EIO, "gone");
+	e->retryable = true;
+	return -EIO;
+}
+
+static void outage_free(struct store *s)
+{
+}
+
+static const struct store_ops outage_ops = { .head = outage_head, .free = outage_free };
+
+Test(retry, a_store_that_is_gone_for_half_a_minute_is_waited_for)
+{
+	/* Connections are refused at once. Random bits that count up choose the delays: many tries. */
+	for (int i = 0; i < 200; i++) {
+		struct sleeper sleeper = { 0 };
+		struct outage below = { .store = { &outage_ops },
+					.sleeper = &sleeper,
+					.back_ns = 30000000000LL };
+		struct retry_options o = { .clock = &sleeper.fake.clock,
+					   .sleep_ms = sleep_fake,
+					   .sleep_ctx = &sleeper };
+		_cleanup_(store_freep) struct store *s = NULL;
+
+		fake_clock_init(&sleeper.fake, 0);
+		sleeper.fake.next_random = (uint8_t)i;
+		s = retry_store_new(&below.store, &o);
+		cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), 0, "%d", i);
+		cr_assert_lt(below.asked, 32);
+	}
+}
+
+Test(retry, what_waited_long_for_its_turn_is_repeated_all_the_same)
+{
+	struct sleeper sleeper = { 0 };
+	struct outage below = { .store = { &outage_ops },
+				.sleeper = &sleeper,
+				.first_ns = 300000000000LL,
+				.back_ns = 300000000001LL };
+	struct retry_options o = { .clock = &sleeper.fake.clock,
+				   .sleep_ms = sleep_fake,
+				   .sleep_ctx = &sleeper };
+	_cleanup_(store_freep) struct store *s = NULL;
+
+	fake_clock_init(&sleeper.fake, 0);
+	s = retry_store_new(&below.store, &o);
+	cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), 0);
+	cr_assert_eq(below.asked, 2);
+}
+
+/* ---- the budget ---- */
+
+Test(retry, a_budget_is_spent_at_once_and_then_as_time_brings_it)
+{
+	struct retry_budget b;
+
+	retry_budget_init(&b, 1000);
+	for (int i = 0; i < RETRY_BUDGET_TOKENS; i++)
+		cr_expect_eq(retry_budget_take(&b, 1000), 0);
+	cr_expect_eq(retry_budget_take(&b, 1000), 100);
+	cr_expect_eq(retry_budget_take(&b, 1000), 200);
+	cr_expect_eq(retry_budget_take(&b, 1200), 100);
+	retry_budget_return(&b);
+	cr_expect_eq(retry_budget_take(&b, 1200), 100);
+	for (int i = 0; i < RETRY_BUDGET_GOOD_ANSWERS; i++)
+		retry_budget_good_answer(&b);
+	cr_expect_eq(retry_budget_take(&b, 1200), 100);
+	cr_expect_eq(retry_budget_take(&b, 1000000), 0);
+	for (int i = 1; i < RETRY_BUDGET_TOKENS; i++)
+		cr_expect_eq(retry_budget_take(&b, 1000000), 0);
+	cr_expect_eq(retry_budget_take(&b, 1000000), 100, "never more than it begins with");
+}
+
+Test(retry, sixty_four_streams_do_not_storm_a_store_that_is_gone)
+{
+	int64_t next_ms[64] = { 0 }, now_ms;
+	unsigned asked = 0;
+	struct retry_budget b;
+
+	/* Each comes back as soon as the budget lets it, for a minute. */
+	retry_budget_init(&b, 0);
+	for (now_ms = 0; now_ms < 60000; now_ms++) {
+		for (size_t i = 0; i < ARRAY_SIZE(next_ms); i++) {
+			if (next_ms[i] != now_ms)
+				continue;
+			asked++;
+			next_ms[i] = now_ms + 1 + retry_budget_take(&b, now_ms);
+		}
+	}
+	cr_expect_leq(asked, 64 + RETRY_BUDGET_TOKENS + 60 * RETRY_BUDGET_PER_SECOND, "%u", asked);
+	cr_expect_gt(asked, 500, "%u", asked);
 }
 
 Test(retry, a_conflict_is_repeated_and_told_when_it_does_not_end)
