@@ -16,6 +16,16 @@ static void wait_slice(struct looker *k)
 	pthread_cond_timedwait(&k->changed, &k->lock, &until);
 }
 
+int look_wait(struct looker *k, struct view_wait w, struct err *e)
+{
+	if (!w.wait)
+		return VIEW_WOULD_BLOCK;
+	if (cancel_is_set(w.cancel) || cancel_is_set(k->stop))
+		return err_set(e, ERR_IO, -EINTR, "interrupted while waiting for the store");
+	wait_slice(k);
+	return 0;
+}
+
 static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, struct err *e)
 {
 	int r;
@@ -54,12 +64,11 @@ int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct vi
 	if (r < 0)
 		return r;
 	while (l->running && !l->settled) {
-		if (cancel_is_set(w.cancel) || cancel_is_set(k->stop))
-			return err_set(e, ERR_IO, -EINTR,
-				       "interrupted while waiting for the store");
 		if (is_slow(k, l))
 			return 0;
-		wait_slice(k);
+		r = look_wait(k, w, e);
+		if (r < 0)
+			return r;
 	}
 	if (l->ever)
 		return 0;

@@ -33,6 +33,8 @@ struct look {
 /* With looker->lock held (dropped while waiting): makes sure that `l` is fresh. `job` is submitted with `arg`; it must end with look_end. 0, VIEW_WOULD_BLOCK, or < 0. */
 int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct view_wait w,
 	    struct err *e);
+/* With looker->lock held, which is dropped while waiting: until something has changed, 100 ms at the longest. 0, VIEW_WOULD_BLOCK, or -EINTR. */
+int look_wait(struct looker *k, struct view_wait w, struct err *e);
 /* By the job, with the lock held. */
 void look_publish(struct looker *k, struct look *l); /* an answer can be given */
 void look_settle(struct looker *k, struct look *l);  /* waiters need not wait longer */

@@ -355,19 +355,14 @@ int view_node_wait_indexed(struct view_node *n, struct view_wait w, struct err *
 	int r = 0;
 
 	pthread_mutex_lock(&k->lock);
-	while (r == 0 && !n->indexed) {
-		struct look *l = &n->look;
-
-		if (!w.wait)
-			r = VIEW_WOULD_BLOCK;
-		else if (!l->running || l->settled)
-			r = err_set(
-				e, ERR_IO, -EIO,
-				"some backups of node %s cannot be read, so its objects cannot be listed",
-				n->name.node);
-		else
-			r = look_at(k, l, view_node_job, n, w, e);
-	}
+	/* However slow the look: an answer before its end could say that a file is not there. */
+	while (r == 0 && !n->indexed && n->look.running && !n->look.settled)
+		r = look_wait(k, w, e);
+	if (r == 0 && !n->indexed)
+		r = err_set(
+			e, ERR_IO, -EIO,
+			"some backups of node %s cannot be read, so its objects cannot be listed",
+			n->name.node);
 	pthread_mutex_unlock(&k->lock);
 	return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <string.h>
+#include "fs/view_private.h"
 #include "tests/unit/fs/tree_fixture.h"
 
 #define NODE FIXTURE_CLUSTER "/nodes/" FIXTURE_NODE
@@ -259,6 +260,37 @@ Test(fs, a_new_backup_is_seen_at_the_next_look_and_the_kernel_is_told)
 	cr_expect(tree_fixture_told(t, NODE, "latest"));
 	cr_assert_eq(tree_fixture_walk(t, NODE "/latest", &again), 0);
 	cr_expect_neq(again.ino, link.ino, "latest that moved is another inode");
+}
+
+/* A look that began long ago, of which only a part is known. */
+static void be_slow(struct tree_fixture *t, struct view_node *n, bool slow)
+{
+	pthread_mutex_lock(&t->view->looker.lock);
+	n->indexed = !slow;
+	n->look.running = slow;
+	n->look.settled = !slow;
+	n->look.begun_ms = clock_elapsed_ms(clock_system()) - 3600000;
+	pthread_mutex_unlock(&t->view->looker.lock);
+}
+
+Test(fs, who_waits_for_the_objects_of_a_slow_node_can_be_interrupted, .timeout = 60)
+{
+	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
+	_cleanup_(record_freep) struct record *rec = add_monday(t);
+	struct cancel cancel = { 0 };
+	struct view_node *n;
+	struct fs_entry en;
+
+	cr_assert_eq(tree_fixture_walk(t, NODE "/monday/" TABLE, &en), 0);
+	tree_fixture_settle(t, FIXTURE_NODE);
+	n = view_known(t->view, FIXTURE_CLUSTER, FIXTURE_NODE);
+	be_slow(t, n, true);
+	cr_expect_eq(view_node_wait_indexed(n, DONT_WAIT, NULL), VIEW_WOULD_BLOCK);
+	cancel_set(&cancel, 1);
+	cr_expect_eq(view_node_wait_indexed(n, (struct view_wait){ true, &cancel }, NULL), -EINTR,
+		     "and does not turn in circles with the lock held");
+	be_slow(t, n, false);
+	cr_expect_eq(view_node_wait_indexed(n, WAIT, NULL), 0);
 }
 
 static void remove_backup(struct tree_fixture *t, struct record *rec)
