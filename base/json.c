@@ -6,6 +6,7 @@
 #include "base/digest.h"
 
 #define DEPTH_MAX 32
+#define MEMORY_MAX (64 * MIB) /* of the values of a document */
 #define SEAL_NAME "sha256"
 #define SEAL_BEGIN "\"" SEAL_NAME "\":\""
 #define SEAL_END "\"}\n"
@@ -71,9 +72,30 @@ static int check_seal(const char *what, const char *text, size_t len_bytes, stru
 	return 0;
 }
 
-/* Whether brackets nest no deeper than DEPTH_MAX. The parser recurses, and threads have small stacks. */
-static bool is_shallow(const char *text, size_t len_bytes)
+/* What a value costs the parser, by the character that comes with it: measured, and rounded up. */
+static size_t cost_of(char c)
 {
+	switch (c) {
+	case '{':
+		return 300;
+	case '[':
+		return 130;
+	case ':':
+		return 100;
+	case ',':
+		return 64;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * NULL, or what the parser must be spared: brackets that nest deeper than DEPTH_MAX (it recurses, and threads have small stacks), and values that take
+ * more than MEMORY_MAX (a list of zeros is thirty times its text).
+ */
+static const char *check_shape(const char *text, size_t len_bytes)
+{
+	size_t memory = len_bytes;
 	bool in_string = false;
 	int depth = 0;
 
@@ -84,26 +106,30 @@ static bool is_shallow(const char *text, size_t len_bytes)
 			i++;
 		else if (c == '"')
 			in_string = !in_string;
-		else if (!in_string && (c == '{' || c == '['))
-			depth++;
-		else if (!in_string && (c == '}' || c == ']'))
-			depth--;
+		if (in_string)
+			continue;
+		memory += cost_of(c);
+		depth += (c == '{' || c == '[') - (c == '}' || c == ']');
 		if (depth > DEPTH_MAX)
-			return false;
+			return "it is nested too deeply";
+		if (memory > MEMORY_MAX)
+			return "it holds too many values";
 	}
-	return true;
+	return NULL;
 }
 
 int json_parse(const char *what, const char *text, size_t len_bytes, size_t max_bytes, json_t **ret,
 	       struct err *e)
 {
 	_cleanup_json_ json_t *object = NULL;
+	const char *wrong;
 	json_error_t error;
 
 	if (len_bytes > max_bytes)
 		return corrupt(e, what, "it is too large");
-	if (!is_shallow(text, len_bytes))
-		return corrupt(e, what, "it is nested too deeply");
+	wrong = check_shape(text, len_bytes);
+	if (wrong)
+		return corrupt(e, what, wrong);
 	object = json_loadb(text, len_bytes, JSON_REJECT_DUPLICATES, &error);
 	if (!object && json_error_code(&error) == json_error_out_of_memory)
 		return err_nomem(e);
@@ -133,6 +159,29 @@ int json_unseal(const char *what, const char *text, size_t len_bytes, size_t max
 		return corrupt(e, what, "it is not a sealed JSON object");
 	*ret = steal_pointer(&object);
 	return 0;
+}
+
+json_t *json_text(const char *text)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	_cleanup_free_ char *clean = NULL;
+	json_t *as_it_is = json_string(text);
+	char *out;
+
+	if (as_it_is)
+		return as_it_is;
+	out = clean = malloc(strlen(text) * (sizeof(replacement) - 1) + 1);
+	if (!clean)
+		return NULL;
+	while (*text) {
+		size_t len = util_utf8_length(text);
+
+		memcpy(out, len ? text : replacement, len ?: sizeof(replacement) - 1);
+		out += len ?: sizeof(replacement) - 1;
+		text += len ?: 1;
+	}
+	*out = '\0';
+	return json_string(clean);
 }
 
 int json_get_string(const json_t *o, const char *key, size_t max_bytes, const char **ret,

@@ -15,13 +15,16 @@
 
 /* The sealed text of an object (keys in the order of insertion), newly allocated. 0 or -ENOMEM. */
 int json_seal(const json_t *object, char **ret_text, size_t *ret_len, struct err *e);
-/* Checks the seal, limits (depth, max_bytes) and parses. `what` names the document in errors. 0, or < 0 with ERR_CORRUPT. */
+/* Checks the seal, limits (depth, memory for its values, max_bytes) and parses. `what` names the document in errors. 0, or < 0 with ERR_CORRUPT. */
 int json_unseal(const char *what, const char *text, size_t len_bytes, size_t max_bytes,
 		json_t **ret, struct err *e);
 
 /* An object without a seal: what another program or server says. The same limits and errors. */
 int json_parse(const char *what, const char *text, size_t len_bytes, size_t max_bytes, json_t **ret,
 	       struct err *e);
+
+/* A string of any bytes: those that are no UTF-8 become U+FFFD. A new reference; NULL: out of memory. */
+json_t *json_text(const char *text);
 
 /* Members with a type: 0; -ENOENT (no error text) where absent; -EBADMSG with ERR_CORRUPT text where of another type or out of range. */
 int json_get_string(const json_t *o, const char *key, size_t max_bytes, const char **ret,

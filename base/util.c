@@ -154,15 +154,55 @@ int util_parse_bytes(const char *text, uint64_t *ret)
 	return 0;
 }
 
+size_t util_utf8_length(const char *text)
+{
+	static const struct {
+		unsigned char lead_min, lead_max, second_min, second_max;
+		size_t len;
+	} forms[] = {
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+	const unsigned char *s = (const unsigned char *)text;
+
+	if (s[0] < 0x80)
+		return 1;
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		if (s[0] < forms[i].lead_min || s[0] > forms[i].lead_max)
+			continue;
+		if (s[1] < forms[i].second_min || s[1] > forms[i].second_max)
+			return 0;
+		for (size_t k = 2; k < forms[i].len; k++)
+			if ((s[k] & 0xc0) != 0x80)
+				return 0;
+		return forms[i].len;
+	}
+	return 0;
+}
+
+/* C0, DEL and C1; what ends a line or turns the direction of writing (U+2028 to U+202E, U+2066 to U+2069). */
+static bool is_control(const unsigned char *p)
+{
+	if (p[0] == 0xe2 && p[1] == 0x80)
+		return p[2] >= 0xa8 && p[2] <= 0xae;
+	if (p[0] == 0xe2 && p[1] == 0x81)
+		return p[2] >= 0xa6 && p[2] <= 0xa9;
+	return p[0] < 0x20 || p[0] == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+}
+
 char *util_one_line(char *text)
 {
-	for (unsigned char *p = (unsigned char *)text; *p; p++) {
-		if (*p < 0x20 || *p == 0x7f) {
-			*p = '?';
-		} else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
-			*p++ = '?';
-			*p = '?';
+	for (char *p = text; *p;) {
+		size_t len = util_utf8_length(p);
+
+		/* Bytes that are no UTF-8: terminals of other character sets take some of them for C1. */
+		if (len == 0 || is_control((const unsigned char *)p)) {
+			len = MAX_OF(len, (size_t)1);
+			memset(p, '?', len);
 		}
+		p += len;
 	}
 	return text;
 }

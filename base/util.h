@@ -79,7 +79,9 @@ char *util_format_bytes(char out[32], uint64_t bytes);
 /* "64M", "1G", "512", "1.5G" (binary units, optional iB or B) -> bytes. 0, -EINVAL or -ERANGE. */
 int util_parse_bytes(const char *text, uint64_t *ret);
 
-/* Replaces every control character (C0, DEL, and C1 in UTF-8) by '?', so that the text is one harmless line. Returns text. */
+/* The length of the UTF-8 sequence at text (shortest form, no surrogates), which ends with a NUL; 0 where there is none. */
+size_t util_utf8_length(const char *text);
+/* Replaces every control character (C0, DEL, C1, line separators, changes of direction) and every byte that is no UTF-8 by '?', so that the text is one harmless line. Returns text. */
 char *util_one_line(char *text);
 
 /* A new string, or NULL when out of memory. */

@@ -17,6 +17,7 @@ struct difference {
 
 struct level {
 	struct tree *trees[2];
+	struct tree_room room[2];
 	struct run **runs; /* kept while their entries are told */
 	size_t run_count, run_cap;
 	struct difference *differences;
@@ -215,23 +216,48 @@ static int compare_paths(const void *a, const void *b)
 	return order ? order : (len_x > len_y) - (len_x < len_y);
 }
 
-static int compare_level(struct diff *d, const struct place *a, const struct place *b);
-
-static int tell(struct diff *d, const struct difference *x)
+static int damaged(struct diff *d, unsigned side, const struct place *p, const char *why)
 {
-	size_t before = d->path_len, len = strlen(x->name), slash = before > 0;
-	int r;
+	char key[KEY_BYTES];
 
-	if (before + slash + len > FORMAT_PATH_BYTES || d->depth > FORMAT_DEPTH)
+	err_set(d->e, ERR_CORRUPT, -EBADMSG, "directory \"%s\" is damaged: %s", d->path, why);
+	err_key(d->e, keys_object(key, d->nodes[side], KEY_OBJECT_META, &p->extent.object.writer,
+				  &p->extent.object.id));
+	return -EBADMSG;
+}
+
+static int compare_level(struct diff *d, struct level *above, const struct place *a,
+			 const struct place *b);
+
+/* The path of a difference: d->path with its name behind it. */
+static int push_name(struct diff *d, const struct difference *x)
+{
+	size_t len = strlen(x->name), slash = d->path_len > 0;
+
+	if (d->path_len + slash + len > FORMAT_PATH_BYTES || d->depth > FORMAT_DEPTH) {
+		if (x->child_a || x->child_b)
+			return damaged(d, x->child_a ? 0 : 1, &(x->child_a ?: x->child_b)->place,
+				       "a path is too long or too deep");
 		return err_set(d->e, ERR_CORRUPT, -EBADMSG,
 			       "directory \"%s\" is damaged: a path is too long or too deep",
 			       d->path);
+	}
 	if (slash)
 		d->path[d->path_len++] = '/';
 	memcpy(d->path + d->path_len, x->name, len + 1);
 	d->path_len += len;
+	return 0;
+}
+
+static int tell(struct diff *d, struct level *l, const struct difference *x)
+{
+	size_t before = d->path_len;
+	int r = push_name(d, x);
+
+	if (r < 0)
+		return r;
 	if (is_directory(x))
-		r = compare_level(d, x->child_a ? &x->child_a->place : NULL,
+		r = compare_level(d, l, x->child_a ? &x->child_a->place : NULL,
 				  x->child_b ? &x->child_b->place : NULL);
 	else
 		r = d->fn(d->ctx, x->kind, d->path, x->a, x->b, d->e);
@@ -240,16 +266,35 @@ static int tell(struct diff *d, const struct difference *x)
 	return MIN_OF(r, 0);
 }
 
-static int compare_level(struct diff *d, const struct place *a, const struct place *b)
+/* One side's tree; NULL where the side has no such directory. */
+static int load_tree(struct diff *d, struct level *l, struct level *above, unsigned side,
+		     const struct place *p)
+{
+	int r;
+
+	if (!p)
+		return 0;
+	if (cancel_is_set(d->c))
+		return err_set(d->e, ERR_IO, -ECANCELED, "interrupted");
+	r = meta_tree(d->m, d->nodes[side], p, &l->trees[side], d->c, d->e);
+	if (r < 0)
+		return r;
+	l->room[side] = tree_room(l->trees[side]);
+	if (above && !tree_room_take(&above->room[side], l->trees[side]))
+		return damaged(d, side, p, "it holds more than the directories above it say");
+	return 0;
+}
+
+static int compare_level(struct diff *d, struct level *above, const struct place *a,
+			 const struct place *b)
 {
 	_cleanup_(level_deinit) struct level l = { 0 };
-	int r = 0;
+	int r;
 
 	d->depth++;
-	if (a)
-		r = meta_tree(d->m, d->nodes[0], a, &l.trees[0], d->c, d->e);
-	if (r == 0 && b)
-		r = meta_tree(d->m, d->nodes[1], b, &l.trees[1], d->c, d->e);
+	r = load_tree(d, &l, above, 0, a);
+	if (r == 0)
+		r = load_tree(d, &l, above, 1, b);
 	if (r == 0)
 		r = compare_files(d, &l);
 	if (r == 0)
@@ -257,7 +302,7 @@ static int compare_level(struct diff *d, const struct place *a, const struct pla
 	if (r == 0 && l.count > 0)
 		qsort(l.differences, l.count, sizeof(*l.differences), compare_paths);
 	for (size_t i = 0; i < l.count && r == 0; i++)
-		r = tell(d, &l.differences[i]);
+		r = tell(d, &l, &l.differences[i]);
 	d->depth--;
 	return r;
 }
@@ -278,5 +323,5 @@ int diff_run(struct meta *m, const struct record *a, const struct record *b, dif
 			       a->has_root ? b->backup : a->backup);
 	if (same_digest(&a->root, &b->root))
 		return 0;
-	return compare_level(&d, &a->root, &b->root);
+	return compare_level(&d, NULL, &a->root, &b->root);
 }

@@ -34,6 +34,8 @@
 #define FORMAT_FILE_NAME_BYTES 255	      /* NAME_MAX */
 #define FORMAT_PATH_BYTES 4095		      /* PATH_MAX less the NUL, below a backup */
 #define FORMAT_DEPTH 64			      /* directories below a backup */
+#define FORMAT_FILES (4 * 1024 * 1024)	      /* of a backup: sixty times a large node */
+#define FORMAT_DIRECTORIES (256 * 1024)	      /* of a backup */
 #define FORMAT_TREE_BYTES FORMAT_OBJECT_BYTES /* one directory's tree: one extent of an object */
 #define FORMAT_RUN_BYTES FORMAT_OBJECT_BYTES  /* one run, likewise */
 #define FORMAT_EXTENTS \
@@ -43,13 +45,13 @@
 #define FORMAT_DATA_DIRS 1024	 /* data directory index: 0 to 1023 … */
 #define FORMAT_NO_DATA_DIR 65535 /* … or this, for what does not come from below data/ */
 #define FORMAT_REPOSITORY_BYTES (64 * KIB)
-#define FORMAT_RECORD_BYTES (32 * MIB)
+#define FORMAT_RECORD_BYTES (8 * MIB)
 #define FORMAT_TEXT_BYTES 1024 /* of any other string in a document */
 #define FORMAT_FEATURES 64     /* names in each list of features */
 #define FORMAT_TOKENS 8192     /* of a node */
 #define FORMAT_VERSIONS 64     /* SSTable versions, id kinds */
 #define FORMAT_PEERS 16384     /* nodes of a cluster */
-#define FORMAT_OWNERS 65536    /* users, groups */
-#define FORMAT_PACKS 131072    /* packs that a record accounts for: some 210 bytes each */
+#define FORMAT_OWNERS 8192     /* users, groups */
+#define FORMAT_PACKS 32768     /* packs that a record accounts for: some 210 bytes each */
 
 #endif

@@ -3,17 +3,24 @@
 
 #include <errno.h>
 #include <string.h>
+#include "base/budget.h"
 #include "catalog/keep.h"
 
 #define MEMORY_BYTES (32 * MIB)
 #define RECORD_SHARE \
 	8 /* one part in so many of the memory is for records, where no kv keeps them */
 
+/* A record that is being read takes some times the memory of its text: fetched, as JSON, and parsed. */
+#define RECORD_MEMORY 8
+#define RECORDS_UNDER_WAY_BYTES (RECORD_MEMORY * FORMAT_RECORD_BYTES)
+#define RECORD_GROWTH_BYTES (64 * KIB) /* an OPEN record becomes longer after it was listed */
+
 struct meta {
 	struct repo *repo;
 	struct source *source;
 	struct kv *kv;
-	struct keep *objects; /* plain content of metadata objects, verified */
+	struct keep *objects;	  /* plain content of metadata objects, verified */
+	struct budget *under_way; /* of records that are being read */
 	struct keep *records; /* text, by writer and SHA-256 of the ETag; used where there is no kv */
 };
 
@@ -29,7 +36,8 @@ struct meta *meta_new(const struct meta_options *o)
 	m->kv = o->kv;
 	m->objects = keep_new(memory - memory / RECORD_SHARE, free);
 	m->records = keep_new(memory / RECORD_SHARE, free);
-	if (!m->objects || !m->records) {
+	m->under_way = budget_new(RECORDS_UNDER_WAY_BYTES);
+	if (!m->objects || !m->records || !m->under_way) {
 		meta_free(m);
 		return NULL;
 	}
@@ -42,6 +50,7 @@ void meta_free(struct meta *m)
 		return;
 	keep_free(m->objects);
 	keep_free(m->records);
+	budget_free(m->under_way);
 	free(m);
 }
 
@@ -300,8 +309,8 @@ static void record_remember(struct meta *m, const struct record_text *t)
 	free(packed);
 }
 
-int meta_record(struct meta *m, const struct node_name *n, const struct record_key *key,
-		struct record **ret, const struct cancel *c, struct err *e)
+static int record_read(struct meta *m, const struct node_name *n, const struct record_key *key,
+		       size_t max_bytes, struct record **ret, const struct cancel *c, struct err *e)
 {
 	struct record_text t = { .kept.writer = key->writer };
 	_cleanup_free_ char *text = NULL;
@@ -312,8 +321,8 @@ int meta_record(struct meta *m, const struct node_name *n, const struct record_k
 	t.kept.id = digest_sha256(key->etag, strlen(key->etag));
 	if (record_recall(m, n, key, &t, ret))
 		return 0;
-	r = store_get_alloc(repo_store(m->repo), t.key, FORMAT_RECORD_BYTES, &text, &t.len_bytes,
-			    &answer, c, e);
+	r = store_get_alloc(repo_store(m->repo), t.key, max_bytes, &text, &t.len_bytes, &answer, c,
+			    e);
 	if (r != 0)
 		return r;
 	t.text = text;
@@ -323,4 +332,24 @@ int meta_record(struct meta *m, const struct node_name *n, const struct record_k
 	if (r == 0)
 		record_remember(m, &t);
 	return r;
+}
+
+/* Within the memory for records: as large as the listing said, and once more, where it is larger than that by now. */
+int meta_record(struct meta *m, const struct node_name *n, const struct record_key *key,
+		struct record **ret, const struct cancel *c, struct err *e)
+{
+	size_t max_bytes = MIN_OF(key->size_bytes, FORMAT_RECORD_BYTES) + RECORD_GROWTH_BYTES;
+	int r;
+
+	for (;;) {
+		max_bytes = MIN_OF(max_bytes, FORMAT_RECORD_BYTES);
+		r = budget_take(m->under_way, max_bytes * RECORD_MEMORY, c);
+		if (r < 0)
+			return err_set(e, ERR_IO, r, "interrupted");
+		r = record_read(m, n, key, max_bytes, ret, c, e);
+		budget_give(m->under_way, max_bytes * RECORD_MEMORY);
+		if (r != -EFBIG || max_bytes == FORMAT_RECORD_BYTES)
+			return r;
+		max_bytes = FORMAT_RECORD_BYTES;
+	}
 }

@@ -79,7 +79,7 @@ static int walk_run(struct walk *k, const struct tree *t, const struct run_ref *
 }
 
 static int walk_tree(struct walk *k, const struct place *p, const struct child *self,
-		     unsigned depth);
+		     struct tree_room *room, unsigned depth);
 
 /* Appends a name to the path. 0, or -EBADMSG where it becomes too long or too deep. */
 static int path_push(struct walk *k, const struct place *p, const char *name, unsigned depth)
@@ -98,7 +98,7 @@ static int path_push(struct walk *k, const struct place *p, const char *name, un
 }
 
 static int walk_child(struct walk *k, const struct place *parent, const struct child *child,
-		      unsigned depth)
+		      struct tree_room *room, unsigned depth)
 {
 	size_t before = k->path_len;
 	int r = path_push(k, parent, child->name, depth);
@@ -108,27 +108,32 @@ static int walk_child(struct walk *k, const struct place *parent, const struct c
 	if (k->w->enter)
 		r = k->w->enter(k->w->ctx, k->path, child, k->e);
 	if (r == 0)
-		r = walk_tree(k, &child->place, child, depth + 1);
+		r = walk_tree(k, &child->place, child, room, depth + 1);
 	k->path_len = before;
 	k->path[before] = '\0';
 	return MIN_OF(r, 0);
 }
 
 static int walk_tree(struct walk *k, const struct place *p, const struct child *self,
-		     unsigned depth)
+		     struct tree_room *parent, unsigned depth)
 {
 	_cleanup_(tree_freep) struct tree *t = NULL;
 	char last[FORMAT_FILE_NAME_BYTES + 1] = "";
-	int r = meta_tree(k->m, k->n, p, &t, k->c, k->e);
+	struct tree_room room;
+	int r = cancel_is_set(k->c) ? err_set(k->e, ERR_IO, -ECANCELED, "interrupted")
+				    : meta_tree(k->m, k->n, p, &t, k->c, k->e);
 
+	if (r == 0 && parent && !tree_room_take(parent, t))
+		r = corrupt(k, p, "it holds more than the directories above it say");
 	if (r < 0)
 		return tolerate(k, NULL, r);
+	room = tree_room(t);
 	if (k->w->directory)
 		r = k->w->directory(k->w->ctx, k->path, self, t, k->e);
 	for (uint32_t i = 0; i < t->run_count && r >= 0 && (k->w->run || k->w->entry); i++)
 		r = walk_run(k, t, &t->runs[i], last);
 	for (uint32_t i = 0; i < t->child_count && r >= 0; i++)
-		r = walk_child(k, p, &t->children[i], depth);
+		r = walk_child(k, p, &t->children[i], &room, depth);
 	return MIN_OF(r, 0);
 }
 
@@ -138,5 +143,5 @@ int meta_walk(struct meta *m, const struct node_name *n, const struct place *roo
 	struct err mine = ERR_INIT;
 	struct walk k = { .m = m, .n = n, .w = w, .c = c, .e = e ? e : &mine };
 
-	return walk_tree(&k, root, NULL, 0);
+	return walk_tree(&k, root, NULL, NULL, 0);
 }

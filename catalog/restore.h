@@ -51,7 +51,8 @@ struct restore_result {
  * what is no directory or no regular file where the backup has one: ERR_CONFLICT, whatever `overwrite` says. Too little free space: -ENOSPC before anything is written.
  *
  * Run again it goes on where it was: a file that is there with the right size is read and kept where its content id fits. Different content: -EEXIST (ERR_CONFLICT) naming the first and
- * counting them, before anything is written, unless overwrite. Attributes: mode, mtime, and the owner where we may set it (root), by name first.
+ * counting them, before anything is written, unless overwrite. Attributes: mode (never set-user-id or set-group-id of a file), mtime, and the
+ * owner where we may set it (root), by name first. A file that was there and has other names (hard links) keeps its attributes.
  * `only` that names nothing in the backup: -ENOENT, ERR_NOT_FOUND.
  */
 int restore_run(const struct restore_options *o, struct restore_result *ret, struct err *e);

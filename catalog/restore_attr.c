@@ -115,6 +115,14 @@ static mode_t local_mode(const struct restore_attr *a, const struct attributes *
 	return a->set_owner ? attr->mode : attr->mode & ~SET_ID_BITS;
 }
 
+struct attributes restore_attr_of_file(const struct attributes *attr)
+{
+	struct attributes a = *attr;
+
+	a.mode &= ~SET_ID_BITS;
+	return a;
+}
+
 int restore_attr_own(const struct restore_attr *a, int fd, const struct attributes *attr)
 {
 	/* The owner first: changing it clears set-id bits. */

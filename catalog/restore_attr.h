@@ -14,6 +14,11 @@ int restore_attr_new(const struct record *record, bool numeric_ids, struct resto
 void restore_attr_free(struct restore_attr *a);
 DEFINE_CLEANUP(struct restore_attr *, restore_attr_free);
 
+/*
+ * What a file gets of its attributes: all but set-user-id and set-group-id. No file of Cassandra has them, and a program that is root's here would be the present of
+ * whoever can write to the bucket. (Of a directory set-group-id only says whose its files are.)
+ */
+struct attributes restore_attr_of_file(const struct attributes *attr);
 /* Owner, mode and mtime of an open file or directory. Where the owner cannot be set, set-user-id and set-group-id bits are not set either. 0 or -errno. */
 int restore_attr_apply(const struct restore_attr *a, int fd, const struct attributes *attr);
 /* Owner and mode only. */

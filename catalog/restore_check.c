@@ -144,7 +144,8 @@ static int compare(void *ctx, size_t i, unsigned worker, struct err *e)
 		return 0; /* gone: will be written */
 	if (r < 0)
 		return r;
-	fd = openat(dir, base_name(f->path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	/* It was a regular file; by now it may be a FIFO, on which an open would wait for ever. */
+	fd = openat(dir, base_name(f->path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot read %s/%s, which is there already",
 				 restore_target_name(c->t, f->root), f->path);

@@ -43,7 +43,8 @@ static int cannot_write(const struct write *w, const struct plan_file *f, int r,
 static int finish_file(struct write *w, uint32_t index, int fd, struct err *e)
 {
 	const struct plan_file *f = &w->plan.files[index];
-	int r = restore_attr_apply(w->attr, fd, &f->attr);
+	struct attributes attr = restore_attr_of_file(&f->attr);
+	int r = restore_attr_apply(w->attr, fd, &attr);
 
 	if (r < 0)
 		return cannot_write(w, f, r, e);
@@ -148,6 +149,7 @@ static int directory(void *ctx, const char *path, const struct attributes *attr,
 /* A file that was there with the same content gets the attributes of the backup too. */
 static int touch(struct write *w, const char *path, const struct entry *entry, struct err *e)
 {
+	struct attributes attr = restore_attr_of_file(&entry->attr);
 	size_t root = restore_target_root(w->t, entry->data_dir);
 	_cleanup_close_ int fd = -1;
 	struct stat st;
@@ -159,9 +161,19 @@ static int touch(struct write *w, const char *path, const struct entry *entry, s
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "cannot open %s/%s", restore_target_name(w->t, root),
 				 path);
-	if (restore_attr_equal(w->attr, &st, &entry->attr))
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_CONFLICT, -EEXIST, "%s/%s was replaced meanwhile",
+			       restore_target_name(w->t, root), path);
+	if (restore_attr_equal(w->attr, &st, &attr))
 		return 0;
-	r = restore_attr_apply(w->attr, fd, &entry->attr);
+	if (st.st_nlink > 1) { /* the other name may lie anywhere, and be anybody's */
+		log_write(
+			w->o->log, LOG_LEVEL_WARNING, "restore-attributes",
+			"%s/%s was there and has other names (hard links): its attributes are left as they are",
+			restore_target_name(w->t, root), path);
+		return 0;
+	}
+	r = restore_attr_apply(w->attr, fd, &attr);
 	if (r < 0)
 		log_write(w->o->log, LOG_LEVEL_WARNING, "restore-attributes",
 			  "%s/%s was there; its attributes cannot be set: %s",

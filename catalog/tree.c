@@ -66,15 +66,20 @@ static const char *check_cut(const char *before, uint32_t entries_before, const 
 	return NULL;
 }
 
-static const char *check_totals(const struct tree *t)
+static uint64_t own_files(const struct tree *t)
 {
 	uint64_t files = 0;
 
 	for (uint32_t i = 0; i < t->run_count; i++)
 		files += t->runs[i].entry_count;
-	if (t->file_count < files || t->file_count > INT64_MAX)
+	return files;
+}
+
+static const char *check_totals(const struct tree *t)
+{
+	if (t->file_count < own_files(t) || t->file_count > FORMAT_FILES)
 		return "its number of files does not fit";
-	if (t->dir_count < t->child_count || t->dir_count > INT64_MAX)
+	if (t->dir_count < t->child_count || t->dir_count > FORMAT_DIRECTORIES)
 		return "its number of directories does not fit";
 	if (t->total_bytes > INT64_MAX)
 		return "its number of bytes does not fit";
@@ -364,6 +369,20 @@ int tree_parse(const void *data, size_t len_bytes, struct tree **ret, struct err
 		return wire_corrupt(e, "tree", wrong);
 	*ret = steal_pointer(&t);
 	return 0;
+}
+
+struct tree_room tree_room(const struct tree *t)
+{
+	return (struct tree_room){ .files = t->file_count - own_files(t), .dirs = t->dir_count };
+}
+
+bool tree_room_take(struct tree_room *room, const struct tree *child)
+{
+	if (child->file_count > room->files || child->dir_count >= room->dirs)
+		return false;
+	room->files -= child->file_count;
+	room->dirs -= child->dir_count + 1;
+	return true;
 }
 
 void tree_free(struct tree *t)

@@ -105,6 +105,17 @@ void tree_free(struct tree *t);
 DEFINE_CLEANUP(struct run *, run_free);
 DEFINE_CLEANUP(struct tree *, tree_free);
 
+/*
+ * What may still lie below a tree, while its child directories are gone through. Directories are named by digest, so a few small trees can stand for 2^64 paths: whoever
+ * goes down a tree takes each child's totals out of its parent's room. Then no walk meets more than the root's totals say, and these are limited.
+ */
+struct tree_room {
+	uint64_t files, dirs;
+};
+struct tree_room tree_room(const struct tree *t);
+/* False: the child says that it holds more than is left. */
+bool tree_room_take(struct tree_room *room, const struct tree *child);
+
 /* Lookups in parsed values: NULL where absent. tree_find_run gives the only run that can hold `name`. */
 const struct child *tree_find_child(const struct tree *t, const char *name);
 const struct run_ref *tree_find_run(const struct tree *t, const char *name);

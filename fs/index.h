@@ -59,7 +59,8 @@ int index_get(struct index *x, uint64_t ino, struct index_node *ret, struct err 
 
 /*
  * Counts the runs of a backup: all of them become visible in one step, or (< 0) none. Adding what was added does nothing. `changed` is called for each inode that
- * the backup holds (their counts changed), after the change can be seen; may be NULL. Removing needs nothing of the store.
+ * the backup holds (their counts changed), after the change can be seen; may be NULL. -EOVERFLOW: it holds more than its
+ * trees say, and has no end that could be reached. Removing needs nothing of the store.
  */
 typedef void index_changed_fn(void *ctx, uint64_t ino);
 int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,

@@ -46,10 +46,23 @@ static int touch_ref(struct walk *w, const char *dir, const struct run_ref *ref,
 	return index_touch(w->x, w->node, w->n, dir, &ref->place, run, inodes, e);
 }
 
+static int endless(struct walk *w, const char *dir, const struct place *p, struct err *e)
+{
+	char key[KEY_BYTES];
+
+	err_set(e, ERR_CORRUPT, -EOVERFLOW,
+		"directory \"%s\" holds more than the directories above it say", dir);
+	err_key(e, keys_object(key, w->n, KEY_OBJECT_META, &p->extent.object.writer,
+			       &p->extent.object.id));
+	return -EOVERFLOW;
+}
+
 /* Touches every run below a directory and notes its id. */
-static int walk_tree(struct walk *w, const char *dir, const struct place *place, struct err *e)
+static int walk_tree(struct walk *w, const char *dir, const struct place *place,
+		     struct tree_room *parent, struct err *e)
 {
 	_cleanup_(tree_freep) struct tree *t = NULL;
+	struct tree_room room;
 	int r;
 
 	if (cancel_is_set(w->cancel))
@@ -58,9 +71,13 @@ static int walk_tree(struct walk *w, const char *dir, const struct place *place,
 		return err_set(e, ERR_CORRUPT, -EBADMSG, "directories are nested too deeply: %s",
 			       dir);
 	r = meta_tree(w->x->meta, w->n, place, &t, w->cancel, e);
-	if (r == 0)
-		r = util_grow(&w->keys->v, &w->keys->cap, w->keys->count + t->run_count,
-			      sizeof(*w->keys->v));
+	if (r == 0 && parent && !tree_room_take(parent, t))
+		r = endless(w, dir, place, e);
+	if (r < 0)
+		return r;
+	room = tree_room(t);
+	r = util_grow(&w->keys->v, &w->keys->cap, w->keys->count + t->run_count,
+		      sizeof(*w->keys->v));
 	for (uint32_t i = 0; r == 0 && i < t->run_count; i++) {
 		struct run_key k = index_run_key(w->node, dir, &t->runs[i].place.digest);
 
@@ -72,7 +89,7 @@ static int walk_tree(struct walk *w, const char *dir, const struct place *place,
 		_cleanup_free_ char *path =
 			util_printf("%s%s%s", dir, *dir ? "/" : "", t->children[i].name);
 
-		r = path ? walk_tree(w, path, &t->children[i].place, e) : err_nomem(e);
+		r = path ? walk_tree(w, path, &t->children[i].place, &room, e) : err_nomem(e);
 	}
 	w->depth--;
 	return r;
@@ -168,7 +185,7 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
 	r = kv_get(x->kv, KV_RUNS, key, sizeof(key), &before, &len, e);
 	if (r != KV_ABSENT)
 		return r;
-	r = walk_tree(&w, "", root, e);
+	r = walk_tree(&w, "", root, NULL, e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&x->write);

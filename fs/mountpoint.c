@@ -21,10 +21,8 @@ static void unescape(char *s)
 	char *out = s;
 
 	while (*s) {
-		unsigned v;
-
-		if (s[0] == '\\' && sscanf(s + 1, "%3o", &v) == 1) {
-			*out++ = (char)v;
+		if (s[0] == '\\' && strspn(s + 1, "01234567") >= 3) {
+			*out++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
 			s += 4;
 		} else {
 			*out++ = *s++;

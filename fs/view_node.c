@@ -17,6 +17,8 @@ struct refresh {
 	size_t backup_count, backup_cap;
 	struct record **fresh; /* records that were read now: for owners */
 	size_t fresh_count, fresh_cap;
+	struct view_names *withdrawn; /* backups that were shown for a moment, or NULL */
+	size_t withdrawn_cap;
 };
 
 static void refresh_deinit(struct refresh *f)
@@ -24,6 +26,8 @@ static void refresh_deinit(struct refresh *f)
 	for (size_t i = 0; i < f->fresh_count; i++)
 		record_free(f->fresh[i]);
 	free(f->fresh);
+	if (f->withdrawn)
+		view_names_free(f->withdrawn);
 	free(f->known);
 	free(f->backups);
 }
@@ -214,6 +218,23 @@ static void changed_inode(void *ctx, uint64_t ino)
 		t->v->o.notify.attributes(t->v->o.notify.ctx, ino);
 }
 
+/* A backup without an end is shown no longer: whoever walked through it would fill the index, and lose the others with it. */
+static void withdraw(struct refresh *f, size_t i)
+{
+	struct view_node *n = f->n;
+	struct looker *k = &n->view->looker;
+
+	view_names_add(&f->withdrawn, &f->withdrawn_cap, n->backups[i].name);
+	for (size_t j = 0; j < n->known_count; j++)
+		if (same_writer(&n->known[j].backup, &n->backups[i]))
+			n->known[j].state = RECORD_ABORTED;
+	pthread_mutex_lock(&k->lock);
+	memmove(&n->backups[i], &n->backups[i + 1],
+		(n->backup_count - i - 1) * sizeof(*n->backups));
+	n->backup_count--;
+	pthread_mutex_unlock(&k->lock);
+}
+
 /* Brings the index up to the list. What cannot be counted (its trees cannot be read) stays uncounted and is tried again. */
 static void count_all(struct refresh *f, const struct view_backup *old, size_t old_count,
 		      bool was_indexed)
@@ -235,23 +256,30 @@ static void count_all(struct refresh *f, const struct view_backup *old, size_t o
 				  "cannot take backup %s out of the index: %s", old[i].name,
 				  e.message);
 	}
-	for (size_t i = 0; i < n->backup_count && !cancel_is_set(v->o.cancel); i++) {
+	for (size_t i = 0; i < n->backup_count && !cancel_is_set(v->o.cancel);) {
 		struct err e = ERR_INIT;
 		int r;
 
-		if (n->backups[i].counted)
+		if (n->backups[i].counted) {
+			i++;
 			continue;
+		}
 		r = index_add_backup(v->o.index, n->number, &n->name, &n->backups[i].writer,
 				     &n->backups[i].root, changed_inode, &tell, v->o.cancel, &e);
 		if (r < 0) {
-			all = false;
 			log_write(v->o.log, LOG_LEVEL_ERROR, "index",
 				  "cannot index backup %s of node %s: %s (%s)", n->backups[i].name,
 				  n->name.node, e.message, e.key);
+			if (r == -EOVERFLOW) {
+				withdraw(f, i);
+			} else {
+				all = false;
+				i++;
+			}
 			continue;
 		}
 		pthread_mutex_lock(&v->looker.lock);
-		n->backups[i].counted = true;
+		n->backups[i++].counted = true;
 		pthread_mutex_unlock(&v->looker.lock);
 	}
 	pthread_mutex_lock(&v->looker.lock);
@@ -289,7 +317,10 @@ static void forget_names(struct refresh *f, const struct view_backup *old, size_
 	for (size_t i = 0; i < n->backup_count; i++)
 		if (!find_backup(old, old_count, n->backups[i].name))
 			forget_backup(n, n->backups[i].name);
-	if (node_dir && (!before != !after || (before && strcmp(before->name, after->name) != 0)))
+	for (size_t i = 0; f->withdrawn && i < f->withdrawn->count; i++)
+		forget_backup(n, f->withdrawn->names[i]);
+	if (node_dir && (f->withdrawn || !before != !after ||
+			 (before && strcmp(before->name, after->name) != 0)))
 		view_forget_name(n->view, node_dir, "latest");
 }
 

@@ -3,34 +3,6 @@
 #include <string.h>
 #include "store/store.h"
 
-/* The length of the UTF-8 sequence at s (shortest form, no surrogates), or 0. */
-static size_t utf8_len(const unsigned char *s)
-{
-	static const struct {
-		unsigned char lead_min, lead_max, second_min, second_max;
-		size_t len;
-	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	if (s[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		if (s[0] < forms[i].lead_min || s[0] > forms[i].lead_max)
-			continue;
-		if (s[1] < forms[i].second_min || s[1] > forms[i].second_max)
-			return 0;
-		for (size_t k = 2; k < forms[i].len; k++)
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].len;
-	}
-	return 0;
-}
-
 static bool segment_is_fine(const char *segment, size_t len)
 {
 	if (len == 0)
@@ -43,7 +15,7 @@ int store_key_check(const char *key)
 	const char *segment = key, *p = key;
 
 	while (*p) {
-		size_t n = utf8_len((const unsigned char *)p);
+		size_t n = util_utf8_length(p);
 
 		if (n == 0 || (size_t)(p - key) + n > STORE_KEY_MAX)
 			return -EINVAL;

@@ -13,15 +13,15 @@ static json_t *error_document(const struct err *e)
 	json_t *detail = json_object(), *error, *document;
 
 	if (*e->key)
-		json_object_set_new(detail, "key", json_string(e->key));
+		json_object_set_new(detail, "key", json_text(e->key));
 	if (e->http_status)
 		json_object_set_new(detail, "http_status", json_integer(e->http_status));
 	if (*e->request_id)
-		json_object_set_new(detail, "request_id", json_string(e->request_id));
+		json_object_set_new(detail, "request_id", json_text(e->request_id));
 	if (e->outcome_unknown)
 		json_object_set_new(detail, "outcome_unknown", json_true());
-	error = json_pack("{s:s, s:s, s:o}", "kind", err_kind_name(e->kind), "message", e->message,
-			  "detail", detail);
+	error = json_pack("{s:s, s:o, s:o}", "kind", err_kind_name(e->kind), "message",
+			  json_text(e->message), "detail", detail);
 	document = json_pack("{s:o}", "error", error);
 	return document;
 }
@@ -66,6 +66,24 @@ int cli_usage(struct cli *cli, const char *fmt, ...)
 	else
 		err_set(&e, ERR_USAGE, -EINVAL, "%s (see sstablefs %s --help)", text, cli->command);
 	return cli_fail(cli, &e);
+}
+
+int cli_print_line(struct err *e, const char *fmt, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		text = NULL;
+		return err_nomem(e);
+	}
+	if (printf("%s\n", util_one_line(text)) < 0)
+		return err_errno(e, -errno, "cannot write the result");
+	return 0;
 }
 
 int cli_print_json(struct cli *cli, json_t *document)

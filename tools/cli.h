@@ -53,6 +53,8 @@ const char *command_reserved(const char *name);
 int cli_fail(struct cli *cli, const struct err *e);
 /* Wrong usage: exit code 2, with the way to help. */
 int cli_usage(struct cli *cli, const char *fmt, ...) _printf_(2, 3);
+/* Prints a line on stdout. Names come from a bucket: control characters and what is no UTF-8 are replaced (util_one_line). 0, or < 0 where it cannot be written. */
+int cli_print_line(struct err *e, const char *fmt, ...) _printf_(2, 3);
 /* Prints a document on stdout. Steals `document`. 0, or the exit code of a failed write. */
 int cli_print_json(struct cli *cli, json_t *document);
 /* Prints the command's help. */

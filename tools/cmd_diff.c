@@ -17,16 +17,13 @@ static int print(void *ctx, enum diff_kind kind, const char *path, const struct 
 	struct output *o = ctx;
 
 	o->count++;
-	if (!o->cli->json) {
-		if (printf("%c %s\n", "+-CA"[kind], path) < 0)
-			return err_errno(e, -errno, "cannot write the result");
-		return 0;
-	}
+	if (!o->cli->json)
+		return cli_print_line(e, "%c %s", "+-CA"[kind], path);
 	json_array_append_new(
 		o->list,
-		json_pack("{s:s, s:s, s:o, s:o}", "change", names[kind], "path", path, "old_bytes",
-			  a ? json_integer((json_int_t)a->size_bytes) : json_null(), "new_bytes",
-			  b ? json_integer((json_int_t)b->size_bytes) : json_null()));
+		json_pack("{s:s, s:o, s:o, s:o}", "change", names[kind], "path", json_text(path),
+			  "old_bytes", a ? json_integer((json_int_t)a->size_bytes) : json_null(),
+			  "new_bytes", b ? json_integer((json_int_t)b->size_bytes) : json_null()));
 	return 0;
 }
 

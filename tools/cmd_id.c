@@ -73,10 +73,10 @@ int cmd_id(struct cli *cli, int argc, char **argv)
 			return cli_fail(cli, &e);
 		util_hex(hex, id.b, sizeof(id.b));
 		if (cli->json)
-			json_array_append_new(list, json_pack("{s:s, s:s}", "file", argv[i],
-							      "content", hex));
+			json_array_append_new(list, json_pack("{s:o, s:s}", "file",
+							      json_text(argv[i]), "content", hex));
 		else
-			printf("%s  %s\n", hex, argv[i]);
+			cli_print_line(NULL, "%s  %s", hex, argv[i]);
 	}
 	return cli->json ? cli_print_json(cli, json_pack("{s:O}", "files", list)) : EXIT_DONE;
 }

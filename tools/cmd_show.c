@@ -10,20 +10,20 @@ struct tables {
 	json_t *list;
 };
 
-static int table_line(struct tables *t, const char *path, const struct tree *tree)
+static int table_line(struct tables *t, const char *path, const struct tree *tree, struct err *e)
 {
 	char bytes[32];
 
 	if (t->cli->json) {
 		json_array_append_new(t->list,
-				      json_pack("{s:s, s:I, s:I}", "table", path, "files",
-						(json_int_t)tree->file_count, "total_bytes",
-						(json_int_t)tree->total_bytes));
+				      json_pack("{s:o, s:I, s:I}", "table", json_text(path),
+						"files", (json_int_t)tree->file_count,
+						"total_bytes", (json_int_t)tree->total_bytes));
 		return 0;
 	}
-	printf("    %-60s %8llu files %10s\n", path, (unsigned long long)tree->file_count,
-	       util_format_bytes(bytes, tree->total_bytes));
-	return 0;
+	return cli_print_line(e, "    %-60s %8llu files %10s", path,
+			      (unsigned long long)tree->file_count,
+			      util_format_bytes(bytes, tree->total_bytes));
 }
 
 /* data/<keyspace>/<table>-<id>: directories with exactly two slashes. */
@@ -33,10 +33,9 @@ static int directory(void *ctx, const char *path, const struct child *self, cons
 	const char *first = strchr(path, '/'), *second = first ? strchr(first + 1, '/') : NULL;
 
 	(void)self;
-	(void)e;
 	if (strncmp(path, "data/", 5) != 0 || !second || strchr(second + 1, '/'))
 		return 0;
-	return table_line(ctx, path + 5, tree);
+	return table_line(ctx, path + 5, tree, e);
 }
 
 /* Entries are not needed: no run is read. */
@@ -95,39 +94,53 @@ static json_t *record_json(const struct record *rec, json_t *tables)
 	return o;
 }
 
-static void print_list(const char *what, char *const *list, size_t count)
+/* Versions and kinds are short words; what a record says beyond a line is left to --json. */
+static int print_list(const char *what, char *const *list, size_t count, struct err *e)
 {
-	if (count == 0)
-		return;
-	printf("  %s:", what);
-	for (size_t i = 0; i < count; i++)
-		printf(" %s", list[i]);
-	printf("\n");
+	char words[512] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < count && len < sizeof(words); i++)
+		len += (size_t)snprintf(words + len, sizeof(words) - len, " %s", list[i]);
+	return count > 0 ? cli_print_line(e, "  %s:%s", what, words) : 0;
 }
 
-static void print_record(const struct record *rec)
+static int print_source(const struct record *rec, struct err *e)
+{
+	int r = 0;
+
+	if (*rec->host_id || *rec->address)
+		r = cli_print_line(e, "  host:     %s %s %s %s", rec->host_id, rec->address,
+				   rec->dc, rec->rack);
+	if (r == 0 && rec->token_count > 0)
+		r = cli_print_line(e, "  tokens:   %zu", rec->token_count);
+	if (r == 0 && *rec->cassandra_version)
+		r = cli_print_line(e, "  version:  %s", rec->cassandra_version);
+	if (r == 0)
+		r = print_list("formats", rec->sstable_versions, rec->sstable_version_count, e);
+	return r ? r : print_list("ids", rec->id_kinds, rec->id_kind_count, e);
+}
+
+static int print_record(const struct record *rec, struct err *e)
 {
 	char time[CLOCK_RFC3339_BYTES], total[32], fresh[32];
+	int r = cli_print_line(e, "%s/%s %s: %s", rec->where.cluster, rec->where.node, rec->backup,
+			       names_state(rec->state));
 
-	printf("%s/%s %s: %s\n", rec->where.cluster, rec->where.node, rec->backup,
-	       names_state(rec->state));
-	if (rec->started_ns)
-		printf("  started:  %s\n", clock_rfc3339(time, rec->started_ns, 0));
-	if (rec->finished_ns)
-		printf("  finished: %s\n", clock_rfc3339(time, rec->finished_ns, 0));
-	if (*rec->host_id || *rec->address)
-		printf("  host:     %s %s %s %s\n", rec->host_id, rec->address, rec->dc, rec->rack);
-	if (rec->token_count > 0)
-		printf("  tokens:   %zu\n", rec->token_count);
-	if (*rec->cassandra_version)
-		printf("  version:  %s\n", rec->cassandra_version);
-	print_list("formats", rec->sstable_versions, rec->sstable_version_count);
-	print_list("ids", rec->id_kinds, rec->id_kind_count);
-	printf("  size:     %llu files, %s, %s new\n", (unsigned long long)rec->file_count,
-	       util_format_bytes(total, rec->total_bytes),
-	       util_format_bytes(fresh, rec->new_bytes));
-	if (rec->peers_known)
-		printf("  cluster:  %zu nodes\n", rec->peer_count);
+	if (r == 0 && rec->started_ns)
+		r = cli_print_line(e, "  started:  %s", clock_rfc3339(time, rec->started_ns, 0));
+	if (r == 0 && rec->finished_ns)
+		r = cli_print_line(e, "  finished: %s", clock_rfc3339(time, rec->finished_ns, 0));
+	if (r == 0)
+		r = print_source(rec, e);
+	if (r == 0)
+		r = cli_print_line(e, "  size:     %llu files, %s, %s new",
+				   (unsigned long long)rec->file_count,
+				   util_format_bytes(total, rec->total_bytes),
+				   util_format_bytes(fresh, rec->new_bytes));
+	if (r == 0 && rec->peers_known)
+		r = cli_print_line(e, "  cluster:  %zu nodes", rec->peer_count);
+	return r;
 }
 
 static int show_one(struct cli *cli, struct session *s, const struct record *rec, json_t *nodes,
@@ -138,8 +151,8 @@ static int show_one(struct cli *cli, struct session *s, const struct record *rec
 	int r = 0;
 
 	if (!cli->json)
-		print_record(rec);
-	if (rec->has_root)
+		r = print_record(rec, e);
+	if (r == 0 && rec->has_root)
 		r = meta_walk(s->meta, &rec->where, &rec->root, &walk, &cli->cancel, e);
 	if (cli->json && r == 0)
 		json_array_append_new(nodes, record_json(rec, json_incref(t.list)));

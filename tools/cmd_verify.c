@@ -72,9 +72,10 @@ static json_t *finding_json(const struct verify_finding *f)
 	json_t *files = json_array();
 
 	for (size_t i = 0; i < f->file_count; i++)
-		json_array_append_new(files, json_string(f->files[i]));
-	return json_pack("{s:s, s:s, s:o, s:I}", "key", f->key, "reason", f->reason, "files", files,
-			 "files_more", (json_int_t)f->files_more);
+		json_array_append_new(files, json_text(f->files[i]));
+	return json_pack("{s:o, s:o, s:o, s:I}", "key", json_text(f->key), "reason",
+			 json_text(f->reason), "files", files, "files_more",
+			 (json_int_t)f->files_more);
 }
 
 static int report(struct cli *cli, const struct verify_result *v, const struct arguments *a)
@@ -89,9 +90,10 @@ static int report(struct cli *cli, const struct verify_result *v, const struct a
 		json_array_append_new(f->missing ? missing : damaged, finding_json(f));
 		if (cli->json)
 			continue;
-		printf("%s: %s: %s\n", f->missing ? "missing" : "damaged", f->key, f->reason);
+		cli_print_line(NULL, "%s: %s: %s", f->missing ? "missing" : "damaged", f->key,
+			       f->reason);
 		for (size_t k = 0; k < f->file_count; k++)
-			printf("  %s\n", f->files[k]);
+			cli_print_line(NULL, "  %s", f->files[k]);
 		if (f->files_more > 0)
 			printf("  and %zu more\n", f->files_more);
 	}

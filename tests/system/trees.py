@@ -13,7 +13,7 @@ from pathlib import Path
 FRAME = 128 << 10
 MIB = 1 << 20
 OWNERS = ((0, 0), (4711, 4712), (65534, 65534), (0, 4711))
-MODES = (0o644, 0o600, 0o640, 0o444, 0o755, 0o4711)
+MODES = (0o644, 0o600, 0o640, 0o444, 0o755, 0o1711)
 # The sizes at which something changes: inline, frame, own object, object's end.
 EDGES = (0, 1, 511, 512, 513, FRAME - 1, FRAME, FRAME + 1, MIB - 1, MIB, MIB + 1, 2 * FRAME - 1)
 

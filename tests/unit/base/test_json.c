@@ -308,3 +308,33 @@ Test(json, what_others_say_is_read_within_the_same_limits)
 	cr_expect_eq(json_parse("it", deep, sizeof(deep), MAX, &object, &e), -EBADMSG);
 	cr_expect(strstr(e.message, "nested too deeply"), "%s", e.message);
 }
+
+Test(json, values_that_take_much_more_memory_than_their_text_are_refused)
+{
+	size_t len = 8 * MIB;
+	_cleanup_free_ char *text = malloc(len);
+	struct err e = ERR_INIT;
+	json_t *o = NULL;
+
+	memcpy(text, "{\"a\":[0", 7);
+	for (size_t i = 7; i < len - 3; i += 2)
+		memcpy(text + i, ",0", 2);
+	memcpy(text + len - 2, "]}", 2);
+	cr_assert_eq(json_parse("it", text, len, len, &o, &e), -EBADMSG);
+	cr_expect(strstr(e.message, "too many values"), "%s", e.message);
+	memset(text, ',', len);
+	memcpy(text, "{\"a\":\"", 6);
+	memcpy(text + len - 2, "\"}", 2);
+	cr_assert_eq(json_parse("it", text, len, len, &o, &e), 0, "%s", e.message);
+	json_decref(o);
+}
+
+Test(json, text_of_any_bytes_becomes_a_string)
+{
+	json_t *good = json_text("gr\xc3\xbc\xc3\x9f"), *bad = json_text("a\xff\xc3z\xc3");
+
+	cr_expect_str_eq(json_string_value(good), "gr\xc3\xbc\xc3\x9f");
+	cr_expect_str_eq(json_string_value(bad), "a\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd");
+	json_decref(good);
+	json_decref(bad);
+}

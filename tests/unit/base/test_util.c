@@ -171,7 +171,14 @@ Test(util, control_characters_never_reach_a_line)
 		  "31m",
 		  "c1 ??31m" },
 		{ "nbsp \xc2\xa0.", "nbsp \xc2\xa0." },
-		{ "cut \xc2", "cut \xc2" },
+		{ "cut \xc2", "cut ?" },
+		{ "8 bits: \x9b"
+		  "31m\xff",
+		  "8 bits: ?31m?" },
+		{ "turned \xe2\x80\xae", "turned ???" },
+		{ "line\xe2\x80\xa8", "line???" },
+		{ "isolate\xe2\x81\xa6", "isolate???" },
+		{ "\xe2\x82\xac 5", "\xe2\x82\xac 5" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -320,3 +320,37 @@ Test(tree, counts_that_the_input_cannot_hold_are_refused)
 		wbuf_deinit(&b);
 	}
 }
+
+Test(tree, children_get_no_more_room_than_their_parent_says)
+{
+	const struct tree parent = { .file_count = 10, .dir_count = 5 };
+	const struct tree leaf = { .file_count = 0, .dir_count = 0 };
+	const struct tree most = { .file_count = 10, .dir_count = 4 };
+	const struct tree files = { .file_count = 11, .dir_count = 0 };
+	const struct tree dirs = { .file_count = 0, .dir_count = 5 };
+	struct tree_room room = tree_room(&parent);
+
+	cr_expect_not(tree_room_take(&room, &files));
+	cr_expect_not(tree_room_take(&room, &dirs));
+	cr_assert(tree_room_take(&room, &most));
+	cr_expect_not(tree_room_take(&room, &leaf), "it is a directory too");
+	room = tree_room(&parent);
+	for (int i = 0; i < 5; i++)
+		cr_expect(tree_room_take(&room, &leaf));
+	cr_expect_not(tree_room_take(&room, &leaf));
+}
+
+Test(tree, totals_beyond_the_limits_of_a_backup_are_refused)
+{
+	struct tree t = { .file_count = FORMAT_FILES, .dir_count = FORMAT_DIRECTORIES };
+	_cleanup_wbuf_ struct wbuf out;
+	struct err e = ERR_INIT;
+
+	wbuf_init(&out, FORMAT_TREE_BYTES);
+	cr_expect_eq(tree_encode(&t, &out, &e), 0, "%s", e.message);
+	t.file_count++;
+	cr_expect_eq(tree_encode(&t, &out, &e), -EINVAL);
+	t.file_count--;
+	t.dir_count++;
+	cr_expect_eq(tree_encode(&t, &out, &e), -EINVAL);
+}
