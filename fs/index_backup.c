@@ -186,14 +186,16 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
 	if (r != KV_ABSENT)
 		return r;
 	r = walk_tree(&w, "", root, NULL, e);
+	/* Before it is counted: once it is, nobody comes here again to tell. */
+	if (r == 0 && changed)
+		r = inodes_of(x, &keys, &inodes, e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&x->write);
 	r = add_keys(x, node, writer, &keys, e);
 	pthread_mutex_unlock(&x->write);
-	if (r == 0 && changed)
-		r = inodes_of(x, &keys, &inodes, e);
-	tell(&inodes, changed, ctx);
+	if (r == 0)
+		tell(&inodes, changed, ctx);
 	return r;
 }
 
