@@ -13,6 +13,7 @@
 
 #define NO_DATA_DIR 65535
 #define DEPTH_MAX 64 /* directories below a snapshot's own */
+#define NAME_BLOCK_BYTES ((size_t)64 * 1024)
 
 struct found_dir {
 	struct snapshot_dir dir;
@@ -24,7 +25,8 @@ struct scan {
 	const struct cancel *cancel;
 	struct snapshot *s;
 	struct found_dir *dirs;
-	size_t dir_count, dir_cap, file_cap, left_out_cap;
+	size_t dir_count, dir_cap, file_cap, left_out_cap, place_cap, block_cap;
+	size_t block_left; /* bytes of the last block of names */
 	bool *only_hit;
 	bool tag_seen;	   /* some table has the snapshot, be it selected or not */
 	uint32_t data_dir; /* the one that is being read */
@@ -56,20 +58,60 @@ static int add_dir(struct scan *sc, char *path, const struct stat *st, struct er
 	return 0;
 }
 
-static int add_file(struct scan *sc, char *path, char *source, const struct stat *st,
-		    uint32_t data_dir, struct err *e)
+/* Where the files of a directory lie; belongs to the snapshot. NULL: out of memory. */
+static const struct snapshot_place *add_place(struct scan *sc, const char *shown,
+					      const char *source)
 {
 	struct snapshot *s = sc->s;
+	struct snapshot_place *place = calloc(1, sizeof(*place));
 
-	if (!path || !source ||
-	    util_grow(&s->files, &sc->file_cap, s->file_count + 1, sizeof(*s->files)) < 0) {
-		free(path);
-		free(source);
-		return err_nomem(e);
+	if (!place ||
+	    util_grow(&s->places, &sc->place_cap, s->place_count + 1, sizeof(*s->places)) < 0) {
+		free(place);
+		return NULL;
 	}
+	s->places[s->place_count++] = place;
+	s->memory_bytes += sizeof(*place) + strlen(shown) + strlen(source) + 64;
+	place->shown = strdup(shown);
+	place->source = strdup(source);
+	return place->shown && place->source ? place : NULL;
+}
+
+/* NULL: out of memory. */
+static const char *keep_name(struct scan *sc, const char *name)
+{
+	struct snapshot *s = sc->s;
+	size_t len = strlen(name) + 1;
+	char *kept;
+
+	if (len > sc->block_left) {
+		if (util_grow(&s->names, &sc->block_cap, s->name_block_count + 1,
+			      sizeof(*s->names)) < 0)
+			return NULL;
+		kept = malloc(NAME_BLOCK_BYTES);
+		if (!kept)
+			return NULL;
+		s->names[s->name_block_count++] = kept;
+		s->memory_bytes += NAME_BLOCK_BYTES;
+		sc->block_left = NAME_BLOCK_BYTES;
+	}
+	kept = s->names[s->name_block_count - 1] + NAME_BLOCK_BYTES - sc->block_left;
+	memcpy(kept, name, len);
+	sc->block_left -= len;
+	return kept;
+}
+
+static int add_file(struct scan *sc, const struct snapshot_place *place, const char *name,
+		    const struct stat *st, uint32_t data_dir, struct err *e)
+{
+	struct snapshot *s = sc->s;
+	const char *kept = keep_name(sc, name);
+
+	if (!kept || util_grow(&s->files, &sc->file_cap, s->file_count + 1, sizeof(*s->files)) < 0)
+		return err_nomem(e);
 	s->files[s->file_count++] = (struct snapshot_file){
-		.path = path,
-		.source = source,
+		.place = place,
+		.name = kept,
 		.data_dir = data_dir,
 		.mode = st->st_mode & 07777,
 		.uid = st->st_uid,
@@ -80,6 +122,7 @@ static int add_file(struct scan *sc, char *path, char *source, const struct stat
 		.ino = st->st_ino,
 	};
 	s->total_bytes += (uint64_t)st->st_size;
+	s->memory_bytes += sizeof(*s->files);
 	return 0;
 }
 
@@ -120,6 +163,8 @@ struct table { /* a snapshot directory, or a directory below it */
 	struct scan *sc;
 	const char *shown; /* "data/ks/t-…", and below */
 	const char *aside; /* "snapshot/ks/t-…" in the snapshot's own directory, NULL below it */
+	const struct snapshot_place *place,
+		*aside_place;	    /* the same; NULL before their first file */
 	const struct stat *stat[3]; /* of the data directory, the keyspace's and the snapshot's */
 	bool *aside_used;
 	unsigned depth;
@@ -150,16 +195,31 @@ static int scan_sub_directory(struct table *t, const struct walkdir *at, const c
 		return r;
 	below.shown = shown;
 	below.aside = NULL;
+	below.place = below.aside_place = NULL;
 	below.depth++;
 	return scan_directory(&below, &(struct walkdir){ .fd = fd, .path = source }, e);
+}
+
+static int take_file(struct table *t, const struct walkdir *at, const char *name,
+		     const struct stat *st, struct err *e)
+{
+	bool aside = t->aside &&
+		     (strcmp(name, "manifest.json") == 0 || strcmp(name, "schema.cql") == 0);
+	const struct snapshot_place **place = aside ? &t->aside_place : &t->place;
+
+	if (!*place)
+		*place = add_place(t->sc, aside ? t->aside : t->shown, at->path);
+	if (!*place)
+		return err_nomem(e);
+	if (aside)
+		*t->aside_used = true;
+	return add_file(t->sc, *place, name, st, aside ? NO_DATA_DIR : t->sc->data_dir, e);
 }
 
 static int scan_entry(void *ctx, const struct walkdir *at, const char *name, struct err *e)
 {
 	struct table *t = ctx;
 	_cleanup_free_ char *source = util_printf("%s/%s", at->path, name);
-	bool aside = t->aside &&
-		     (strcmp(name, "manifest.json") == 0 || strcmp(name, "schema.cql") == 0);
 	struct stat st;
 
 	if (!source)
@@ -172,10 +232,7 @@ static int scan_entry(void *ctx, const struct walkdir *at, const char *name, str
 		return scan_sub_directory(t, at, name, source, &st, e);
 	if (!S_ISREG(st.st_mode))
 		return add_left_out(t->sc, source, st.st_mode, e);
-	if (aside)
-		*t->aside_used = true;
-	return add_file(t->sc, util_printf("%s/%s", aside ? t->aside : t->shown, name),
-			steal_pointer(&source), &st, aside ? NO_DATA_DIR : t->sc->data_dir, e);
+	return take_file(t, at, name, &st, e);
 }
 
 static int scan_directory(struct table *t, const struct walkdir *at, struct err *e)
@@ -354,15 +411,14 @@ static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_le
 static int compare_files(const void *pa, const void *pb)
 {
 	const struct snapshot_file *a = pa, *b = pb;
-	const char *a_name = strrchr(a->path, '/'), *b_name = strrchr(b->path, '/');
-	const char *a_key, *b_key;
-	int r = compare_paths(a->path, (size_t)(a_name - a->path), b->path,
-			      (size_t)(b_name - b->path));
+	const char *a_dir = a->place->shown, *b_dir = b->place->shown;
+	const char *a_name = a->name, *b_name = b->name, *a_key, *b_key;
+	int r = a_dir == b_dir ? 0 : compare_paths(a_dir, strlen(a_dir), b_dir, strlen(b_dir));
 
 	if (r)
 		return r;
-	a_key = strrchr(++a_name, '-');
-	b_key = strrchr(++b_name, '-');
+	a_key = strrchr(a_name, '-');
+	b_key = strrchr(b_name, '-');
 	r = compare_bytes(a_name, a_key ? (size_t)(a_key - a_name) : 0, b_name,
 			  b_key ? (size_t)(b_key - b_name) : 0);
 	if (r == 0)
@@ -450,18 +506,33 @@ int snapshot_scan(const struct snapshot_options *o, const struct cancel *c, stru
 	return 0;
 }
 
+char *snapshot_source(const struct snapshot_file *f)
+{
+	return util_printf("%s/%s", f->place->source, f->name);
+}
+
+char *snapshot_path(const struct snapshot_file *f)
+{
+	return util_printf("%s/%s", f->place->shown, f->name);
+}
+
 void snapshot_free(struct snapshot *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < s->file_count; i++) {
-		free(s->files[i].path);
-		free(s->files[i].source);
+	for (size_t i = 0; i < s->place_count; i++) {
+		free(s->places[i]->shown);
+		free(s->places[i]->source);
+		free(s->places[i]);
 	}
+	for (size_t i = 0; i < s->name_block_count; i++)
+		free(s->names[i]);
 	for (size_t i = 0; i < s->dir_count; i++)
 		free(s->dirs[i].path);
 	for (size_t i = 0; i < s->left_out_count; i++)
 		free(s->left_out[i]);
+	free(s->places);
+	free(s->names);
 	free(s->files);
 	free(s->dirs);
 	free(s->left_out);

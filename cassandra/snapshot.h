@@ -12,9 +12,15 @@
 #include "base/cancel.h"
 #include "base/err.h"
 
+struct snapshot_place { /* where files lie; shared by all files of a directory */
+	char *shown;	/* below the backup: "data/ks/t-…" */
+	char *source;	/* absolute path on disk */
+};
+
+/* A node has a million of them and they stay in memory for the whole backup: 64 bytes, and their names packed. */
 struct snapshot_file {
-	char *path;	   /* below the backup: "data/ks/t-…/nb-1-big-Data.db" */
-	char *source;	   /* absolute path on disk */
+	const struct snapshot_place *place;
+	const char *name;  /* "nb-1-big-Data.db" */
 	uint32_t data_dir; /* index of the data directory; 65535 for what is below snapshot/ */
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns;
@@ -35,6 +41,11 @@ struct snapshot { /* files sorted by (directory, tree order of names), directori
 	struct snapshot_dir *dirs;
 	size_t dir_count;
 	uint64_t total_bytes;
+	struct snapshot_place **places;
+	size_t place_count;
+	char **names; /* blocks that hold the files' names */
+	size_t name_block_count;
+	uint64_t memory_bytes; /* what all of this takes */
 	char **left_out; /* what is no regular file or directory: "path (socket)"; the caller says so */
 	size_t left_out_count;
 };
@@ -53,6 +64,10 @@ struct snapshot_options {
  */
 int snapshot_scan(const struct snapshot_options *o, const struct cancel *c, struct snapshot **ret,
 		  struct err *e);
+/* Absolute path on disk; path below the backup. New strings; NULL: out of memory. */
+char *snapshot_source(const struct snapshot_file *f);
+char *snapshot_path(const struct snapshot_file *f);
+
 void snapshot_free(struct snapshot *s);
 DEFINE_CLEANUP(struct snapshot *, snapshot_free);
 

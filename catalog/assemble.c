@@ -162,7 +162,8 @@ static int make_run(struct assemble *a, size_t index, struct err *e)
 	wbuf_reset(&a->bytes);
 	r = run_encode(entries, run->file_count, &a->bytes, e);
 	if (r < 0)
-		return err_wrap(e, r, "%s", layout_file(a->layout, run->first_file)->path);
+		return err_wrap(e, r, "%s/%s", a->layout->dirs[run->dir].path,
+				layout_file_name(a->layout, run->first_file));
 	r = place_bytes(a, &a->run_places[index], &is_new, e);
 	return r < 0 ? r : let_go(a, run, is_new, e);
 }
@@ -208,12 +209,14 @@ static int check_twin(const struct assemble *a, size_t index, const struct inges
 		      struct err *e)
 {
 	const struct snapshot_file *kept = layout_file(a->layout, a->files_taken - 1);
+	const struct snapshot_file *other = &a->o.snapshot->files[index];
 
 	if (memcmp(&file->id, &a->last_id, sizeof(file->id)) == 0)
 		return 0;
-	return err_set(e, ERR_CONFLICT, -EEXIST,
-		       "two data directories hold different files at the same path: %s and %s",
-		       kept->source, a->o.snapshot->files[index].source);
+	return err_set(
+		e, ERR_CONFLICT, -EEXIST,
+		"two data directories hold different files at the same path: %s/%s and %s/%s",
+		kept->place->source, kept->name, other->place->source, other->name);
 }
 
 int assemble_file(void *ctx, size_t index, const struct ingest_file *file, struct err *e)

@@ -22,6 +22,9 @@ struct assemble_counts {
 	uint64_t new_inline_bytes; /* of small files in runs that were not known */
 };
 
+/* What an assembly holds of each file, for as long as it exists, beside the snapshot itself. */
+#define ASSEMBLE_BYTES_A_FILE (2 * sizeof(void *))
+
 struct assemble;
 /* Borrows what *o names. ERR_IO: a path breaks a limit of the format; ERR_CONFLICT: a name is a file in one data directory and a directory in another. */
 int assemble_new(const struct assemble_options *o, struct assemble **ret, struct err *e);

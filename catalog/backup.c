@@ -47,7 +47,9 @@ struct backup {
 
 static struct memory divide_memory(const struct backup_options *o)
 {
-	uint64_t all = MAX_OF(o->memory_bytes, MEMORY_MIN);
+	uint64_t names =
+		o->snapshot->memory_bytes + o->snapshot->file_count * ASSEMBLE_BYTES_A_FILE;
+	uint64_t all = MAX_OF(o->memory_bytes - MIN_OF(o->memory_bytes, names), MEMORY_MIN);
 	bool compress = repo_compression(o->repo) != OBJECT_COMPRESS_NONE;
 	uint64_t large = compress ? 2 * FORMAT_OBJECT_BYTES : FORMAT_OBJECT_BYTES;
 	unsigned useful = o->jobs + o->connections + 2;

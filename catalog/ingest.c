@@ -110,10 +110,11 @@ static int store_piece(struct item *it, struct err *e)
 static int process(struct item *it, struct err *e)
 {
 	struct ingest *in = it->in;
-	const char *path = in->o.snapshot->files[it->file].source;
+	_cleanup_free_ char *path = snapshot_source(&in->o.snapshot->files[it->file]);
 	void *data = it->own ? it->large->data : it->small;
-	int r = piece_read(path, it->expected, it->offset, data, it->len, it->digests,
-			   &in->o.work->stop, e);
+	int r = path ? piece_read(path, it->expected, it->offset, data, it->len, it->digests,
+				  &in->o.work->stop, e)
+		     : err_nomem(e);
 
 	if (r == 0 && it->own)
 		r = store_piece(it, e);
@@ -385,9 +386,11 @@ static int read_file_now(struct ingest *in, size_t file, const struct stamp *s, 
 /* The file is not what it was when it was found: take it as it is now, if it only stays so for as long as it takes to read it. */
 static int read_again(struct ingest *in, size_t file, struct err *e)
 {
-	const char *path = in->o.snapshot->files[file].source;
+	_cleanup_free_ char *path = snapshot_source(&in->o.snapshot->files[file]);
 	int r = PIECE_CHANGED;
 
+	if (!path)
+		return err_nomem(e);
 	for (int i = 0; i < READS_AGAIN && r == PIECE_CHANGED; i++) {
 		struct stamp now;
 

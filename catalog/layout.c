@@ -18,7 +18,7 @@ static const char *base_name(const char *path)
 
 const char *layout_file_name(const struct layout *l, size_t file)
 {
-	return base_name(layout_file(l, file)->path);
+	return layout_file(l, file)->name;
 }
 
 static int unsorted(const char *path, struct err *e)
@@ -82,32 +82,39 @@ static int add_dirs(struct layout *l, struct err *e)
 /* ---- files ---- */
 
 /* Both lists have the directories in the same order: finds the file's at or after *dir. */
-static int find_dir(const struct layout *l, const char *path, size_t *dir, struct err *e)
+static int find_dir(const struct layout *l, const char *shown, size_t *dir, struct err *e)
 {
-	while (*dir < l->dir_count && !is_parent(&l->dirs[*dir], path))
+	while (*dir < l->dir_count && strcmp(l->dirs[*dir].path, shown) != 0)
 		(*dir)++;
-	return *dir < l->dir_count ? 0 : unsorted(path, e);
+	return *dir < l->dir_count ? 0 : unsorted(shown, e);
+}
+
+static bool is_same_path(const struct snapshot_file *a, const struct snapshot_file *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->place->shown, b->place->shown) == 0;
 }
 
 static int add_file(struct layout *l, size_t index, size_t *dir, struct err *e)
 {
-	const char *path = l->snapshot->files[index].path;
-	const char *before = index > 0 ? l->snapshot->files[index - 1].path : NULL;
+	const struct snapshot_file *f = &l->snapshot->files[index];
+	const struct snapshot_file *before = index > 0 ? f - 1 : NULL;
+	const char *shown = f->place->shown;
 	struct layout_dir *d;
 	int r;
 
-	if (before && strcmp(before, path) == 0)
+	if (before && is_same_path(before, f))
 		return 0;
-	if (strlen(path) > FORMAT_PATH_BYTES)
-		return err_set(e, ERR_IO, -ENAMETOOLONG, "%.200s… is too long for a backup", path);
-	r = find_dir(l, path, dir, e);
+	if (strlen(shown) + 1 + strlen(f->name) > FORMAT_PATH_BYTES)
+		return err_set(e, ERR_IO, -ENAMETOOLONG, "%.200s/%.100s… is too long for a backup",
+			       shown, f->name);
+	r = find_dir(l, shown, dir, e);
 	if (r < 0)
 		return r;
 	d = &l->dirs[*dir];
 	if (d->file_count == 0)
 		d->first_file = l->file_count;
-	else if (tree_compare_names(base_name(before), base_name(path)) >= 0)
-		return unsorted(path, e);
+	else if (tree_compare_names(before->name, f->name) >= 0)
+		return unsorted(shown, e);
 	l->files[l->file_count++] = index;
 	d->file_count++;
 	return 0;
@@ -165,8 +172,8 @@ static int check_name(const struct layout *l, const struct layout_dir *d, struct
 
 		if (order == 0)
 			return err_set(e, ERR_CONFLICT, -EEXIST,
-				       "%s is a file, and a directory in another data directory",
-				       layout_file(l, middle)->source);
+				       "%s/%s is a file, and a directory in another data directory",
+				       layout_file(l, middle)->place->source, d->name);
 		if (order < 0)
 			low = middle + 1;
 		else

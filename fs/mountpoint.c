@@ -156,6 +156,8 @@ static int no_mountpoint(const char *path, int code, struct err *e)
 		return err_set(e, ERR_USAGE, code,
 			       "mount point %s: no such directory (make it first: mkdir -p %s)",
 			       path, path);
+	if (code == -ENOMEM)
+		return err_nomem(e);
 	err_errno(e, code, "mount point %s", path);
 	e->kind = ERR_USAGE;
 	return code;

@@ -40,11 +40,18 @@ static int scan(const struct tmpdir *t, size_t dirs, const char *tag, const char
 	return snapshot_scan(&o, NULL, ret, e);
 }
 
+static void expect_file(const struct snapshot *s, size_t i, const char *path)
+{
+	_cleanup_free_ char *found = snapshot_path(&s->files[i]);
+
+	cr_expect_str_eq(found, path);
+}
+
 static void expect_files(const struct snapshot *s, const char *const *paths, size_t count)
 {
 	cr_assert_eq(s->file_count, count, "%zu files", s->file_count);
 	for (size_t i = 0; i < count; i++)
-		cr_expect_str_eq(s->files[i].path, paths[i]);
+		expect_file(s, i, paths[i]);
 }
 
 static void expect_dirs(const struct snapshot *s, const char *const *paths, size_t count)
@@ -187,7 +194,7 @@ Test(snapshot, only_selects_keyspaces_and_tables)
 		if (rows[i].count) {
 			cr_assert_eq(r, 0, "%s: %s", rows[i].only, e.message);
 			cr_expect_eq(s->file_count, rows[i].count, "%s", rows[i].only);
-			cr_expect_str_eq(s->files[0].path, rows[i].first);
+			expect_file(s, 0, rows[i].first);
 		} else {
 			cr_expect_eq(r, -ENOENT, "%s", rows[i].only);
 			cr_expect_eq(e.kind, ERR_NOT_FOUND);
