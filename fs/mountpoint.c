@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define OWN_TYPE "fuse.sstablefs"
+#define ASK_SLICE_MS 2
 #define ASK_S 2 /* how long a file system may take to tell whether it lives; one that hangs does */
 #define LINKS_MAX 40
 #define STALE_MAX 16 /* mounts on top of each other */
@@ -109,22 +111,29 @@ char *mountpoint_absolute(const char *path)
 	return NULL;
 }
 
-/* Asked in a child, as a mount that hangs must not stop us. stat may be answered by what the kernel remembers, statfs is not. */
+/*
+ * Asked in a child, as a mount that hangs must not stop us. stat may be answered by what the kernel
+ * remembers, statfs is not. A daemon that is stopped keeps even a killed child in the kernel: it is
+ * left to whoever reaps after us.
+ */
 static bool is_stale(const char *path)
 {
-	pid_t child = fork();
+	const struct timespec slice = { .tv_nsec = ASK_SLICE_MS * 1000000L };
+	pid_t child = fork(), ended = 0;
 	struct statfs fs;
-	int status;
+	int status = 0;
 
 	if (child == 0) {
 		signal(SIGALRM, SIG_DFL);
 		alarm(ASK_S);
 		_exit(statfs(path, &fs) < 0 && errno == ENOTCONN ? 1 : 0);
 	}
-	while (child > 0 && waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return false;
-	return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+	for (int ms = 0; child > 0 && ended == 0 && ms <= ASK_S * 1000; ms += ASK_SLICE_MS) {
+		ended = waitpid(child, &status, WNOHANG);
+		if (ended == 0)
+			nanosleep(&slice, NULL);
+	}
+	return child > 0 && ended == child && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
 /* 0: nothing is there, or something that mountpoint_clear takes away. */

@@ -190,3 +190,16 @@ def test_commands_end_with_5_when_the_store_goes_away(proxied, tmp_path):
     proxy.work()
     assert [b["name"] for b in repository.json("list")["backups"]] == ["t1"]
     repository("restore", "t1", tmp_path / "out")
+
+
+def test_a_stopped_daemon_stops_no_other_command(repository, program):
+    """Its mount keeps whoever looks at it in the kernel, also when killed."""
+    with repository.mount() as mount:
+        os.kill(mount.pid, signal.SIGSTOP)
+        try:
+            repository("doctor", code=None, timeout=60)
+            other = program.repository().init()
+            with other.mount(where=program.directory / "other"):
+                pass
+        finally:
+            os.kill(mount.pid, signal.SIGCONT)
