@@ -308,16 +308,17 @@ static bool same_value(const struct creds_value *a, const struct creds_value *b)
 	       strcmp(a->session_token, b->session_token) == 0;
 }
 
+/* Where a fetch is under way already, whoever was refused waits for it. */
 static void mark(struct creds *c, const struct creds_value *refused, bool sure)
 {
 	int64_t now_ms = clock_elapsed_ms(c->world.clock);
 
 	pthread_mutex_lock(&c->lock);
 	if (c->have && same_value(&c->found.value, refused) && !c->refused && !c->doubted &&
-	    (c->renewed_ms < 0 || now_ms - c->renewed_ms >= CREDS_RENEW_MIN_MS)) {
+	    (c->fetching || c->renewed_ms < 0 || now_ms - c->renewed_ms >= CREDS_RENEW_MIN_MS)) {
 		c->refused = sure;
 		c->doubted = !sure;
-		c->renewed_ms = now_ms;
+		c->renewed_ms = c->fetching ? c->renewed_ms : now_ms;
 	}
 	pthread_mutex_unlock(&c->lock);
 }

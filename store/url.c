@@ -260,17 +260,41 @@ static int open_directory(const struct url *u, const struct url_open_options *o,
 	return dir_store_new(&dir, ret, e);
 }
 
-static int open_s3(const struct url *u, const struct url_open_options *o, struct store **ret,
-		   struct err *e)
+static struct creds *make_credentials(const struct url *u, const struct url_open_options *o)
 {
-	struct creds_options creds = {
+	return creds_new(&(struct creds_options){
 		.credentials_file = o->credentials_file,
 		.profile = u->profile ? u->profile : o->profile,
 		.region = u->region,
 		.ca_file = u->ca ? u->ca : o->ca,
 		.clock = o->clock,
 		.log = o->log,
-	};
+	});
+}
+
+int url_find_credentials(const struct url *u, const struct url_open_options *o,
+			 char ret_source[CREDS_SOURCE_MAX], const struct cancel *cancel,
+			 struct err *e)
+{
+	_cleanup_(creds_freep) struct creds *c = NULL;
+	struct creds_value value;
+	int r;
+
+	if (u->scheme != URL_S3)
+		return URL_NO_CREDENTIALS;
+	c = make_credentials(u, o);
+	if (!c)
+		return err_nomem(e);
+	r = creds_get(c, &value, cancel, e);
+	creds_value_wipe(&value);
+	if (r == 0)
+		creds_describe(c, ret_source);
+	return r;
+}
+
+static int open_s3(const struct url *u, const struct url_open_options *o, struct store **ret,
+		   struct err *e)
+{
 	struct s3_options s3 = {
 		.bucket = u->bucket,
 		.prefix = u->prefix,
@@ -285,7 +309,7 @@ static int open_s3(const struct url *u, const struct url_open_options *o, struct
 	};
 	int r;
 
-	s3.creds = creds_new(&creds);
+	s3.creds = make_credentials(u, o);
 	if (!s3.creds)
 		return err_nomem(e);
 	r = s3_store_new(&s3, ret, e);

@@ -37,6 +37,16 @@ struct url_open_options {
 	int retry_total_ms; /* 0: the default of retry.h */
 };
 
+enum url_outcome { URL_NO_CREDENTIALS = 1 };
+
+/*
+ * Looks for the credentials as the store would, and says where they are from ("profile [x] of
+ * FILE"). 0; URL_NO_CREDENTIALS for a directory; < 0 as creds_get.
+ */
+int url_find_credentials(const struct url *u, const struct url_open_options *o,
+			 char ret_source[CREDS_SOURCE_MAX], const struct cancel *cancel,
+			 struct err *e);
+
 /* The whole stack. *ret_trace (may be NULL) is the trace wrapper inside it, borrowed, for trace_store_counts. */
 int url_open_store(const struct url *u, const struct url_open_options *o, struct store **ret,
 		   struct store **ret_trace, struct err *e);

@@ -14,6 +14,7 @@
 #include "base/metrics.h"
 #include "catalog/find.h"
 #include "catalog/progress.h"
+#include "store/creds.h"
 #include "store/wrap.h"
 #include "tools/config.h"
 
@@ -66,6 +67,7 @@ struct common { /* strings borrowed from argv or the configuration */
 	const char *cluster, *node;
 	unsigned jobs, connections;
 	uint64_t memory_bytes, limit_rate;
+	struct log *log; /* of the store; NULL: the command's */
 };
 enum {
 	OPT_CLUSTER = 256,
@@ -125,6 +127,9 @@ struct session_options {
 int session_url(struct cli *cli, const char **ret, struct err *e);
 int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s,
 		       struct err *e);
+/* Where the credentials of the repository come from: as url_find_credentials. */
+int session_credentials(struct cli *cli, const struct common *common,
+			char ret_source[CREDS_SOURCE_MAX], struct err *e);
 int session_open(struct cli *cli, const struct session_options *o, struct session *ret,
 		 struct err *e);
 void session_close(struct session *s);

@@ -132,6 +132,21 @@ static void check_conditions(struct report *r, struct session *s, const struct c
 			     : "the store honours conditional requests; these credentials may not delete, which is enough for all but gc");
 }
 
+/* False: there are none, so nothing can be asked of the store. */
+static bool check_credentials(struct report *r, const struct common *c)
+{
+	char source[CREDS_SOURCE_MAX], text[2048];
+	struct err e = ERR_INIT;
+	int rc = session_credentials(r->cli, c, source, &e);
+
+	if (rc == 0)
+		line(r, LEVEL_OK, "credentials", "from %s", source);
+	else if (rc < 0 && (e.kind == ERR_CREDENTIALS || e.kind == ERR_STORE))
+		line(r, LEVEL_ERROR, "credentials", "%s", err_describe(&e, text, sizeof(text)));
+	/* All else is said again when the repository is opened. */
+	return rc >= 0 || (e.kind != ERR_CREDENTIALS && e.kind != ERR_STORE);
+}
+
 static void check_repository(struct report *r, const struct common *c)
 {
 	struct session_options open = { .access = REPO_READ, .common = c, .no_cache = true };
@@ -170,7 +185,8 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 	check_fuse(&report);
 	mountpoint_each_stale(stale_mount, &report);
 	check_cache(&report);
-	check_repository(&report, &common);
+	if (check_credentials(&report, &common))
+		check_repository(&report, &common);
 	if (cli->json)
 		r = cli_print_json(cli, json_pack("{s:O}", "checks", report.list));
 	json_decref(report.list);

@@ -76,6 +76,7 @@ static int open_all(struct serving *v, bool foreground, struct err *e)
 				 .jobs = 1 };
 	int r = open_log(v, foreground, e);
 
+	common.log = v->log;
 	if (r == 0)
 		r = open_trace(v, e);
 	if (r == 0)

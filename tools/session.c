@@ -22,24 +22,29 @@ int session_url(struct cli *cli, const char **ret, struct err *e)
 	return 0;
 }
 
-int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s,
-		       struct err *e)
+static struct url_open_options store_options(struct cli *cli, const struct common *common)
 {
-	struct url url;
-	struct url_open_options o = {
-		.create = create,
+	return (struct url_open_options){
 		.connections = common->connections,
 		.limit_rate = common->limit_rate,
 		.credentials_file = config_get(cli->config, "repository", "credentials_file"),
 		.profile = config_get(cli->config, "repository", "profile"),
 		.ca = config_get(cli->config, "repository", "ca"),
 		.clock = cli->clock,
-		.log = cli->log,
+		.log = common->log ? common->log : cli->log,
 		.metrics = cli->metrics,
 	};
+}
+
+int session_open_store(struct cli *cli, const struct common *common, bool create, struct session *s,
+		       struct err *e)
+{
+	struct url_open_options o = store_options(cli, common);
+	struct url url;
 	const char *text;
 	int r;
 
+	o.create = create;
 	*s = (struct session){ .store = NULL };
 	r = session_url(cli, &text, e);
 	if (r < 0)
@@ -53,6 +58,24 @@ int session_open_store(struct cli *cli, const struct common *common, bool create
 		return r;
 	s->url = strdup(text);
 	return s->url ? 0 : err_nomem(e);
+}
+
+int session_credentials(struct cli *cli, const struct common *common,
+			char ret_source[CREDS_SOURCE_MAX], struct err *e)
+{
+	struct url_open_options o = store_options(cli, common);
+	struct url url;
+	const char *text;
+	int r = session_url(cli, &text, e);
+
+	if (r < 0)
+		return r;
+	r = url_parse(text, &url, e);
+	if (r < 0)
+		return r;
+	r = url_find_credentials(&url, &o, ret_source, &cli->cancel, e);
+	url_deinit(&url);
+	return r;
 }
 
 char *session_cache_dir(void)

@@ -273,6 +273,47 @@ Test(creds_refresh, while_one_thread_fetches_the_others_go_on_with_what_is_valid
 	help_deinit(&h);
 }
 
+static void *be_refused(void *arg)
+{
+	struct crowd *c = arg;
+	struct creds_value v = { .access_key = "K1", .secret_key = "HUSH" };
+	struct err e = ERR_INIT;
+
+	c->begun++;
+	c->good += creds_renew(c->h->creds, &v, true, &c->cancel, &e) == 0;
+	return NULL;
+}
+
+Test(creds_refresh, who_is_refused_while_others_are_fetched_waits_for_them)
+{
+	struct help h;
+	struct crowd fetcher = { .h = &h, .key = "K2" }, refused = { .h = &h };
+	pthread_t threads[2];
+	char gate[128];
+
+	refresh_open(&h);
+	answer(&h, 1, "K0", 3600);
+	answer(&h, 2, "K1", 3600);
+	answer(&h, 3, "K2", 7200);
+	help_expect(&h, "K0");
+	cr_expect_eq(renew(&h, "K0", true), 0);
+	h.clock.wall_ns += 3000 * SECOND_NS; /* no more than CREDS_RENEW_MIN_MS of elapsed time */
+	make_gate(&h, gate);
+	pthread_create(&threads[0], NULL, ask, &fetcher);
+	while (fetches(&h) < 3)
+		sched_yield();
+	pthread_create(&threads[1], NULL, be_refused, &refused);
+	while (!refused.begun)
+		sched_yield();
+	usleep(100000); /* so that it waits; without that it would find K2 at once */
+	open_gate(gate);
+	pthread_join(threads[0], NULL);
+	pthread_join(threads[1], NULL);
+	cr_expect_eq(refused.good, 1);
+	cr_expect_eq(fetches(&h), 3);
+	help_deinit(&h);
+}
+
 Test(creds_refresh, a_fetch_that_is_cancelled_is_taken_over)
 {
 	struct help h;
