@@ -403,12 +403,20 @@ static void job_deinit(struct http_job *job)
 	httpq_job_deinit(&job->queued);
 }
 
+/* What libcurl says of such a proxy holds its URL, with the password. */
+static bool is_bad_proxy(const struct http_job *job)
+{
+	return strstr(job->message, "Unsupported proxy") || strchr(job->message, '@');
+}
+
 static enum httperr_what what_failed(const struct http_job *job)
 {
 	if (job->queued.cancelled)
 		return HTTPERR_CANCELLED;
 	if (job->xfer.too_long)
 		return HTTPERR_TOO_LONG;
+	if (is_bad_proxy(job))
+		return HTTPERR_PROXY_URL;
 	switch (job->result) {
 	case CURLE_OUT_OF_MEMORY:
 		return HTTPERR_MEMORY;
@@ -437,13 +445,6 @@ static enum httperr_what what_failed(const struct http_job *job)
 	}
 }
 
-/* What libcurl says, but for what may hold the password of a proxy. */
-static const char *text_of(const struct http_job *job)
-{
-	return job->message[0] && !strchr(job->message, '@') ? job->message
-							     : curl_easy_strerror(job->result);
-}
-
 static int explain(const struct http *h, const struct http_job *job, struct err *e)
 {
 	return httperr_set(e, &(struct httperr){
@@ -453,7 +454,8 @@ static int explain(const struct http *h, const struct http_job *job, struct err 
 				      .connected = job->attempts > 0,
 				      .may_have_arrived = may_have_arrived(job),
 				      .proxy_status = job->proxy_status,
-				      .text = text_of(job),
+				      .text = job->message[0] ? job->message
+							      : curl_easy_strerror(job->result),
 			      });
 }
 

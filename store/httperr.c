@@ -59,6 +59,10 @@ static int set_text(struct err *e, const struct httperr *x)
 		return set_network(e, x);
 	case HTTPERR_CLOSED:
 		return err_set(e, ERR_STORE, -EIO, "the connection was closed before the answer");
+	case HTTPERR_PROXY_URL:
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"the proxy of the environment cannot be used: check http_proxy, https_proxy and all_proxy");
 	case HTTPERR_OTHER:
 		break;
 	}

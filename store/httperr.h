@@ -13,8 +13,9 @@ enum httperr_what {
 	HTTPERR_TOO_LONG, /* more bytes than there is room for */
 	HTTPERR_TIMEOUT,
 	HTTPERR_CERTIFICATE,
-	HTTPERR_NETWORK, /* names, connections, bytes lost on the way */
-	HTTPERR_CLOSED,	 /* a connection that was to be used again was closed */
+	HTTPERR_NETWORK,   /* names, connections, bytes lost on the way */
+	HTTPERR_CLOSED,	   /* a connection that was to be used again was closed */
+	HTTPERR_PROXY_URL, /* of the environment, and the text may hold its password */
 	HTTPERR_OTHER,
 };
 

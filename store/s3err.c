@@ -12,6 +12,7 @@ enum class {
 	CLASS_NO_BUCKET,
 	CLASS_CREDENTIALS,
 	CLASS_DENIED,
+	CLASS_PROXY,
 	CLASS_CLOCK,
 	CLASS_REGION,
 	CLASS_BUSY,    /* try again; nothing was carried out */
@@ -73,6 +74,8 @@ case 400: /* all that a HEAD to another region gets */
 case 401:
 case 403:
 	return CLASS_CREDENTIALS;
+case 407:
+	return CLASS_PROXY;
 case 408:
 case 429:
 	return CLASS_BUSY;
@@ -141,6 +144,10 @@ static int set_text(struct err *e, const struct s3err_answer *a, enum class clas
 	case CLASS_CREDENTIALS:
 		return err_set(e, ERR_CREDENTIALS, -EACCES, "%s refuses the credentials (%s)",
 			       a->origin, says);
+	case CLASS_PROXY:
+		return err_set(
+			e, ERR_CREDENTIALS, -EACCES,
+			"the HTTP proxy of the environment wants a user name and password (407)");
 	case CLASS_CLOCK:
 		return set_clock(e, a);
 	case CLASS_REGION:

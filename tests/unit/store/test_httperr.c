@@ -79,6 +79,7 @@ Test(httperr, every_failure_has_a_kind_and_a_sentence)
 		  true,
 		  true,
 		  "closed" },
+		{ { .what = HTTPERR_PROXY_URL }, ERR_USAGE, -EINVAL, false, false, "http_proxy" },
 		{ { .what = HTTPERR_OTHER, .connected = true },
 		  ERR_STORE,
 		  -EIO,

@@ -41,6 +41,8 @@ Test(s3err, every_answer_has_a_kind_and_a_sentence)
 		  "do not permit this (AccessDenied" },
 		{ 403, "", "", ERR_CREDENTIALS, -EACCES, false, false, "no reason given" },
 		{ 401, "", "", ERR_CREDENTIALS, -EACCES, false, false, "refuses the credentials" },
+		{ 407, "", "", ERR_CREDENTIALS, -EACCES, false, false, "proxy" },
+		{ 409, "OperationAborted", "", ERR_STORE, -EAGAIN, true, false, "busy" },
 		{ 400, "ExpiredToken", "", ERR_CREDENTIALS, -EACCES, false, false, "ExpiredToken" },
 		{ 403, "RequestTimeTooSkewed", "", ERR_CREDENTIALS, -EACCES, false, false,
 		  "set the clock" },
