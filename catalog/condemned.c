@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "catalog/docget.h"
 
 #define FIRST_LINE "condemned 1\n"
 #define TYPE "condemned "
@@ -151,22 +152,24 @@ static int on_key(void *ctx, const struct store_entry *entry, struct err *e)
 	return 0;
 }
 
+/* As docget_fn. */
+static int read_list(void *ctx, const char *text, size_t len, const struct store_meta *meta,
+		     struct err *e)
+{
+	return condemned_add(ctx, text, len, e);
+}
+
 static int load_list(struct condemned *c, struct repo *repo, const char *prefix,
 		     const struct ulid *list, const struct cancel *cancel, struct err *e)
 {
-	_cleanup_free_ char *text = NULL;
 	char name[ULID_TEXT], key[KEY_BYTES + ULID_TEXT];
-	size_t len;
 	int r;
 
 	snprintf(key, sizeof(key), "%s%s", prefix, ulid_format(name, list));
-	r = store_get_alloc(repo_store(repo), key, STORE_OBJECT_MAX, &text, &len, NULL, cancel, e);
-	if (r != 0)
-		return MIN_OF(r, 0);
-	r = condemned_add(c, text, len, e);
+	r = docget(repo_store(repo), key, STORE_OBJECT_MAX, read_list, c, cancel, e);
 	if (r < 0)
 		err_key(e, key);
-	return r;
+	return MIN_OF(r, 0);
 }
 
 int condemned_load(struct repo *repo, const struct node_name *n, struct condemned **ret,

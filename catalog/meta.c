@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/budget.h"
+#include "catalog/docget.h"
 #include "catalog/keep.h"
 
 #define MEMORY_BYTES (32 * MIB)
@@ -309,28 +310,45 @@ static void record_remember(struct meta *m, const struct record_text *t)
 	free(packed);
 }
 
+struct wanted_record {
+	struct meta *meta;
+	const struct node_name *node;
+	const struct record_key *key;
+	struct record_text *text;
+	struct record *record;
+};
+
+/* As docget_fn: remembers what is whole. */
+static int read_record(void *ctx, const char *text, size_t len, const struct store_meta *meta,
+		       struct err *e)
+{
+	struct wanted_record *w = ctx;
+	int r;
+
+	w->text->text = (char *)(uintptr_t)text;
+	w->text->len_bytes = len;
+	memcpy(w->text->etag, meta->etag, sizeof(meta->etag));
+	w->text->kept.id = digest_sha256(meta->etag, strlen(meta->etag));
+	r = record_parse(w->text, w->node, w->key, meta->modified_ns, &w->record, e);
+	if (r == 0)
+		record_remember(w->meta, w->text);
+	return r;
+}
+
 static int record_read(struct meta *m, const struct node_name *n, const struct record_key *key,
 		       size_t max_bytes, struct record **ret, const struct cancel *c, struct err *e)
 {
 	struct record_text t = { .kept.writer = key->writer };
-	_cleanup_free_ char *text = NULL;
-	struct store_meta answer;
+	struct wanted_record w = { .meta = m, .node = n, .key = key, .text = &t };
 	int r;
 
 	keys_record(t.key, n, key->backup, &key->writer);
 	t.kept.id = digest_sha256(key->etag, strlen(key->etag));
 	if (record_recall(m, n, key, &t, ret))
 		return 0;
-	r = store_get_alloc(repo_store(m->repo), t.key, max_bytes, &text, &t.len_bytes, &answer, c,
-			    e);
-	if (r != 0)
-		return r;
-	t.text = text;
-	memcpy(t.etag, answer.etag, sizeof(t.etag));
-	t.kept.id = digest_sha256(t.etag, strlen(t.etag));
-	r = record_parse(&t, n, key, answer.modified_ns, ret, e);
+	r = docget(repo_store(m->repo), t.key, max_bytes, read_record, &w, c, e);
 	if (r == 0)
-		record_remember(m, &t);
+		*ret = w.record;
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include "catalog/doc.h"
+#include "catalog/docget.h"
 
 #define REPO_ID_BYTES 16
 #define NODES_PREFIX "nodes/"
@@ -159,28 +160,35 @@ static int read_encryption(const json_t *o, struct err *e)
 	return r;
 }
 
-static int read_document(const char *text, size_t len, unsigned access, struct repo *repo,
+struct opening {
+	struct repo *repo;
+	unsigned access;
+};
+
+/* As docget_fn. */
+static int read_document(void *ctx, const char *text, size_t len, const struct store_meta *meta,
 			 struct err *e)
 {
-	_cleanup_json_ json_t *o = NULL;
+	struct opening *o = ctx;
+	_cleanup_json_ json_t *doc = NULL;
 	uint8_t id[REPO_ID_BYTES];
 	unsigned refused;
-	int r = doc_open(KEY_REPOSITORY, "repository", text, len, FORMAT_REPOSITORY_BYTES, &o,
+	int r = doc_open(KEY_REPOSITORY, "repository", text, len, FORMAT_REPOSITORY_BYTES, &doc,
 			 &refused, e);
 
 	if (r < 0)
 		return r;
-	if (refused & access)
-		return doc_refuse("the repository", o, access, e);
-	r = read_encryption(o, e);
+	if (refused & o->access)
+		return doc_refuse("the repository", doc, o->access, e);
+	r = read_encryption(doc, e);
 	if (r == 0)
-		r = read_compression(o, repo, access, e);
+		r = read_compression(doc, o->repo, o->access, e);
 	if (r == 0)
-		r = doc_need_hex(o, "id", id, sizeof(id), e);
+		r = doc_need_hex(doc, "id", id, sizeof(id), e);
 	if (r == -EBADMSG)
 		return err_wrap(e, r, KEY_REPOSITORY " is damaged");
 	if (r == 0)
-		util_hex(repo->id, id, sizeof(id));
+		util_hex(o->repo->id, id, sizeof(id));
 	return r;
 }
 
@@ -188,22 +196,17 @@ int repo_open(struct store *store, unsigned access, const struct clock *clock,
 	      const struct cancel *c, struct repo **ret, struct err *e)
 {
 	_cleanup_(repo_freep) struct repo *repo = calloc(1, sizeof(*repo));
-	_cleanup_free_ char *text = NULL;
-	size_t len;
+	struct opening o = { .repo = repo, .access = access };
 	int r;
 
 	if (!repo)
 		return err_nomem(e);
 	repo->store = store;
 	repo->clock = clock;
-	r = store_get_alloc(store, KEY_REPOSITORY, FORMAT_REPOSITORY_BYTES, &text, &len, NULL, c,
-			    e);
+	r = docget(store, KEY_REPOSITORY, FORMAT_REPOSITORY_BYTES, read_document, &o, c, e);
 	if (r > 0)
 		return err_set(e, ERR_NOT_FOUND, -ENOENT,
 			       "it is not a repository (sstablefs init makes one)");
-	if (r < 0)
-		return r;
-	r = read_document(text, len, access, repo, e);
 	if (r < 0) {
 		err_key(e, KEY_REPOSITORY);
 		return r;
@@ -358,28 +361,40 @@ int repo_list_records(struct repo *r, const struct node_name *n, const char *bac
 
 /* ---- records ---- */
 
+struct wanted_record {
+	const char *key, *backup;
+	const struct node_name *node;
+	const struct ulid *writer;
+	struct record *record;
+	struct store_meta meta;
+};
+
+/* As docget_fn. */
+static int read_record(void *ctx, const char *text, size_t len, const struct store_meta *meta,
+		       struct err *e)
+{
+	struct wanted_record *w = ctx;
+
+	w->meta = *meta;
+	return record_decode(w->key, text, len, w->node, w->backup, w->writer, &w->record, e);
+}
+
 int repo_get_record(struct repo *r, const struct node_name *n, const char *backup,
 		    const struct ulid *writer, struct record **ret, char *ret_etag,
 		    const struct cancel *c, struct err *e)
 {
-	_cleanup_(record_freep) struct record *record = NULL;
-	_cleanup_free_ char *text = NULL;
-	struct store_meta meta;
 	char key[KEY_BYTES];
-	size_t len;
+	struct wanted_record w = { .key = key, .backup = backup, .node = n, .writer = writer };
 	int m;
 
 	keys_record(key, n, backup, writer);
-	m = store_get_alloc(r->store, key, FORMAT_RECORD_BYTES, &text, &len, &meta, c, e);
+	m = docget(r->store, key, FORMAT_RECORD_BYTES, read_record, &w, c, e);
 	if (m != 0)
 		return m;
-	m = record_decode(key, text, len, n, backup, writer, &record, e);
-	if (m < 0)
-		return m;
-	if (record->store_time_ns == 0)
-		record->store_time_ns = meta.modified_ns;
+	if (w.record->store_time_ns == 0)
+		w.record->store_time_ns = w.meta.modified_ns;
 	if (ret_etag)
-		memcpy(ret_etag, meta.etag, sizeof(meta.etag));
-	*ret = steal_pointer(&record);
+		memcpy(ret_etag, w.meta.etag, sizeof(w.meta.etag));
+	*ret = w.record;
 	return 0;
 }

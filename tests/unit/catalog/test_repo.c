@@ -258,6 +258,44 @@ Test(repo, a_damaged_description_is_refused)
 	}
 }
 
+/* ---- a bit that is flipped on the way ---- */
+
+struct wire {
+	enum fault fault;
+	int left; /* gets that it happens to */
+};
+
+static enum fault next_fault(void *ctx, const char *method, const char *key)
+{
+	struct wire *w = ctx;
+
+	return strcmp(method, "get") == 0 && w->left > 0 && w->left-- ? w->fault : FAULT_NONE;
+}
+
+Test(repo, a_description_that_was_damaged_on_its_way_is_asked_for_once_more)
+{
+	static const enum fault faults[] = { FAULT_FLIP_BIT, FAULT_TRUNCATE, FAULT_EMPTY };
+	struct wire w = { .left = 0 };
+	_cleanup_fixture_ struct fixture f;
+	struct err e = ERR_INIT;
+
+	fixture_init(&f);
+	f.store = fault_store_new(f.store, next_fault, &w);
+	cr_assert_eq(repo_init(f.store, OBJECT_COMPRESS_NONE, &f.clock.clock, &e), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		struct repo *r = NULL;
+
+		w = (struct wire){ faults[i], 1 };
+		cr_assert_eq(repo_open(f.store, REPO_READ, &f.clock.clock, NULL, &r, &e), 0, "%s",
+			     e.message);
+		cr_expect_eq(w.left, 0);
+		repo_free(r);
+		w = (struct wire){ faults[i], 2 };
+		cr_expect_eq(repo_open(f.store, REPO_READ, &f.clock.clock, NULL, &r, &e), -EBADMSG);
+		cr_expect_eq(e.kind, ERR_CORRUPT);
+	}
+}
+
 /* ---- listings ---- */
 
 struct names {
