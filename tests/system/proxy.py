@@ -12,6 +12,7 @@ class Proxy:
     hang()   nothing is forwarded any more, and nothing is closed: a store that does not answer
     fail()   all connections are closed, new ones at once: a store that is gone
     work()   back to normal
+    after(count, how) calls one of the first two when so many bytes have passed from now on, and sets `down`
     """
 
     def __init__(self, port):
@@ -24,6 +25,23 @@ class Proxy:
         self.lock = threading.Lock()
         self.open = set()
         self.connections = 0
+        self.down = threading.Event()
+        self.left, self.how = None, None
+
+    def after(self, count, how):
+        with self.lock:
+            self.left, self.how = count, how
+
+    def _passes(self, count):
+        with self.lock:
+            if self.left is None:
+                return
+            self.left -= count
+            if self.left > 0:
+                return
+            self.left = None
+        self.how()
+        self.down.set()
 
     def hang(self):
         self.gate.clear()
@@ -73,6 +91,7 @@ class Proxy:
             while data := source.recv(1 << 16):
                 self.gate.wait()
                 target.sendall(data)
+                self._passes(len(data))
         for s in (source, target):
             with contextlib.suppress(OSError):
                 s.shutdown(socket.SHUT_RDWR)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mount whose store hangs or is gone: readers can be killed at once, get EIO in time, and go on when it is back."""
+"""A mount whose store hangs or is gone: readers can be killed at once, and names do not wait. Outages: faults/test_outage.py."""
 
 import contextlib
-import errno
 import os
 import signal
 import subprocess
@@ -104,29 +103,6 @@ except InterruptedError:
             assert process.wait(timeout=LIMIT_SECONDS) == 42
             assert time.monotonic() - begun < KILL_SECONDS
         proxy.work()
-
-
-def test_a_store_that_is_gone_gives_eio_in_time_and_the_mount_works_again_after(proxied):
-    repository, proxy, node = proxied
-    with repository.mount("refresh=1") as mount:
-        assert file(mount, 0).read_bytes() == original(node, 0)
-        paths = {number: file(mount, number) for number in range(4)}
-        proxy.fail()
-        assert paths[0].read_bytes() == original(node, 0), "what was read stays readable"
-        assert len(os.listdir(mount.data("t1"))) == 1 and os.stat(paths[1]).st_size == 6 * MIB + 1
-
-        def read(number):
-            begun = time.monotonic()
-            with pytest.raises(OSError) as caught:
-                paths[number].read_bytes()
-            assert caught.value.errno == errno.EIO
-            return time.monotonic() - begun
-
-        assert max(in_threads([lambda n=n: read(n) for n in (1, 2)])) < LIMIT_SECONDS
-        assert "/objects/" in mount.log() and "read" in mount.log()
-        proxy.work()
-        for number in range(1, 4):
-            assert paths[number].read_bytes() == original(node, number)
 
 
 def test_names_that_are_known_do_not_wait_for_a_store_that_hangs(proxied):

@@ -9,6 +9,8 @@ import os
 import random
 import shutil
 import stat
+import subprocess
+import time
 
 import harness
 import trees
@@ -162,6 +164,7 @@ class Lane(Bucket):
 
 class Scenario:
     state = "t2"
+    looks_per_second = 0  # requests that belong to the time that a run takes, not to the fault
     own_puts = 0  # requests that the scenario itself makes past the proxy while it runs
 
     def prepare(self, lane):
@@ -212,6 +215,7 @@ class Restore(Scenario):
 class MountSession(Scenario):
     """mount, ls -lR, cp -a, a new backup appears, a second look, umount."""
 
+    looks_per_second = 1  # refresh=1
     own_puts = 1
 
     def prepare(self, lane):
@@ -264,13 +268,18 @@ class Run:
     def run(self):
         proxy = self.lane.proxy
         self.failure = None
+        began = time.monotonic()
         try:
             self.answer = self.scenario.run(self.lane)
-        except (AssertionError, OSError) as failure:
+        except (AssertionError, OSError, subprocess.SubprocessError) as failure:
             self.failure = failure
         self.reached, self.forwarded, self.kinds = proxy.hit, proxy.forwarded, dict(proxy.seen)
         self.seen = sum(self.kinds.values())
+        self.seconds = time.monotonic() - began
         proxy.arm(None, 0, None, None)
+
+    def looks(self):
+        return int(self.scenario.looks_per_second * self.seconds)
 
     def requests(self):
         """What the server must have counted."""
