@@ -5,7 +5,6 @@ Most of them only read: they share one node, one repository and one mount for ea
 thousand questions. Tests that change the repository or end the mount make their own.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,12 +16,16 @@ import trees
 
 @pytest.fixture(scope="module")
 def shared(binary):
-    """A Program for a whole module, in a directory that other users can reach."""
+    """A Program for a whole module, in a directory that other users can reach; on a tmpfs, where thousands of files are made and removed in no time."""
     directory = Path(tempfile.mkdtemp(prefix="sstablefs-semantics-"))
-    directory.chmod(0o755)
-    yield harness.Program(binary, directory / "p")
-    left = harness.clean_up(directory)
-    shutil.rmtree(directory, ignore_errors=True)
+    harness.run("mount", "-t", "tmpfs", "-o", "mode=755,size=2g", "tmpfs", directory)
+    try:
+        yield harness.Program(binary, directory / "p")
+        left = harness.clean_up(directory / "p")
+    finally:
+        harness.clean_up(directory / "p")
+        harness.run("umount", directory)
+        directory.rmdir()
     assert not left, f"the module left behind: {left}"
 
 
