@@ -11,12 +11,19 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
+int64_t clock_timespec_ns(struct timespec t)
+{
+	__int128 ns = (__int128)t.tv_sec * NS_PER_S + t.tv_nsec;
+
+	return ns < INT64_MIN ? INT64_MIN : ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
+}
+
 static int64_t read_clock(clockid_t id)
 {
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+	return clock_timespec_ns(ts);
 }
 
 static int64_t system_wall_ns(void *ctx)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct clock {
 	int64_t (*wall_ns)(void *ctx);	  /* nanoseconds since 1970 UTC */
@@ -34,6 +35,9 @@ static inline void clock_random(const struct clock *c, void *out, size_t len_byt
 {
 	c->random(c->ctx, out, len_bytes);
 }
+
+/* Nanoseconds since 1970. A file system can hold times before 1677 and after 2262, which 64 bits of nanoseconds cannot: the nearest that they can. */
+int64_t clock_timespec_ns(struct timespec t);
 
 #define CLOCK_RFC3339_BYTES 32
 /* "2026-11-22T10:42:00Z"; with_millis adds ".123". UTC. Returns out. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "cassandra/component.h"
 #include "cassandra/tags.h"
@@ -34,7 +35,7 @@ struct scan {
 
 static int64_t mtime_of(const struct stat *st)
 {
-	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	return clock_timespec_ns(st->st_mtim);
 }
 
 static int add_dir(struct scan *sc, char *path, const struct stat *st, struct err *e)

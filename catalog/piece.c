@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #define STEP_BYTES \
@@ -34,7 +35,7 @@ static void stamp_of(const struct stat *st, struct stamp *ret)
 	*ret = (struct stamp){
 		.ino = st->st_ino,
 		.size_bytes = (uint64_t)st->st_size,
-		.mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+		.mtime_ns = clock_timespec_ns(st->st_mtim),
 		.mode = st->st_mode & 07777,
 		.uid = st->st_uid,
 		.gid = st->st_gid,

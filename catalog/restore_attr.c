@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include "base/clock.h"
 
 #define LOOKUP_BYTES (64 * KIB) /* for the strings of one entry of passwd or group */
 #define SET_ID_BITS 06000u
@@ -159,6 +160,5 @@ bool restore_attr_owned(const struct restore_attr *a, const struct stat *st,
 bool restore_attr_equal(const struct restore_attr *a, const struct stat *st,
 			const struct attributes *attr)
 {
-	return st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec == attr->mtime_ns &&
-	       restore_attr_owned(a, st, attr);
+	return clock_timespec_ns(st->st_mtim) == attr->mtime_ns && restore_attr_owned(a, st, attr);
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/clock.h"
 #include "base/io.h"
 #include "store/dir.h"
 #include "store/dirctx.h"
@@ -47,7 +48,7 @@ static struct store_meta describe(const struct dirctx *ctx, const struct stat *s
 	struct store_meta meta = {
 		.size_bytes = (uint64_t)st->st_size,
 		.date_ns = clock_wall_ns(ctx->clock),
-		.modified_ns = st->st_mtim.tv_sec * 1000000000LL + st->st_mtim.tv_nsec,
+		.modified_ns = clock_timespec_ns(st->st_mtim),
 	};
 
 	dirput_etag(meta.etag, st);

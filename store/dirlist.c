@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/clock.h"
 #include "store/dirlist.h"
 #include "store/dirput.h"
 #include "store/dirtmp.h"
@@ -214,7 +215,7 @@ static int visit_file(struct walk *w)
 		return 0;
 	dirput_etag(etag, &st);
 	entry.size_bytes = (uint64_t)st.st_size;
-	entry.modified_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+	entry.modified_ns = clock_timespec_ns(st.st_mtim);
 	return w->req->entry(w->req->ctx, &entry, w->e);
 }
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/clock.h"
 #include "base/io.h"
 #include "store/dirpath.h"
 #include "store/dirput.h"
@@ -31,7 +32,7 @@ static void publication_deinit(struct publication *p)
 
 static int64_t mtime_ns(const struct stat *st)
 {
-	return st->st_mtim.tv_sec * NS_PER_S + st->st_mtim.tv_nsec;
+	return clock_timespec_ns(st->st_mtim);
 }
 
 void dirput_etag(char out[STORE_ETAG_MAX], const struct stat *st)
