@@ -1,52 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Locks: `writer` is held by whoever changes either file (an open batch holds it all the time); `kept_lock` is read-held during
- * reads of the surviving tables and write-held while their file is replaced. Order: writer, then kept_lock. The ephemeral file is
- * never replaced, so its reads need no lock.
+ * Locks: `writer` is held by whoever changes either file (an open batch holds it all the time); `lock` of a file is read-held during reads of its
+ * tables and write-held while the file is replaced. Order: writer, then lock.
  */
 #include "cache/kv.h"
 
 #include <errno.h>
-#include <lmdb.h>
+#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include "base/io.h"
-#include "cache/kvdir.h"
+#include "cache/kvenv.h"
 #include "cache/kvvalue.h"
 #include "cache/mark.h"
 
 #define MARK_NAME "closed"
-#define READER_TABLE_BYTES ((size_t)64 * KIB) /* some 1,000 readers at once */
-#define PATH_BYTES 64
-
-enum { KEPT, SCRATCH, FILES };
-
-static const struct {
-	const char *name;
-	int file;
-} tables[KV_TABLES] = {
-	[KV_BLOBS] = { "blobs", KEPT },	 [KV_RECORDS] = { "records", KEPT },
-	[KV_HEADS] = { "heads", KEPT },	 [KV_RING] = { "ring", KEPT },
-	[KV_STATE] = { "state", KEPT },	 [KV_INODES] = { "inodes", SCRATCH },
-	[KV_RUNS] = { "runs", SCRATCH }, [KV_DIRS] = { "dirs", SCRATCH },
-};
-static const char *const file_names[FILES] = { "data.mdb", "mount.mdb" };
 
 struct kv {
 	struct kvdir dir;
 	uint64_t max_bytes;
 	const char *discarded;
 	pthread_mutex_t writer;
-	pthread_rwlock_t kept_lock;
-	MDB_env *env[FILES]; /* [KEPT] is NULL once it could not be made anew */
+	pthread_rwlock_t lock[KVENV_FILES];
+	MDB_env *env[KVENV_FILES]; /* NULL once it could not be made anew */
 	MDB_dbi dbi[KV_TABLES];
+	char *refuge; /* where [KVENV_SCRATCH] goes when its disk fails; NULL: nowhere, or it went there */
+	uint64_t refuge_bytes;
 };
 
 struct kv_batch {
 	struct kv *kv;
-	MDB_txn *txn[FILES]; /* begun at the first use */
-	int failed;	     /* what a put or delete failed with */
+	MDB_txn *txn[KVENV_FILES]; /* begun at the first use */
+	int failed;		   /* what a put or delete failed with */
 };
 
 static int fail(struct err *e, int rc, const char *what)
@@ -68,85 +53,14 @@ static MDB_val borrow(const void *data, size_t len)
 
 /* ---- files ---- */
 
-static int open_tables(struct kv *kv, int file, MDB_env *env)
+static uint64_t map_bytes(const struct kv *kv)
 {
-	MDB_txn *txn;
-	int rc;
-
-	rc = mdb_txn_begin(env, NULL, 0, &txn);
-	if (rc)
-		return rc;
-	for (int t = 0; t < KV_TABLES; t++) {
-		if (tables[t].file != file)
-			continue;
-		rc = mdb_dbi_open(txn, tables[t].name, MDB_CREATE, &kv->dbi[t]);
-		if (rc) {
-			mdb_txn_abort(txn);
-			return rc;
-		}
-	}
-	return mdb_txn_commit(txn);
-}
-
-static int open_env(struct kv *kv, int file, const char *path, MDB_env *env)
-{
-	int rc;
-
-	rc = mdb_env_set_mapsize(env, kv->max_bytes / 8 * 7);
-	if (rc == 0)
-		rc = mdb_env_set_maxdbs(env, KV_TABLES);
-	if (rc == 0)
-		rc = mdb_env_open(env, path,
-				  MDB_NOSUBDIR | MDB_NOTLS | MDB_NOSYNC | MDB_NOMETASYNC |
-					  MDB_NORDAHEAD,
-				  0600);
-	if (rc == 0)
-		rc = open_tables(kv, file, env);
-	return rc;
-}
-
-/* Opens the file as it is, or makes an empty one. An LMDB error number. */
-static int file_open(struct kv *kv, int file)
-{
-	char path[PATH_BYTES], lock[PATH_BYTES];
-	MDB_env *env;
-	int rc;
-
-	/* By descriptor: whoever now has the directory's name, this is about ours. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", kv->dir.fd, file_names[file]);
-	/* LMDB would make its lock file sparse and map it writable: on a full disk, a fatal signal. */
-	snprintf(lock, sizeof(lock), "%s-lock", file_names[file]);
-	rc = kvdir_make_zeros(&kv->dir, lock, READER_TABLE_BYTES);
-	if (rc < 0)
-		return -rc;
-	rc = mdb_env_create(&env);
-	if (rc)
-		return rc;
-	rc = open_env(kv, file, path, env);
-	if (rc) {
-		mdb_env_close(env);
-		return rc;
-	}
-	kv->env[file] = env;
-	return 0;
+	return kv->max_bytes / 8 * 7;
 }
 
 static int file_open_empty(struct kv *kv, int file)
 {
-	int r = io_remove_tree(kv->dir.fd, file_names[file]);
-
-	return r < 0 ? -r : file_open(kv, file);
-}
-
-static uint64_t file_used(const struct kv *kv, int file)
-{
-	MDB_envinfo info;
-	MDB_stat stat;
-
-	if (!kv->env[file] || mdb_env_info(kv->env[file], &info) ||
-	    mdb_env_stat(kv->env[file], &stat))
-		return 0;
-	return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+	return kvenv_open_empty(&kv->dir, file, map_bytes(kv), kv->dbi, &kv->env[file]);
 }
 
 /* Discards all surviving tables. The caller holds `writer` and has no transaction on them. */
@@ -154,20 +68,60 @@ static int discard_kept(struct kv *kv, struct err *e)
 {
 	int rc;
 
-	pthread_rwlock_wrlock(&kv->kept_lock);
-	if (kv->env[KEPT])
-		mdb_env_close(steal_pointer(&kv->env[KEPT]));
-	rc = file_open_empty(kv, KEPT);
-	pthread_rwlock_unlock(&kv->kept_lock);
+	pthread_rwlock_wrlock(&kv->lock[KVENV_KEPT]);
+	if (kv->env[KVENV_KEPT])
+		mdb_env_close(steal_pointer(&kv->env[KVENV_KEPT]));
+	rc = file_open_empty(kv, KVENV_KEPT);
+	pthread_rwlock_unlock(&kv->lock[KVENV_KEPT]);
 	return rc ? fail(e, rc, "cannot be made anew") : 0;
+}
+
+/* The ephemeral tables as they were committed, in a directory that has no name any more. An LMDB error number. */
+static int open_in_refuge(struct kv *kv, struct kvdir *dir)
+{
+	struct err e = ERR_INIT;
+	MDB_env *env;
+	int r = kvdir_open(dir, kv->refuge, &e), rc;
+
+	if (r == 0)
+		r = kvenv_copy(kv->env[KVENV_SCRATCH], dir, KVENV_SCRATCH, kv->refuge_bytes);
+	if (r < 0)
+		return -r;
+	rc = kvenv_open(dir, KVENV_SCRATCH, kv->refuge_bytes, kv->dbi, &env);
+	if (rc == 0) {
+		mdb_env_close(kv->env[KVENV_SCRATCH]);
+		kv->env[KVENV_SCRATCH] = env;
+	}
+	return rc;
+}
+
+/* The disk of the ephemeral tables is full or broken: they move. The caller holds `writer` and has no transaction on them. 0: they did. */
+static int take_refuge(struct kv *kv)
+{
+	_cleanup_free_ char *path = NULL;
+	struct kvdir dir = KVDIR_NONE;
+	int rc;
+
+	if (!kv->refuge || !kv->env[KVENV_SCRATCH])
+		return ENOSPC;
+	pthread_rwlock_wrlock(&kv->lock[KVENV_SCRATCH]);
+	rc = open_in_refuge(kv, &dir);
+	path = steal_pointer(&kv->refuge);
+	pthread_rwlock_unlock(&kv->lock[KVENV_SCRATCH]);
+	if (dir.fd >= 0)
+		io_remove_tree(AT_FDCWD, path);
+	kvdir_close(&dir);
+	if (rc == 0) /* what is left on the disk is of no use */
+		io_remove_tree(kv->dir.fd, kvenv_name(KVENV_SCRATCH));
+	return rc;
 }
 
 static bool kept_is_over_its_part(const struct kv *kv)
 {
-	uint64_t scratch = file_used(kv, SCRATCH);
+	uint64_t scratch = kvenv_used(kv->env[KVENV_SCRATCH]);
 	uint64_t left = scratch < kv->max_bytes ? kv->max_bytes - scratch : 0;
 
-	return file_used(kv, KEPT) > MAX_OF(left, kv->max_bytes / 8);
+	return kvenv_used(kv->env[KVENV_KEPT]) > MAX_OF(left, kv->max_bytes / 8);
 }
 
 /* ---- open and close ---- */
@@ -176,23 +130,23 @@ static int open_kept(struct kv *kv, struct err *e)
 {
 	int r, rc = MDB_INVALID;
 
-	r = mark_take(kv->dir.fd, MARK_NAME, file_names[KEPT], kv->max_bytes / 8 * 7,
-		      &kv->discarded, e);
+	r = mark_take(kv->dir.fd, MARK_NAME, kvenv_name(KVENV_KEPT), map_bytes(kv), &kv->discarded,
+		      e);
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		rc = file_open(kv, KEPT);
+		rc = kvenv_open(&kv->dir, KVENV_KEPT, map_bytes(kv), kv->dbi, &kv->env[KVENV_KEPT]);
 		if (rc)
 			kv->discarded = "LMDB does not take it";
 	}
 	if (rc)
-		rc = file_open_empty(kv, KEPT);
+		rc = file_open_empty(kv, KVENV_KEPT);
 	return rc ? fail(e, rc, "cannot be made") : 0;
 }
 
 static void close_files(struct kv *kv)
 {
-	for (int file = 0; file < FILES; file++)
+	for (int file = 0; file < KVENV_FILES; file++)
 		if (kv->env[file])
 			mdb_env_close(steal_pointer(&kv->env[file]));
 }
@@ -201,8 +155,10 @@ static void release(struct kv *kv)
 {
 	close_files(kv);
 	kvdir_close(&kv->dir);
-	pthread_rwlock_destroy(&kv->kept_lock);
+	for (int file = 0; file < KVENV_FILES; file++)
+		pthread_rwlock_destroy(&kv->lock[file]);
 	pthread_mutex_destroy(&kv->writer);
+	free(kv->refuge);
 	free(kv);
 }
 
@@ -216,12 +172,13 @@ int kv_open(const char *path, uint64_t max_bytes, struct kv **ret, struct err *e
 	kv->dir = KVDIR_NONE;
 	kv->max_bytes = MAX_OF(max_bytes, KV_MIN_BYTES) / MIB * MIB;
 	pthread_mutex_init(&kv->writer, NULL);
-	pthread_rwlock_init(&kv->kept_lock, NULL);
+	for (int file = 0; file < KVENV_FILES; file++)
+		pthread_rwlock_init(&kv->lock[file], NULL);
 	r = kvdir_open(&kv->dir, path, e);
 	if (r == 0)
 		r = open_kept(kv, e);
 	if (r == 0)
-		rc = file_open_empty(kv, SCRATCH);
+		rc = file_open_empty(kv, KVENV_SCRATCH);
 	if (rc)
 		r = fail(e, rc, "cannot be made");
 	if (r < 0) {
@@ -239,12 +196,12 @@ void kv_close(struct kv *kv)
 
 	if (!kv)
 		return;
-	if (kv->env[KEPT] && mdb_env_get_fd(kv->env[KEPT], &fd) == 0)
-		ours = kvdir_is_ours(&kv->dir, file_names[KEPT], fd);
+	if (kv->env[KVENV_KEPT] && mdb_env_get_fd(kv->env[KVENV_KEPT], &fd) == 0)
+		ours = kvdir_is_ours(&kv->dir, kvenv_name(KVENV_KEPT), fd);
 	close_files(kv);
 	if (ours) {
-		io_remove_tree(kv->dir.fd, file_names[SCRATCH]);
-		mark_write(kv->dir.fd, MARK_NAME, file_names[KEPT], NULL);
+		io_remove_tree(kv->dir.fd, kvenv_name(KVENV_SCRATCH));
+		mark_write(kv->dir.fd, MARK_NAME, kvenv_name(KVENV_KEPT), NULL);
 	}
 	release(kv);
 }
@@ -256,12 +213,21 @@ const char *kv_discarded(const struct kv *kv)
 
 uint64_t kv_used_bytes(struct kv *kv)
 {
-	uint64_t used;
+	uint64_t used = 0;
 
-	pthread_rwlock_rdlock(&kv->kept_lock);
-	used = file_used(kv, KEPT) + file_used(kv, SCRATCH);
-	pthread_rwlock_unlock(&kv->kept_lock);
+	for (int file = 0; file < KVENV_FILES; file++) {
+		pthread_rwlock_rdlock(&kv->lock[file]);
+		used += kvenv_used(kv->env[file]);
+		pthread_rwlock_unlock(&kv->lock[file]);
+	}
 	return used;
+}
+
+int kv_set_refuge(struct kv *kv, const char *path, uint64_t max_bytes)
+{
+	kv->refuge = strdup(path);
+	kv->refuge_bytes = max_bytes / MIB * MIB;
+	return kv->refuge ? 0 : -ENOMEM;
 }
 
 static struct kvvalue value_of(enum kv_table t, const MDB_val *key, const MDB_val *stored)
@@ -274,25 +240,23 @@ static struct kvvalue value_of(enum kv_table t, const MDB_val *key, const MDB_va
 /* 0, KV_ABSENT (the tables are out of use) or < 0. On 0, read_end must follow. */
 static int read_begin(struct kv *kv, enum kv_table t, MDB_txn **ret, struct err *e)
 {
-	int file = tables[t].file, rc = KV_ABSENT;
+	int file = kvenv_of(t), rc = KV_ABSENT;
 
-	if (file == KEPT)
-		pthread_rwlock_rdlock(&kv->kept_lock);
+	pthread_rwlock_rdlock(&kv->lock[file]);
 	if (kv->env[file]) {
 		rc = mdb_txn_begin(kv->env[file], NULL, MDB_RDONLY, ret);
 		if (rc)
 			rc = fail(e, rc, "cannot be read");
 	}
-	if (rc && file == KEPT)
-		pthread_rwlock_unlock(&kv->kept_lock);
+	if (rc)
+		pthread_rwlock_unlock(&kv->lock[file]);
 	return rc;
 }
 
 static void read_end(struct kv *kv, enum kv_table t, MDB_txn *txn)
 {
 	mdb_txn_abort(txn);
-	if (tables[t].file == KEPT)
-		pthread_rwlock_unlock(&kv->kept_lock);
+	pthread_rwlock_unlock(&kv->lock[kvenv_of(t)]);
 }
 
 /* 0, KV_ABSENT or < 0. */
@@ -412,6 +376,41 @@ int kv_batch_begin(struct kv *kv, struct kv_batch **ret, struct err *e)
 	return 0;
 }
 
+static bool is_of_the_disk(int rc)
+{
+	return rc == ENOSPC || rc == EDQUOT || rc == EFBIG || rc == EIO || rc == EROFS ||
+	       rc == MDB_PANIC;
+}
+
+/* LMDB lets nobody read any more when it could not write a meta page. */
+static bool can_be_read(MDB_env *env)
+{
+	MDB_txn *txn;
+
+	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn))
+		return false;
+	mdb_txn_abort(txn);
+	return true;
+}
+
+/*
+ * A change of one of the files failed with an LMDB error number. By the disk: the ephemeral tables move (-EAGAIN: nothing of the batch is there); the surviving
+ * ones stay as they were, or are discarded where they cannot be read any more.
+ */
+static int failed_change(struct kv_batch *b, int file, int rc, struct err *e)
+{
+	if (!is_of_the_disk(rc))
+		return fail(e, rc, "cannot be written");
+	if (b->txn[file])
+		mdb_txn_abort(steal_pointer(&b->txn[file]));
+	if (file == KVENV_SCRATCH && take_refuge(b->kv) == 0)
+		return err_set(e, ERR_IO, -EAGAIN,
+			       "the local cache: its disk failed, and it moved");
+	if (file == KVENV_KEPT && !can_be_read(b->kv->env[file]))
+		discard_kept(b->kv, NULL);
+	return fail(e, rc, "cannot be written");
+}
+
 static int batch_txn(struct kv_batch *b, int file, struct err *e)
 {
 	struct kv *kv = b->kv;
@@ -419,14 +418,14 @@ static int batch_txn(struct kv_batch *b, int file, struct err *e)
 
 	if (b->txn[file])
 		return 0;
-	if (file == KEPT && kv->env[KEPT] && kept_is_over_its_part(kv))
+	if (file == KVENV_KEPT && kv->env[KVENV_KEPT] && kept_is_over_its_part(kv))
 		r = discard_kept(kv, e);
 	else if (!kv->env[file])
 		r = err_set(e, ERR_IO, -EIO, "the local cache is out of use");
 	if (r < 0)
 		return r;
 	rc = mdb_txn_begin(kv->env[file], NULL, 0, &b->txn[file]);
-	return rc ? fail(e, rc, "cannot be written") : 0;
+	return rc ? failed_change(b, file, rc, e) : 0;
 }
 
 static int put_wrapped(struct kv *kv, MDB_txn *txn, enum kv_table t, MDB_val *key,
@@ -443,22 +442,22 @@ static int put_wrapped(struct kv *kv, MDB_txn *txn, enum kv_table t, MDB_val *ke
 static int batch_put(struct kv_batch *b, enum kv_table t, MDB_val *key, const void *value,
 		     size_t len, struct err *e)
 {
-	int file = tables[t].file, r, rc = 0;
+	int file = kvenv_of(t), r, rc = 0;
 
 	r = batch_txn(b, file, e);
 	if (r == 0)
 		rc = put_wrapped(b->kv, b->txn[file], t, key, value, len);
-	if (rc == MDB_MAP_FULL && file == KEPT) {
+	if (rc == MDB_MAP_FULL && file == KVENV_KEPT) {
 		/* Everything in them goes, and the put is tried on the empty file. */
-		mdb_txn_abort(steal_pointer(&b->txn[KEPT]));
+		mdb_txn_abort(steal_pointer(&b->txn[KVENV_KEPT]));
 		rc = 0;
 		r = discard_kept(b->kv, e);
 		if (r == 0)
-			r = batch_txn(b, KEPT, e);
+			r = batch_txn(b, KVENV_KEPT, e);
 		if (r == 0)
-			rc = put_wrapped(b->kv, b->txn[KEPT], t, key, value, len);
+			rc = put_wrapped(b->kv, b->txn[KVENV_KEPT], t, key, value, len);
 	}
-	return rc ? fail(e, rc, "cannot be written") : r;
+	return rc ? failed_change(b, file, rc, e) : r;
 }
 
 static int batch_ended(const struct kv_batch *b, struct err *e)
@@ -484,7 +483,7 @@ int kv_batch_put(struct kv_batch *b, enum kv_table t, const void *key, size_t ke
 
 static int batch_delete(struct kv_batch *b, enum kv_table t, MDB_val *key, struct err *e)
 {
-	int file = tables[t].file, r, rc;
+	int file = kvenv_of(t), r, rc;
 
 	if (!b->kv->env[file])
 		return 0; /* out of use: nothing is there */
@@ -492,11 +491,11 @@ static int batch_delete(struct kv_batch *b, enum kv_table t, MDB_val *key, struc
 	if (r < 0)
 		return r;
 	rc = mdb_del(b->txn[file], b->kv->dbi[t], key, NULL);
-	if (rc == MDB_MAP_FULL && file == KEPT) {
-		mdb_txn_abort(steal_pointer(&b->txn[KEPT]));
+	if (rc == MDB_MAP_FULL && file == KVENV_KEPT) {
+		mdb_txn_abort(steal_pointer(&b->txn[KVENV_KEPT]));
 		return discard_kept(b->kv, e);
 	}
-	return rc && rc != MDB_NOTFOUND ? fail(e, rc, "cannot be written") : 0;
+	return rc && rc != MDB_NOTFOUND ? failed_change(b, file, rc, e) : 0;
 }
 
 int kv_batch_delete(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes,
@@ -518,7 +517,7 @@ int kv_batch_delete(struct kv_batch *b, enum kv_table t, const void *key, size_t
 int kv_batch_get(struct kv_batch *b, enum kv_table t, const void *key, size_t key_bytes,
 		 const void **ret, size_t *ret_len, struct err *e)
 {
-	int file = tables[t].file, r;
+	int file = kvenv_of(t), r;
 	struct kvvalue v;
 
 	if (b->failed)
@@ -538,7 +537,7 @@ int kv_batch_commit(struct kv_batch *b, struct err *e)
 {
 	int r = b->failed, rc;
 
-	for (int file = FILES - 1; file >= 0; file--) {
+	for (int file = KVENV_FILES - 1; file >= 0; file--) {
 		MDB_txn *txn = steal_pointer(&b->txn[file]);
 
 		if (!txn)
@@ -548,10 +547,10 @@ int kv_batch_commit(struct kv_batch *b, struct err *e)
 			continue;
 		}
 		rc = mdb_txn_commit(txn);
-		if (rc == MDB_MAP_FULL && file == KEPT)
+		if (rc == MDB_MAP_FULL && file == KVENV_KEPT)
 			r = discard_kept(b->kv, e);
 		else if (rc)
-			r = fail(e, rc, "cannot be written");
+			r = failed_change(b, file, rc, e);
 	}
 	if (b->failed)
 		batch_ended(b, e);
@@ -563,7 +562,7 @@ void kv_batch_abort(struct kv_batch *b)
 {
 	if (!b)
 		return;
-	for (int file = 0; file < FILES; file++)
+	for (int file = 0; file < KVENV_FILES; file++)
 		if (b->txn[file])
 			mdb_txn_abort(b->txn[file]);
 	pthread_mutex_unlock(&b->kv->writer);

@@ -35,12 +35,21 @@ enum kv_table {
 
 #define KV_MIN_BYTES (16 * MIB)
 
-/* path: a directory, made where missing (0700). max_bytes below KV_MIN_BYTES count as that. -EBUSY (ERR_CONFLICT): another process has it. */
+/*
+ * path: a directory and no symbolic link, made where missing (0700). max_bytes below KV_MIN_BYTES count as that. -EBUSY (ERR_CONFLICT): another process has it. -EPERM
+ * (ERR_CONFLICT): it is another user's, or others may write to it.
+ */
 int kv_open(const char *path, uint64_t max_bytes, struct kv **ret, struct err *e);
 void kv_close(struct kv *kv);
 DEFINE_CLEANUP(struct kv *, kv_close);
 /* Why kv_open did not believe what it found ("it was not closed", …), for the log; NULL where it did or there was nothing. A constant. */
 const char *kv_discarded(const struct kv *kv);
+
+/*
+ * Where the ephemeral tables go when their disk is full or broken: a directory that is made then and in which nothing stays (of files in memory, for example). At most
+ * max_bytes; -EAGAIN of a change or a commit says that they went, and that nothing of the batch is there: it can be done again. Once only. Before other threads. -ENOMEM.
+ */
+int kv_set_refuge(struct kv *kv, const char *path, uint64_t max_bytes);
 
 #define KV_KEY_MAX 511
 #define KV_VALUE_MAX (64 * MIB)

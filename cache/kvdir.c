@@ -44,6 +44,21 @@ static int take_lock(struct kvdir *d, const char *path, struct err *e)
 	return 0;
 }
 
+/* Who else could write to it could make us remove or fill files of theirs. */
+static int check_owner(int fd, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "cannot look at the cache directory %s", path);
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return err_set(
+			e, ERR_CONFLICT, -EPERM,
+			"the cache directory %s is another user's, or others may write to it",
+			path);
+	return 0;
+}
+
 int kvdir_open(struct kvdir *d, const char *path, struct err *e)
 {
 	int r;
@@ -52,10 +67,12 @@ int kvdir_open(struct kvdir *d, const char *path, struct err *e)
 	r = io_mkdirs(AT_FDCWD, path, 0700);
 	if (r < 0)
 		return err_errno(e, r, "cannot make the cache directory %s", path);
-	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (d->fd < 0)
 		return err_errno(e, -errno, "cannot open the cache directory %s", path);
-	r = take_lock(d, path, e);
+	r = check_owner(d->fd, path, e);
+	if (r == 0)
+		r = take_lock(d, path, e);
 	if (r < 0)
 		kvdir_close(d);
 	return r;

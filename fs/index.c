@@ -212,7 +212,9 @@ int index_touch(struct index *x, uint32_t node, const struct node_name *n, const
 
 	if (r == INDEX_ABSENT) {
 		pthread_mutex_lock(&x->write);
-		r = touch(x, node, n, dir, place, run, &k, &row, e);
+		do {
+			r = touch(x, node, n, dir, place, run, &k, &row, e);
+		} while (r == -EAGAIN); /* the tables moved */
 		pthread_mutex_unlock(&x->write);
 	}
 	if (r == 0)
@@ -266,7 +268,9 @@ int index_path(struct index *x, const struct id256 *digest, const char *path, co
 	if (r == 0 && len >= sizeof(*head) && !memcmp(&head->digest, digest, sizeof(*digest)))
 		return 0;
 	pthread_mutex_lock(&x->write);
-	r = put_path(x, digest, path, target, ret_ino, e);
+	do {
+		r = put_path(x, digest, path, target, ret_ino, e);
+	} while (r == -EAGAIN);
 	pthread_mutex_unlock(&x->write);
 	return r;
 }

@@ -192,7 +192,9 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&x->write);
-	r = add_keys(x, node, writer, &keys, e);
+	do {
+		r = add_keys(x, node, writer, &keys, e);
+	} while (r == -EAGAIN); /* the tables moved */
 	pthread_mutex_unlock(&x->write);
 	if (r == 0)
 		tell(&inodes, changed, ctx);
@@ -291,7 +293,9 @@ int index_remove_backup(struct index *x, uint32_t node, const struct ulid *write
 	r = inodes_of(x, &keys, &inodes, e);
 	pthread_mutex_lock(&x->write);
 	if (r == 0)
-		r = remove_keys(x, key, &keys, e);
+		do {
+			r = remove_keys(x, key, &keys, e);
+		} while (r == -EAGAIN);
 	pthread_mutex_unlock(&x->write);
 	if (r == 0)
 		tell(&inodes, changed, ctx);

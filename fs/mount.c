@@ -11,7 +11,7 @@
 
 #define CACHES_AT_ONCE 64 /* mounts of one repository on one host that share cache_dir */
 #define SESSION_THREADS 10
-#define MEMORY_DIR_BYTES 64
+#define MEMORY_PREFIX "/dev/shm/sstablefs-"
 
 /*
  * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, and the parsed trees. Small tables and thread stacks are in the 64 MiB beside it.
@@ -113,71 +113,69 @@ static void metrics_text(void *ctx, struct wbuf *out)
 
 /* ---- building the stack ---- */
 
+/* How much of memory= an index takes that cannot lie on a disk. */
+static uint64_t index_in_memory(const struct mount *m)
+{
+	return MAX_OF(KV_MIN_BYTES, MIN_OF(m->o.memory_bytes / 4, 48 * MIB));
+}
+
 /* The sub-directory is another mount's, or somebody else's: the next one may do. */
 static bool is_taken(int r)
 {
-	return r == -EBUSY || r == -ENOTDIR || r == -EACCES || r == -EPERM;
+	return r == -EBUSY || r == -ENOTDIR || r == -ELOOP || r == -EACCES || r == -EPERM;
 }
 
-/* One locked sub-directory of `base`: the first that can be had. */
-static int open_cache_in(struct mount *m, const char *base, uint64_t bytes, struct err *e)
+/* A locked directory of this mount: the first that can be had whose name begins with `prefix`. */
+static int open_cache_at(struct mount *m, const char *prefix, uint64_t bytes, struct err *e)
 {
-	int r = io_mkdirs(AT_FDCWD, base, 0700);
+	int r = -EBUSY;
 
-	if (r < 0)
-		return err_errno(
-			e, r,
-			"cannot make the cache directory %s (choose another with -o cache_dir=)",
-			base);
-	r = -EBUSY;
 	for (unsigned i = 0; is_taken(r) && i < CACHES_AT_ONCE; i++) {
 		free(m->cache_path);
-		m->cache_path = util_printf("%s/%s-%u", base, repo_id(m->repo), i);
+		m->cache_path = util_printf("%s%s-%u", prefix, repo_id(m->repo), i);
 		r = m->cache_path ? kv_open(m->cache_path, bytes, &m->kv, e) : err_nomem(e);
 	}
 	return r;
 }
 
-/* A directory in memory that nobody else may write to. */
-static int memory_directory(char out[MEMORY_DIR_BYTES], struct err *e)
-{
-	struct stat st;
-
-	snprintf(out, MEMORY_DIR_BYTES, "/dev/shm/sstablefs-%u", (unsigned)geteuid());
-	if (mkdir(out, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, -errno, "cannot make %s", out);
-	if (lstat(out, &st) < 0)
-		return err_errno(e, -errno, "cannot look at %s", out);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return err_set(e, ERR_CONFLICT, -EPERM, "%s is not a directory of ours alone", out);
-	return 0;
-}
-
-/* Where no disk can be had the index lies in memory, inside memory=; no content is kept. Its files are removed at once: they go with the process. */
+/* Where no disk can be had the index lies in memory, inside memory=; no content is kept. Its files lose their names at once: they go with the process. */
 static int open_cache_in_memory(struct mount *m, struct err *e)
 {
-	char directory[MEMORY_DIR_BYTES];
-	int r = memory_directory(directory, e);
+	int r = open_cache_at(m, MEMORY_PREFIX, index_in_memory(m), e);
 
-	m->index_memory = MAX_OF(KV_MIN_BYTES, MIN_OF(m->o.memory_bytes / 4, 48 * MIB));
-	if (r == 0)
-		r = open_cache_in(m, directory, m->index_memory, e);
 	if (r == 0)
 		io_remove_tree(AT_FDCWD, m->cache_path);
+	m->index_memory = index_in_memory(m);
 	return r;
+}
+
+/* An index whose disk fails later goes to memory too; its name is that of the cache's directory, which is locked, so no other mount has it. */
+static int open_cache_on_disk(struct mount *m, struct err *e)
+{
+	_cleanup_free_ char *prefix = util_printf("%s/", m->o.cache_dir), *refuge = NULL;
+	int r = prefix ? open_cache_at(m, prefix, MAX_OF(m->o.cache_bytes / 4, 64 * MIB), e)
+		       : err_nomem(e);
+
+	if (r < 0)
+		return r;
+	refuge = util_printf(MEMORY_PREFIX "%d", (int)getpid());
+	if (!refuge || kv_set_refuge(m->kv, refuge, index_in_memory(m)) < 0)
+		return err_nomem(e);
+	return 0;
 }
 
 static int open_cache(struct mount *m, struct err *e)
 {
-	uint64_t bytes = MAX_OF(m->o.cache_bytes / 4, 64 * MIB);
 	struct err why = ERR_INIT;
 	char text[2048];
-	int r = open_cache_in(m, m->o.cache_dir, bytes, &why);
+	int r = io_mkdirs(AT_FDCWD, m->o.cache_dir, 0700);
 
-	if (r == -ENOTDIR || r == -ENOMEM) {
-		*e = why;
-		return r;
-	}
+	if (r == -ENOTDIR)
+		return err_errno(
+			e, r,
+			"cannot make the cache directory %s (choose another with -o cache_dir=)",
+			m->o.cache_dir);
+	r = r < 0 ? err_errno(&why, r, "it cannot be made") : open_cache_on_disk(m, &why);
 	if (r < 0) {
 		log_write(
 			m->o.log, LOG_LEVEL_WARNING, "cache",

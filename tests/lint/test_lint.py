@@ -31,7 +31,7 @@ FENCES = {
     r"fuse(_\w+)?\.h|fuse3/.*|cuse_lowlevel\.h": r"fs/.*",
     r"curl/.*": r"store/http\.c",
     r"expat\.h": r"store/xml\.c",
-    r"lmdb\.h": r"cache/kv\.c",
+    r"lmdb\.h": r"cache/kv\.c|cache/kvenv\.[ch]",
     r"openssl/.*|xxhash\.h": r"base/digest\.c",
     r"zstd\.h|zstd_errors\.h": r"base/zstd\.c",
     r"jansson\.h": r"base/json\.[ch]|(catalog|cassandra|tools)/.*",
