@@ -272,6 +272,28 @@ Test(retry, a_budget_is_spent_at_once_and_then_as_time_brings_it)
 	cr_expect_eq(retry_budget_take(&b, 1000000), 100, "never more than it begins with");
 }
 
+Test(retry, repetitions_without_a_token_wait_for_one)
+{
+	static const struct step steps[] = { { .r = -EIO, .err = AGAIN } };
+	struct scripted below = SCRIPTED(steps);
+	struct sleeper sleeper = { 0 };
+	struct retry_options o = { .max_attempts = RETRY_BUDGET_TOKENS + 10,
+				   .base_ms = 1,
+				   .cap_ms = 1,
+				   .clock = &sleeper.fake.clock,
+				   .sleep_ms = sleep_fake,
+				   .sleep_ctx = &sleeper };
+	_cleanup_(store_freep) struct store *s = NULL;
+
+	fake_clock_init(&sleeper.fake, 0);
+	s = retry_store_new(&below.store, &o);
+	cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), -EIO);
+	cr_assert_eq(below.asked, RETRY_BUDGET_TOKENS + 10);
+	/* Nine repetitions more than there are tokens, ten tokens a second. */
+	cr_assert_geq(sleeper.fake.elapsed_ns, 800000000LL);
+	cr_assert_lt(sleeper.fake.elapsed_ns, 1100000000LL);
+}
+
 Test(retry, sixty_four_streams_do_not_storm_a_store_that_is_gone)
 {
 	int64_t next_ms[64] = { 0 }, now_ms;
