@@ -32,8 +32,10 @@ static int fault_put(struct store *s, const struct store_put *req, struct store_
 	enum fault f = t->decide(t->ctx, "put", req->key);
 	int r;
 
-	if (f == FAULT_BEFORE)
-		return fail("put", false, e);
+	if (f == FAULT_BEFORE || f == FAULT_LOST)
+		return fail("put", f == FAULT_LOST, e);
+	if (f == FAULT_FULL)
+		return err_set(e, ERR_STORE, -ENOSPC, "injected fault: no space left");
 	r = t->below->ops->put(t->below, req, ret, c, e);
 	return f == FAULT_AFTER ? fail("put", true, e) : r;
 }
@@ -63,9 +65,9 @@ static int fault_get(struct store *s, const struct store_get *req, struct store_
 	struct store_get quiet = *req;
 	int r;
 
-	if (f == FAULT_BEFORE)
+	if (f == FAULT_BEFORE || f == FAULT_LOST)
 		return fail("get", false, e);
-	if (f == FAULT_NONE || f == FAULT_AFTER) {
+	if (f == FAULT_NONE || f == FAULT_AFTER || f == FAULT_FULL) {
 		r = t->below->ops->get(t->below, req, ret, c, e);
 		return f == FAULT_AFTER ? fail("get", false, e) : r;
 	}
@@ -86,7 +88,7 @@ static int fault_head(struct store *s, const char *key, struct store_meta *ret,
 	enum fault f = t->decide(t->ctx, "head", key);
 	int r;
 
-	if (f == FAULT_BEFORE)
+	if (f == FAULT_BEFORE || f == FAULT_LOST)
 		return fail("head", false, e);
 	r = t->below->ops->head(t->below, key, ret, c, e);
 	return f == FAULT_AFTER ? fail("head", false, e) : r;
@@ -99,7 +101,7 @@ static int fault_list(struct store *s, const struct store_list *req, const struc
 	enum fault f = t->decide(t->ctx, "list", req->prefix);
 	int r;
 
-	if (f == FAULT_BEFORE)
+	if (f == FAULT_BEFORE || f == FAULT_LOST)
 		return fail("list", false, e);
 	r = t->below->ops->list(t->below, req, c, e);
 	return f == FAULT_AFTER ? fail("list", false, e) : r;
@@ -113,7 +115,7 @@ static int fault_delete_many(struct store *s, const char *const *keys, size_t co
 	enum fault f = t->decide(t->ctx, "delete_many", count > 0 ? keys[0] : "");
 	int r;
 
-	if (f == FAULT_BEFORE)
+	if (f == FAULT_BEFORE || f == FAULT_LOST)
 		return fail("delete_many", false, e);
 	r = t->below->ops->delete_many(t->below, keys, count, errors, ret_error_count, c, e);
 	return f == FAULT_AFTER ? fail("delete_many", false, e) : r;

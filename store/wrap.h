@@ -40,11 +40,21 @@ void trace_store_counts(struct store *trace, struct trace_counts *ret);
 /*
  * Faults, for tests: before each request `decide` is asked what shall happen to it.
  */
-enum fault { FAULT_NONE, FAULT_BEFORE, FAULT_AFTER, FAULT_TRUNCATE, FAULT_FLIP_BIT, FAULT_EMPTY };
+enum fault {
+	FAULT_NONE,
+	FAULT_BEFORE,
+	FAULT_LOST,
+	FAULT_AFTER,
+	FAULT_TRUNCATE,
+	FAULT_FLIP_BIT,
+	FAULT_EMPTY,
+	FAULT_FULL
+};
 /*
- * BEFORE: fails (retryable) and nothing was carried out. AFTER: carried out, then fails (retryable; a put with outcome_unknown).
+ * BEFORE: fails (retryable) and nothing was carried out. LOST: the same, but a put says outcome_unknown. AFTER: carried out, then fails (retryable; a put with outcome_unknown).
  * TRUNCATE, FLIP_BIT, EMPTY: the body of a get that succeeds, as a lying network would give it: a whole object ends after half (a bit in the
  * middle is another; is empty), a range has zeros in its second half (everywhere). Other methods do not feel these three.
+ * FULL: a put fails with -ENOSPC, and nothing was carried out. Other methods do not feel it.
  * `decide` may be called from any thread; `key` is the prefix of a listing, the first key of a delete.
  */
 typedef enum fault fault_fn(void *ctx, const char *method, const char *key);

@@ -53,10 +53,18 @@ Test(fault, a_put_that_fails_before_leaves_nothing_and_one_after_leaves_it_all)
 	cr_assert_str_eq(p.key, "k");
 	p.fault = FAULT_NONE;
 	cr_assert_eq(get_whole(s, got, &meta), STORE_NOT_FOUND);
+	p.fault = FAULT_LOST;
+	cr_assert_eq(put(s, "12345678", &e), -EIO);
+	cr_assert(e.retryable && e.outcome_unknown);
+	cr_assert_eq(get_whole(s, got, &meta), -EIO);
+	p.fault = FAULT_NONE;
+	cr_assert_eq(get_whole(s, got, &meta), STORE_NOT_FOUND);
 	p.fault = FAULT_AFTER;
 	cr_assert_eq(put(s, "12345678", &e), -EIO);
 	cr_assert(e.retryable && e.outcome_unknown);
-	p.fault = FAULT_NONE;
+	p.fault = FAULT_FULL;
+	cr_assert_eq(put(s, "more", &e), -ENOSPC);
+	cr_assert(!e.retryable && !e.outcome_unknown);
 	cr_assert_eq(get_whole(s, got, &meta), 0);
 	cr_assert_eq(memcmp(got, "12345678", 8), 0);
 }
