@@ -129,6 +129,11 @@ class FaultProxy:
             self.kind, self.number, self.mode, self.chance = kind, number, mode, chance
             self.seen, self.forwarded, self.hit = Counter(), 0, False
 
+    def disarm(self):
+        """No fault any more; counting goes on."""
+        with self.lock:
+            self.kind = None
+
     def _name(self, request):
         method, target, _ = request.first.split(" ", 2)
         url = urllib.parse.urlsplit(target)
@@ -156,11 +161,18 @@ class FaultProxy:
         """The server's answer; `upstream` is a list that holds the kept connection, if there is one."""
         with self.lock:
             self.forwarded += 1
-        if not upstream:
-            upstream.append(self._wire(socket.create_connection(("127.0.0.1", self.target))))
-        wire = upstream[0]
-        wire.s.sendall(request.head() + request.body)
-        answer = wire.message(has_body=not request.first.startswith("HEAD"))
+        answer = None
+        while answer is None:
+            kept = bool(upstream)
+            if not kept:
+                upstream.append(self._wire(socket.create_connection(("127.0.0.1", self.target))))
+            try:
+                upstream[0].s.sendall(request.head() + request.body)
+                answer = upstream[0].message(has_body=not request.first.startswith("HEAD"))
+            except (OSError, EOFError):
+                upstream.clear()
+                if not kept:  # else the server has closed it as idle, and has not got the request
+                    raise
         if answer.header("connection") == "close":
             upstream.clear()
         return answer

@@ -273,17 +273,17 @@ class Run:
             self.answer = self.scenario.run(self.lane)
         except (AssertionError, OSError, subprocess.SubprocessError) as failure:
             self.failure = failure
-        self.reached, self.forwarded, self.kinds = proxy.hit, proxy.forwarded, dict(proxy.seen)
+        proxy.disarm()
+        self.reached, self.kinds = proxy.hit, dict(proxy.seen)
         self.seen = sum(self.kinds.values())
         self.seconds = time.monotonic() - began
-        proxy.arm(None, 0, None, None)
 
     def looks(self):
         return int(self.scenario.looks_per_second * self.seconds)
 
     def requests(self):
-        """What the server must have counted."""
-        return self.forwarded + self.scenario.own_puts
+        """What the server must have counted by now: a request that nobody waits for any more may still be on its way."""
+        return self.lane.proxy.forwarded + self.scenario.own_puts
 
     def judge(self):
         """The exit code. Raises AssertionError where it, the answer or what lies in the store is wrong."""
