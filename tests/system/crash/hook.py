@@ -3,6 +3,7 @@
 
 import os
 import struct
+import subprocess
 from pathlib import Path
 
 from harness import CLUSTER, LONG, NODE, Answer
@@ -27,10 +28,14 @@ class Hook:
         self.state = program.directory.with_name(program.directory.name + ".calls")
         self.below, self.classes = Path(below or program.directory), classes
 
+        linked = subprocess.run(["ldd", program.binary], capture_output=True, text=True, check=True).stdout
+        # A sanitizer's library wants to be the first.
+        self.preloaded = [word for word in linked.split() if word.startswith("/") and "libasan" in word] + [str(self.library)]
+
     def environment(self, at=0, error=0, ever=False, record=None):
         """Nothing happens (at=0); or SIGKILL, or an error number, at that call; ever: and at all after it."""
         self.set_calls(0)
-        values = {"LD_PRELOAD": self.library, "CRASH_STATE": self.state, "CRASH_BELOW": self.below, "CRASH_AT": at,
+        values = {"LD_PRELOAD": " ".join(self.preloaded), "CRASH_STATE": self.state, "CRASH_BELOW": self.below, "CRASH_AT": at,
                   "CRASH_CLASSES": self.classes, "CRASH_ERROR": error, "CRASH_EVER": int(ever)}
         if record:
             values["CRASH_RECORD"] = record

@@ -74,7 +74,7 @@ def test_a_backup_that_was_reported_survives_a_power_cut(program, originals, tmp
         run_backup(repository, originals, tag, tag, code=DONE, **recorded.environment())
         recorded.note_done(tag)
     states = repaired = 0
-    for at, done, left in recorded.cuts(chance, 25, tmp_path / "left"):
+    for at, done, left in recorded.cuts(chance, 15, tmp_path / "left"):
         path, states = left / "repository", states + 1
         if (path / "repository.json").exists():
             there = committed(path, originals)
@@ -82,7 +82,7 @@ def test_a_backup_that_was_reported_survives_a_power_cut(program, originals, tmp
             assert {*done} - {"init"} <= there <= {*done, *following} - {"init"}, f"after {at} calls"
         else:
             assert not done, f"after {at} calls"
-        if chance.random() < (0.05 if LONG else 0.15):
+        if chance.random() < (0.05 if LONG else 0.1):
             repair(program, path, originals, done)
             repaired += 1
     print(f"{len(recorded.operations)} calls, {states} states of the disk, of which {repaired} were worked on")
@@ -93,7 +93,7 @@ def test_what_follows_a_kill_does_not_rest_on_what_was_not_synced(program, origi
     """First kill -9, then the same again, then the cut: what the killed one left in memory only may be lost, what the next one reported may not."""
     chance, states = random.Random(f"killed {victim}"), 0
     total = number = 0
-    for at in (None, *(range(1, 6) if victim == "init" else (None,) * (30 if LONG else 3))):
+    for at in (None, *(range(1, 6) if victim == "init" else (None,) * (30 if LONG else 2))):
         directory, number = tmp_path / f"run{number}", number + 1
         directory.mkdir()
         recorded = Recorded(program, directory)
@@ -133,7 +133,7 @@ def test_what_restore_reported_survives_a_power_cut(program, template, originals
     recorded.note_done("restore")
     expected, directories = describe_snapshot(originals.node.data, "t1"), attributes_of_directories(recorded.top / "out")
     states = again = 0
-    for at, done, left in recorded.cuts(chance, 25, tmp_path / "left"):
+    for at, done, left in recorded.cuts(chance, 15, tmp_path / "left"):
         out, states = left / "out", states + 1
         found = describe_tree(out) if out.exists() else {}
         published = {path: d for path, d in found.items() if not path.startswith(".sstablefs-restore/")}
@@ -164,7 +164,7 @@ def test_local_state_after_a_power_cut_is_right_or_discarded(program, template, 
     program("umount", mount)
     recorded.note_done("mount")
     states = 0
-    for _, _, left in recorded.cuts(chance, 5, tmp_path / "left"):
+    for _, _, left in recorded.cuts(chance, 3, tmp_path / "left"):
         if LONG and chance.random() < 0.95:
             continue
         states += 1

@@ -265,6 +265,74 @@ Test(kv_disk, a_full_disk_is_an_error_and_what_is_there_stays_readable)
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", (unsigned)status);
 }
 
+/* As above; the limit ends with the move, so that the other place has room. */
+static int with_full_disk_and_refuge(const char *path, const char *refuge)
+{
+	struct kv *kv = open_kv(path);
+	void *value = calloc(1, MIB);
+	struct err e = ERR_INIT;
+	int r = 0, i;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(kv_set_refuge(kv, refuge, 32 * MIB), 0);
+	put(kv, KV_RUNS, "key", "value");
+	put(kv, KV_BLOBS, "kept", "value");
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 4 * MIB, RLIM_INFINITY });
+	for (i = 0; i < 20 && r == 0; i++)
+		r = kv_put(kv, KV_RUNS, &i, sizeof(i), value, MIB, &e);
+	setrlimit(RLIMIT_FSIZE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY });
+	if (r != -EAGAIN)
+		return 1;
+	expect(kv, KV_RUNS, "key", "value");
+	expect(kv, KV_BLOBS, "kept", "value");
+	if (access(refuge, F_OK) == 0)
+		return 2;
+	for (i = 0; i < 10; i++)
+		if (kv_put(kv, KV_RUNS, &i, sizeof(i), value, MIB, &e) < 0)
+			return 3;
+	for (r = 0; i < 40 && r == 0; i++)
+		r = kv_put(kv, KV_RUNS, &i, sizeof(i), value, MIB, &e);
+	if (r != -ENOSPC) /* its part, and no third place */
+		return 4;
+	expect(kv, KV_RUNS, "key", "value");
+	kv_close(kv);
+	free(value);
+	kv = open_kv(path);
+	expect(kv, KV_RUNS, "key", NULL);
+	expect(kv, KV_BLOBS, "kept", "value");
+	kv_close(kv);
+	return 0;
+}
+
+Test(kv_disk, ephemeral_tables_move_once_when_their_disk_is_full)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	char path[100], refuge[100];
+	pid_t child;
+	int status;
+
+	snprintf(path, sizeof(path), "%s/kv", t.path);
+	snprintf(refuge, sizeof(refuge), "%s/refuge", t.path);
+	child = fork();
+	if (child == 0)
+		_exit(with_full_disk_and_refuge(path, refuge));
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect(WIFEXITED(status));
+	cr_expect_eq(WEXITSTATUS(status), 0, "%d", WEXITSTATUS(status));
+}
+
+Test(kv_disk, a_directory_that_others_may_write_to_is_refused)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	struct kv *kv = NULL;
+	struct err e = ERR_INIT;
+
+	cr_assert_eq(fchmod(t.fd, 0777), 0);
+	cr_expect_eq(kv_open(t.path, 0, &kv, &e), -EPERM);
+	cr_expect(strstr(e.message, t.path));
+	cr_assert_eq(fchmod(t.fd, 0700), 0);
+}
+
 Test(kv_disk, no_file_that_is_mapped_writable_has_holes)
 {
 	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
