@@ -168,13 +168,20 @@ static bool is_below(const char *host, const char *domain)
 	return n > m && host[n - m - 1] == '.' && strcasecmp(host + n - m, domain) == 0;
 }
 
+/* AWS's hosts there are run by others. */
+static bool is_in_china(const char *server)
+{
+	return is_below(server, "cn");
+}
+
 static bool may_lead_to(const struct s3addr *from, const struct s3addr *to)
 {
 	if (from->tls && !to->tls)
 		return false;
 	if (strcasecmp(from->server, to->server) == 0 || is_below(to->server, from->server))
 		return true;
-	return s3addr_is_aws(from->server) && s3addr_is_aws(to->server);
+	return s3addr_is_aws(from->server) && s3addr_is_aws(to->server) &&
+	       is_in_china(from->server) == is_in_china(to->server);
 }
 
 int s3follow_location(const char *location, const struct s3addr *from, struct s3follow_target *ret)

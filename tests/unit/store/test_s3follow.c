@@ -148,6 +148,8 @@ Test(s3follow, a_redirect_is_followed_only_to_where_the_user_pointed)
 		  "https://s3.execute-api.us-east-1.amazonaws.com/", -EPERM },
 		{ "https://s3.us-east-1.amazonaws.com",
 		  "https://bkt.s3.dualstack.eu-west-1.amazonaws.com/k", 0 },
+		{ "https://s3.us-east-1.amazonaws.com", "https://s3.cn-north-1.amazonaws.com.cn/",
+		  -EPERM },
 		{ "https://s3.us-east-1.amazonaws.com", "https://s3.evil.elb.amazonaws.com/",
 		  -EPERM },
 		{ "https://s3.us-east-1.amazonaws.com", "http://s3.eu-west-1.amazonaws.com/",
