@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include "store/retry.h"
@@ -14,6 +15,7 @@ struct retry_store {
 	struct metric *retries, *gave_up;
 	pthread_mutex_t lock; /* protects the budget */
 	struct retry_budget budget;
+	atomic_bool answered; /* whatever it was */
 };
 
 static struct retry_store *retry_of(struct store *s)
@@ -27,6 +29,7 @@ static struct retry_options with_defaults(struct retry_options o)
 	o.base_ms = o.base_ms ? o.base_ms : 100;
 	o.cap_ms = o.cap_ms ? o.cap_ms : 10000;
 	o.total_ms = o.total_ms ? o.total_ms : 45000;
+	o.unknown_ms = MIN_OF(o.unknown_ms ? o.unknown_ms : 10000, o.total_ms);
 	return o;
 }
 
@@ -117,6 +120,7 @@ static int next_delay_ms(struct attempts *a, int retry_after_ms)
 {
 	struct retry_store *t = a->retry;
 	int64_t now_ms = clock_elapsed_ms(t->o.clock);
+	int total_ms = t->answered ? t->o.total_ms : t->o.unknown_ms;
 	uint32_t random;
 	int delay_ms, budget_ms;
 	bool in_time;
@@ -128,7 +132,7 @@ static int next_delay_ms(struct attempts *a, int retry_after_ms)
 	pthread_mutex_lock(&t->lock);
 	budget_ms = retry_budget_take(&t->budget, now_ms);
 	delay_ms = MAX_OF(delay_ms, budget_ms);
-	in_time = a->made < t->o.max_attempts && now_ms - a->failed_ms + delay_ms < t->o.total_ms;
+	in_time = a->made < t->o.max_attempts && now_ms - a->failed_ms + delay_ms < total_ms;
 	if (!in_time)
 		retry_budget_return(&t->budget);
 	pthread_mutex_unlock(&t->lock);
@@ -151,6 +155,8 @@ static bool again(struct attempts *a, int *r, bool is_put, enum store_cond cond,
 	int delay_ms;
 
 	a->made++;
+	if (*r >= 0 || a->err.http_status)
+		a->retry->answered = true;
 	if (may_repeat) {
 		delay_ms = next_delay_ms(a, *r < 0 ? a->err.retry_after_ms : 0);
 		if (delay_ms >= 0) {

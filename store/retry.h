@@ -22,6 +22,8 @@ struct retry_options {
 	 * for minutes, and would then never be made again.
 	 */
 	int total_ms;
+	/* The same for a store that has never answered: it is not away, the URL is wrong or the network is not up. 0: 10,000 */
+	int unknown_ms;
 	const struct clock *clock;
 	void (*sleep_ms)(
 		void *ctx, int ms,

@@ -166,10 +166,11 @@ Test(retry, it_gives_up_after_the_last_attempt_and_says_so)
 
 Test(retry, it_gives_up_when_the_time_is_over)
 {
-	static const struct step steps[] = {
-		{ .r = -EIO,
-		  .err = { .kind = ERR_STORE, .retryable = true, .retry_after_ms = 25000 } }
-	};
+	static const struct step steps[] = { { .r = -EIO,
+					       .err = { .kind = ERR_STORE,
+							.retryable = true,
+							.http_status = 503,
+							.retry_after_ms = 25000 } } };
 	struct scripted below = SCRIPTED(steps);
 	struct sleeper sleeper = { 0 };
 	_cleanup_(store_freep) struct store *s = retry_over(&below, &sleeper, 100);
@@ -197,6 +198,8 @@ static int outage_head(struct store *s, const char *key, struct store_meta *ret,
 
 	if (o->asked++ == 0)
 		*now_ns += o->first_ns;
+	if (strcmp(key, "known") == 0)
+		return STORE_NOT_FOUND;
 	if (*now_ns >= o->back_ns)
 		return 0;
 	err_set(e, ERR_STORE, -EIO, "gone");
@@ -226,9 +229,28 @@ Test(retry, a_store_that_is_gone_for_half_a_minute_is_waited_for)
 		fake_clock_init(&sleeper.fake, 0);
 		sleeper.fake.next_random = (uint8_t)i;
 		s = retry_store_new(&below.store, &o);
+		cr_assert_eq(store_head(s, "known", NULL, NULL, NULL), STORE_NOT_FOUND);
 		cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), 0, "%d", i);
 		cr_assert_lt(below.asked, 32);
 	}
+}
+
+Test(retry, a_store_that_never_answered_is_given_up_soon)
+{
+	struct sleeper sleeper = { 0 };
+	struct outage below = { .store = { &outage_ops },
+				.sleeper = &sleeper,
+				.back_ns = 30000000000LL };
+	struct retry_options o = { .clock = &sleeper.fake.clock,
+				   .sleep_ms = sleep_fake,
+				   .sleep_ctx = &sleeper };
+	_cleanup_(store_freep) struct store *s = NULL;
+
+	fake_clock_init(&sleeper.fake, 0);
+	s = retry_store_new(&below.store, &o);
+	cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), -EIO);
+	cr_assert_lt(sleeper.fake.elapsed_ns, 10000000000LL);
+	cr_assert_gt(below.asked, 3);
 }
 
 Test(retry, what_waited_long_for_its_turn_is_repeated_all_the_same)
