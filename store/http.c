@@ -417,6 +417,8 @@ static enum httperr_what what_failed(const struct http_job *job)
 		return HTTPERR_TOO_LONG;
 	if (is_bad_proxy(job))
 		return HTTPERR_PROXY_URL;
+	if (job->xfer.no_memory)
+		return HTTPERR_MEMORY;
 	switch (job->result) {
 	case CURLE_OUT_OF_MEMORY:
 		return HTTPERR_MEMORY;

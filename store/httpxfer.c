@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/httpxfer.h"
 
+#include <errno.h>
 #include <string.h>
 #include "store/httphdr.h"
 
@@ -79,6 +80,7 @@ static bool write_text(struct httpxfer *x, const char *data, size_t len, int sta
 	}
 	if (text)
 		wbuf_put(text, data, MIN_OF(len, room));
+	x->no_memory = text && wbuf_error(text) == -ENOMEM;
 	return !text || !wbuf_error(text);
 }
 

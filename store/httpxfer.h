@@ -11,7 +11,8 @@
 struct httpxfer {
 	const struct http_request *request;
 	bool body_begun, in_headers, sink_chosen;
-	bool too_long; /* the answer has more bytes than there is room for */
+	bool too_long;	/* the answer has more bytes than there is room for */
+	bool no_memory; /* for the text of the answer */
 	enum http_sink sink;
 	int iov; /* the body has been handed out up to here */
 	size_t iov_offset, dst_done;
