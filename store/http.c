@@ -32,6 +32,7 @@ struct http_job {
 	CURLcode result;
 	long status, proxy_status;
 	unsigned attempts; /* connections on which the request was begun */
+	int socket_error;  /* errno of the last socket that could not be had, 0: it could */
 	enum httplimit_verdict verdict;
 	char message[CURL_ERROR_SIZE];
 };
@@ -111,10 +112,12 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	struct http *h = arg;
+	struct http_slot *slot = arg;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 
-	if (fd >= 0 && httpsock_add(&h->sockets, fd) < 0) {
+	slot->job->socket_error = fd < 0 ? errno : 0;
+	if (fd >= 0 && httpsock_add(&slot->http->sockets, fd) < 0) {
+		slot->job->socket_error = ENOMEM;
 		close(fd);
 		return CURL_SOCKET_BAD;
 	}
@@ -159,7 +162,6 @@ static void set_connection_options(struct http *h, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_RESOLVE, h->resolve);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
 	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, h);
 }
@@ -242,6 +244,7 @@ static void slot_start(struct http *h, struct http_slot *slot, struct http_job *
 				    .socket = -1 };
 	curl_easy_reset(slot->easy);
 	set_connection_options(h, slot->easy);
+	curl_easy_setopt(slot->easy, CURLOPT_OPENSOCKETDATA, slot);
 	set_request_options(slot);
 	curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
 	if (curl_multi_add_handle(h->multi, slot->easy) != CURLM_OK) {
@@ -456,6 +459,7 @@ static int explain(const struct http *h, const struct http_job *job, struct err 
 				      .connected = job->attempts > 0,
 				      .may_have_arrived = may_have_arrived(job),
 				      .proxy_status = job->proxy_status,
+				      .socket_error = job->socket_error,
 				      .text = job->message[0] ? job->message
 							      : curl_easy_strerror(job->result),
 			      });

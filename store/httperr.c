@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/httperr.h"
 
+#include <string.h>
+
 static int set_timeout(struct err *e, const struct httperr *x)
 {
 	switch (x->verdict) {
@@ -35,6 +37,10 @@ static int set_network(struct err *e, const struct httperr *x)
 		return err_set(e, ERR_STORE, -EIO, "no usable answer: %s", x->text);
 	if (x->proxy_status >= 300)
 		return set_proxy(e, x);
+	if (x->socket_error)
+		return err_set(e, ERR_STORE, -EIO, "this process cannot make a connection: %s%s",
+			       strerrordesc_np(x->socket_error),
+			       x->socket_error == EMFILE ? " (raise the limit: ulimit -n)" : "");
 	return err_set(e, ERR_STORE, -EIO, "the store cannot be reached: %s", x->text);
 }
 

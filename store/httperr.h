@@ -26,6 +26,7 @@ struct httperr {
 	bool connected;	       /* the request was begun */
 	bool may_have_arrived; /* the server may have got its body */
 	long proxy_status;     /* of a proxy's answer to CONNECT, 0: none */
+	int socket_error;      /* errno: this process could not have a socket; 0: it could */
 	const char *text;      /* what the library says */
 };
 
