@@ -251,6 +251,7 @@ Test(kv, ephemeral_tables_take_space_from_persistent_ones_up_to_their_part)
 		count += r == 0;
 	}
 	cr_expect_eq(r, -ENOSPC);
+	cr_expect(strstr(e.message, "cache_size=") != NULL, "%s", e.message);
 	cr_expect_geq(count, 12);
 	cr_expect_leq(count, 14);
 	cr_expect_eq(e.kind, ERR_IO);
