@@ -43,8 +43,7 @@ static int fail(struct err *e, int rc, const char *what)
 	else if (rc > 0)
 		code = -rc;
 	return err_set(e, ERR_IO, code, "the local cache: %s: %s", what,
-		       rc == MDB_MAP_FULL ? "its part of cache_size= is full (allow it more)"
-					  : mdb_strerror(rc));
+		       rc == MDB_MAP_FULL ? "full: allow a larger cache_size=" : mdb_strerror(rc));
 }
 
 /* LMDB's interface has no const. */

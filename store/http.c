@@ -115,13 +115,12 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 	struct http_slot *slot = arg;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 
-	slot->job->socket_error = fd < 0 ? errno : 0;
 	if (fd >= 0 && httpsock_add(&slot->http->sockets, fd) < 0) {
-		slot->job->socket_error = ENOMEM;
-		close(fd);
-		return CURL_SOCKET_BAD;
+		close(fd); /* errno stays ENOMEM */
+		fd = CURL_SOCKET_BAD;
 	}
-	return fd < 0 ? CURL_SOCKET_BAD : fd;
+	slot->job->socket_error = fd < 0 ? errno : 0;
+	return fd;
 }
 
 static int on_close(void *arg, curl_socket_t fd)
@@ -420,11 +419,9 @@ static enum httperr_what what_failed(const struct http_job *job)
 		return HTTPERR_TOO_LONG;
 	if (is_bad_proxy(job))
 		return HTTPERR_PROXY_URL;
-	if (job->xfer.no_memory)
+	if (job->xfer.no_memory || job->result == CURLE_OUT_OF_MEMORY)
 		return HTTPERR_MEMORY;
 	switch (job->result) {
-	case CURLE_OUT_OF_MEMORY:
-		return HTTPERR_MEMORY;
 	case CURLE_OPERATION_TIMEDOUT:
 		return HTTPERR_TIMEOUT;
 	case CURLE_PEER_FAILED_VERIFICATION:
