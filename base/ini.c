@@ -107,6 +107,8 @@ static int load(const char *path, char **ret_text, size_t *ret_len, struct err *
 	if (r == -EFBIG)
 		return err_set(e, ERR_USAGE, r, "%s is larger than 1 MiB: not a configuration file",
 			       path);
+	if (r == -ESPIPE)
+		return err_set(e, ERR_USAGE, r, "%s is a pipe: a file is wanted", path);
 	if (r < 0)
 		return err_errno(e, r, "cannot read %s", path);
 	return 0;

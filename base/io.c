@@ -132,13 +132,17 @@ static ssize_t read_to_end(int fd, size_t max_bytes, char **data, size_t *cap)
 
 int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data, size_t *ret_len)
 {
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Without O_NONBLOCK the open of a FIFO waits for somebody who writes. */
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	_cleanup_free_ char *data = NULL;
+	struct stat st;
 	size_t cap = 0;
 	ssize_t len;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (S_ISFIFO(st.st_mode))
+		return -ESPIPE;
 	len = read_to_end(fd, max_bytes, &data, &cap);
 	if (len < 0)
 		return (int)len;

@@ -7,7 +7,8 @@
 #include "catalog/parallel.h"
 
 #define FIND_THREADS 8
-#define FIND_NAMES_BYTES 512 /* of the names that an error lists */
+#define FIND_RECORDS_MAX (4 * (size_t)FORMAT_LISTED) /* at once, of all nodes together */
+#define FIND_NAMES_BYTES 512			     /* of the names that an error lists */
 
 /* ---- which records there are ---- */
 
@@ -47,6 +48,11 @@ static int add_record(void *ctx, const struct record_key *key, struct err *e)
 {
 	struct search *s = ctx;
 
+	if (s->count == FIND_RECORDS_MAX)
+		return err_set(
+			e, ERR_USAGE, -EFBIG,
+			"there are more than %zu backups: name one with --cluster, or --node",
+			FIND_RECORDS_MAX);
 	if (util_grow(&s->candidates, &s->cap, s->count + 1, sizeof(*s->candidates)) < 0)
 		return err_nomem(e);
 	s->candidates[s->count++] =

@@ -248,6 +248,7 @@ enum object_compression repo_compression(const struct repo *r)
  */
 struct found_names {
 	size_t prefix_bytes;
+	size_t met; /* with those that are passed over */
 	char (*names)[FORMAT_NAME_BYTES + 1];
 	size_t count, cap;
 };
@@ -257,12 +258,23 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* A listing need not have an end. */
+static int endless(const char *key, struct err *e)
+{
+	err_set(e, ERR_CORRUPT, -EFBIG,
+		"more than %d names are listed in one place: that is no repository", FORMAT_LISTED);
+	err_key(e, key);
+	return -EFBIG;
+}
+
 static int keep_name(void *ctx, const struct store_entry *entry, struct err *e)
 {
 	struct found_names *f = ctx;
 	const char *name = entry->key + f->prefix_bytes;
 	size_t len = strlen(name);
 
+	if (++f->met > FORMAT_LISTED)
+		return endless(entry->key, e);
 	if (!entry->is_prefix || len < 2 || len - 1 > FORMAT_NAME_BYTES)
 		return 0;
 	if (util_grow(&f->names, &f->cap, f->count + 1, sizeof(f->names[0])) < 0)
@@ -311,6 +323,7 @@ int repo_list_nodes(struct repo *r, const char *cluster, repo_name_fn *fn, void 
 
 struct found_records {
 	size_t prefix_bytes;
+	size_t met;
 	struct record_key *keys;
 	size_t count, cap;
 };
@@ -328,6 +341,8 @@ static int keep_record(void *ctx, const struct store_entry *entry, struct err *e
 	struct found_records *f = ctx;
 	struct record_key *key;
 
+	if (++f->met > FORMAT_LISTED)
+		return endless(entry->key, e);
 	if (util_grow(&f->keys, &f->cap, f->count + 1, sizeof(f->keys[0])) < 0)
 		return err_nomem(e);
 	key = &f->keys[f->count];

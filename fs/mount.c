@@ -61,10 +61,16 @@ static void forget_attributes(void *ctx, uint64_t ino)
 
 static void add_line(struct wbuf *out, const char *name, const char *value)
 {
+	size_t begin;
+
 	wbuf_put(out, name, strlen(name));
 	wbuf_put(out, ": ", 2);
-	wbuf_put(out, value, strlen(value));
-	wbuf_put(out, "\n", 1);
+	begin = out->len;
+	wbuf_put(out, value, strlen(value) + 1);
+	if (wbuf_error(out) < 0)
+		return;
+	util_one_line((char *)out->data + begin); /* a path may hold a newline */
+	out->data[out->len - 1] = '\n';
 }
 
 static void add_bytes(struct wbuf *out, const char *name, uint64_t used, uint64_t limit)

@@ -128,11 +128,33 @@ static int complete(struct refresh *f, struct err *ret_e)
 	return 0;
 }
 
+static bool newer(const struct view_backup *a, const struct view_backup *b)
+{
+	if (a->store_time_ns != b->store_time_ns)
+		return a->store_time_ns > b->store_time_ns;
+	return memcmp(&a->writer, &b->writer, sizeof(a->writer)) > 0;
+}
+
+/* By name; of one name the newer ones first. */
 static int compare_backups(const void *a, const void *b)
 {
 	const struct view_backup *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
 
-	return strcmp(x->name, y->name);
+	return order ? order : newer(y, x) - newer(x, y);
+}
+
+/* A name is one backup's. Writers see to that; where two have it all the same, a directory still has each name once. */
+static size_t sort_backups(struct view_backup *list, size_t count)
+{
+	size_t kept = 0;
+
+	if (count > 0)
+		qsort(list, count, sizeof(*list), compare_backups);
+	for (size_t i = 0; i < count; i++)
+		if (kept == 0 || strcmp(list[kept - 1].name, list[i].name) != 0)
+			list[kept++] = list[i];
+	return kept;
 }
 
 static bool same_writer(const struct view_backup *a, const struct view_backup *b)
@@ -147,13 +169,6 @@ static const struct view_backup *find_backup(const struct view_backup *list, siz
 		if (strcmp(list[i].name, name) == 0)
 			return &list[i];
 	return NULL;
-}
-
-static bool newer(const struct view_backup *a, const struct view_backup *b)
-{
-	if (a->store_time_ns != b->store_time_ns)
-		return a->store_time_ns > b->store_time_ns;
-	return memcmp(&a->writer, &b->writer, sizeof(a->writer)) > 0;
 }
 
 static const struct view_backup *newest(const struct view_backup *list, size_t count)
@@ -174,8 +189,7 @@ static struct view_backup *publish(struct refresh *f, size_t *ret_old_count, boo
 	struct view_backup *old;
 	bool same = true;
 
-	if (f->backup_count > 0)
-		qsort(f->backups, f->backup_count, sizeof(*f->backups), compare_backups);
+	f->backup_count = sort_backups(f->backups, f->backup_count);
 	for (size_t i = 0; i < f->backup_count;
 	     i++) { /* n->backups is only replaced by this job, so it can be read here */
 		const struct view_backup *b =

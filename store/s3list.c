@@ -9,6 +9,8 @@
 
 /* A page of 1000 keys of 1024 bytes, each byte as %XX, with what stands around them. */
 #define ANSWER_MAX (8 * MIB)
+/* Pages without a key that may follow one another: a server that has passed over what was deleted gives some. */
+#define EMPTY_PAGES_MAX 100
 #define DELETE_BODY_MAX (16 * MIB)
 
 /* An error document under a good status, or no whole document: it may come whole the next time. */
@@ -37,7 +39,8 @@ struct listing {
 	const struct store_list *req;
 	char *prefix, *start_after; /* whole keys; start_after NULL: none */
 	char *token;		    /* of the page to come, NULL: the first */
-	char *last;		    /* the last key of the page before, NULL: none */
+	char *last;		    /* the last key so far, NULL: none */
+	unsigned empty_pages;	    /* since that key */
 };
 
 static void listing_deinit(struct listing *l)
@@ -169,7 +172,8 @@ static int go_on(struct listing *l, const struct s3xml_page *page, struct err *e
 {
 	if (!page->truncated)
 		return 1;
-	if (l->token && strcmp(l->token, page->token) == 0)
+	l->empty_pages = page->count ? 0 : l->empty_pages + 1;
+	if ((l->token && strcmp(l->token, page->token) == 0) || l->empty_pages > EMPTY_PAGES_MAX)
 		return err_set(e, ERR_STORE, -EIO, "the server's listing does not advance");
 	if (replace(&l->token, page->token) < 0 ||
 	    (page->count && replace(&l->last, page->entries[page->count - 1].key) < 0))

@@ -33,7 +33,7 @@ static int hash_frames(int fd, const char *path, uint64_t size, struct content_h
 static int id_of(const char *path, struct id256 *ret, struct err *e)
 {
 	_cleanup_(content_hasher_freep) struct content_hasher *h = NULL;
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	int r;
 

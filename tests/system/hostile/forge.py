@@ -148,7 +148,7 @@ class Forge:
             "created": "2026-11-22T11:40:42Z", "compression": "zstd", "encryption": "none", **members}))
         return self
 
-    def record_document(self, name, root, **members):
+    def record_document(self, name, place, **members):
         document = {
             "type": "backup", "format": 1, "features": {"read": [], "write": [], "collect": []}, "state": "COMMITTED", "sequence": 2,
             "nonce": "c2c9a2f456b7065c527dcddd775a2ad3", "writer": writer_text(self.writer), "cluster": self.cluster, "node": self.node,
@@ -156,20 +156,20 @@ class Forge:
             "times": {"started": "2026-11-22T11:53:08Z", "finished": "2026-11-22T11:53:09Z", "store": "2026-11-22T11:53:08Z"},
             "cassandra": {"sstable_versions": ["nb"], "id_kinds": ["generation"]}, "users": [], "groups": [], "packs": [],
             "new_bytes": 0, "reused_bytes": 0}
-        if root:
-            document |= {"files": root.totals[0], "bytes": root.totals[1], "directories": root.totals[2], "root": {
-                "digest": root.digest.hex(), "writer": writer_text(root.object.writer), "object": root.object.identity.hex(),
-                "head_bytes": 24 + 56 * root.object.frames, "plain_bytes": root.object.plain, "raw": bool(root.object.flags & RAW),
-                "uniform": bool(root.object.flags & UNIFORM), "offset": root.offset, "length": root.length}}
+        if place:
+            document |= {"files": place.totals[0], "bytes": place.totals[1], "directories": place.totals[2], "root": {
+                "digest": place.digest.hex(), "writer": writer_text(place.object.writer), "object": place.object.identity.hex(),
+                "head_bytes": 24 + 56 * place.object.frames, "plain_bytes": place.object.plain, "raw": bool(place.object.flags & RAW),
+                "uniform": bool(place.object.flags & UNIFORM), "offset": place.offset, "length": place.length}}
         return document | members
 
     def record_key(self, name, writer=None):
         return f"{self.prefix}/records/{name}/{writer_text(writer or self.writer)}.json"
 
-    def record(self, name, root, key=None, **members):
+    def record(self, name, place, key=None, **members):
         """A record that is sealed; its key."""
         key = key or self.record_key(name)
-        self.put(key, self.seal(self.record_document(name, root, **members)))
+        self.put(key, self.seal(self.record_document(name, place, **members)))
         return key
 
     # ---- objects ----
