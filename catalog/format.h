@@ -37,7 +37,10 @@
 #define FORMAT_FILES (4 * 1024 * 1024)	      /* of a backup: sixty times a large node */
 #define FORMAT_DIRECTORIES (256 * 1024)	      /* of a backup */
 #define FORMAT_TREE_BYTES FORMAT_OBJECT_BYTES /* one directory's tree: one extent of an object */
-#define FORMAT_RUN_BYTES FORMAT_OBJECT_BYTES  /* one run, likewise */
+#define FORMAT_TREE_NAMES_BYTES \
+	(16 *                   \
+	 MIB) /* names of a tree, each with a byte more: in the tree they share what is equal */
+#define FORMAT_RUN_BYTES FORMAT_OBJECT_BYTES /* one run, likewise */
 #define FORMAT_EXTENTS \
 	(192 *         \
 	 1024) /* of the files of a run: 1.5 TiB in whole objects (34 to 36 bytes each in the run) */

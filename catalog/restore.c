@@ -7,6 +7,9 @@
 #include "catalog/restore_write.h"
 
 #define MEMORY_BYTES (192 * MIB)
+/* For the paths of directories: one part in so many of the memory, and never less than this. */
+#define DIRS_SHARE 4
+#define DIRS_BYTES_MIN (8 * MIB)
 
 static int check_options(const struct restore_options *o, struct err *e)
 {
@@ -31,7 +34,8 @@ static int write_files(const struct restore_options *o, const struct restore_att
 		       struct restore_target *t, const struct restore_check *k,
 		       struct restore_result *result, struct err *e)
 {
-	_cleanup_(restore_dirs_freep) struct restore_dirs *dirs = restore_dirs_new(t, a);
+	_cleanup_(restore_dirs_freep) struct restore_dirs *dirs = restore_dirs_new(
+		t, a, MAX_OF(o->memory_bytes / DIRS_SHARE, (uint64_t)DIRS_BYTES_MIN));
 	int r = dirs ? restore_write_run(o, a, t, dirs, k, result, e) : err_nomem(e);
 
 	if (r == 0)

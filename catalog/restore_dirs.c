@@ -29,13 +29,15 @@ struct restore_dirs {
 	const struct restore_attr *attr;
 	struct dir *dirs; /* [0]: "" */
 	size_t count, cap;
-	struct states *states; /* of the roots */
-	int open_fd;	       /* the directory that was asked for last, -1: none */
+	uint64_t memory, max_memory; /* of paths */
+	struct states *states;	     /* of the roots */
+	int open_fd;		     /* the directory that was asked for last, -1: none */
 	size_t open_root;
 	uint32_t open_dir;
 };
 
-struct restore_dirs *restore_dirs_new(struct restore_target *t, const struct restore_attr *a)
+struct restore_dirs *restore_dirs_new(struct restore_target *t, const struct restore_attr *a,
+				      uint64_t memory_bytes)
 {
 	struct restore_dirs *d = calloc(1, sizeof(*d));
 
@@ -44,6 +46,7 @@ struct restore_dirs *restore_dirs_new(struct restore_target *t, const struct res
 	d->t = t;
 	d->attr = a;
 	d->open_fd = -1;
+	d->max_memory = memory_bytes;
 	d->states = calloc(restore_target_roots(t), sizeof(*d->states));
 	if (!d->states) {
 		free(d);
@@ -93,6 +96,11 @@ int restore_dirs_add(struct restore_dirs *d, const char *path, const struct attr
 			return err_nomem(e);
 		s->of[d->count] = DIR_UNKNOWN;
 	}
+	d->memory += sizeof(dir) + strlen(path) + 1;
+	if (d->memory > d->max_memory)
+		return err_set(
+			e, ERR_USAGE, -ENOMEM,
+			"the paths of the directories take too much memory (give more with --memory, or restore less at a time with --only)");
 	dir.path = strdup(path);
 	if (!dir.path)
 		return err_nomem(e);

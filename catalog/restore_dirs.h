@@ -12,8 +12,8 @@
 struct restore_dirs;
 
 struct restore_dirs *restore_dirs_new(
-	struct restore_target *t,
-	const struct restore_attr *a); /* borrows both; NULL: out of memory */
+	struct restore_target *t, const struct restore_attr *a,
+	uint64_t memory_bytes); /* borrows both; the directories take at most memory_bytes; NULL: out of memory */
 void restore_dirs_free(struct restore_dirs *d);
 DEFINE_CLEANUP(struct restore_dirs *, restore_dirs_free);
 

@@ -228,7 +228,8 @@ static struct run *new_run(uint32_t count, const struct target *need, struct tar
 
 	if (!run)
 		return NULL;
-	run->memory = malloc(entries + extents + need->text_bytes);
+	run->memory_bytes = entries + extents + need->text_bytes;
+	run->memory = malloc(run->memory_bytes);
 	if (!run->memory) {
 		free(run);
 		return NULL;

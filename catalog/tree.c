@@ -75,6 +75,17 @@ static uint64_t own_files(const struct tree *t)
 	return files;
 }
 
+static const char *check_names(const struct tree *t)
+{
+	size_t bytes = 0;
+
+	for (uint32_t i = 0; i < t->child_count; i++)
+		bytes += strlen(t->children[i].name) + 1;
+	for (uint32_t i = 0; i < t->run_count; i++)
+		bytes += strlen(t->runs[i].first) + 1;
+	return bytes > FORMAT_TREE_NAMES_BYTES ? "its names are too long together" : NULL;
+}
+
 static const char *check_totals(const struct tree *t)
 {
 	if (t->file_count < own_files(t) || t->file_count > FORMAT_FILES)
@@ -131,6 +142,8 @@ static int prepare(const struct tree *t, struct wire_objects *objects, struct er
 
 	if (!wrong)
 		wrong = check_runs(t);
+	if (!wrong)
+		wrong = check_names(t);
 	if (!wrong)
 		wrong = check_totals(t);
 	if (wrong)
@@ -320,7 +333,8 @@ static int allocate(struct tree *t, const struct target *need, struct target *to
 	size_t children = need->child_count * sizeof(struct child);
 	size_t runs = need->run_count * sizeof(struct run_ref);
 
-	t->memory = malloc(children + runs + need->text_bytes + 1);
+	t->memory_bytes = children + runs + need->text_bytes + 1;
+	t->memory = malloc(t->memory_bytes);
 	if (!t->memory)
 		return -ENOMEM;
 	t->child_count = need->child_count;
@@ -358,6 +372,8 @@ int tree_parse(const void *data, size_t len_bytes, struct tree **ret, struct err
 	if (r < 0)
 		return wire_corrupt(e, "tree", "its table of objects is not valid");
 	wrong = get_all(b, &objects, &need);
+	if (!wrong && need.text_bytes > FORMAT_TREE_NAMES_BYTES)
+		wrong = "its names are too long together";
 	if (wrong)
 		return wire_corrupt(e, "tree", wrong);
 	if (allocate(t, &need, &to) < 0)

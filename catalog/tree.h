@@ -61,7 +61,8 @@ struct entry { /* a regular file */
 struct run {
 	uint32_t entry_count;
 	struct entry *entries;
-	void *memory; /* owned: everything the entries point to */
+	void *memory;	     /* owned: everything the entries point to */
+	size_t memory_bytes; /* of it */
 };
 
 struct run_ref {
@@ -84,6 +85,7 @@ struct tree {
 	uint64_t total_bytes; /* likewise */
 	uint64_t dir_count;   /* directories below this one */
 	void *memory;
+	size_t memory_bytes; /* of it: long names take more than what they are made of */
 };
 
 /* bytewise order of (key, name) as above: < 0, 0, > 0. */

@@ -76,26 +76,12 @@ static struct cached *find(struct treecache *c, const struct id256 *digest, bool
 	return NULL;
 }
 
-static size_t tree_bytes(const struct tree *t)
+static size_t parsed_bytes(const struct cached *i)
 {
-	size_t bytes = sizeof(*t) + t->child_count * (sizeof(*t->children) + 48) +
-		       t->run_count * (sizeof(*t->runs) + 48);
-
-	return bytes;
-}
-
-static size_t run_bytes(const struct run *r)
-{
-	size_t bytes = sizeof(*r) + r->entry_count * (sizeof(*r->entries) + 48);
-
-	for (uint32_t i = 0; i < r->entry_count; i++) {
-		const struct entry *en = &r->entries[i];
-
-		bytes += en->extent_count * sizeof(*en->extents);
-		if (en->inline_data)
-			bytes += en->size_bytes;
-	}
-	return bytes;
+	if (i->run)
+		return sizeof(*i->run) + i->run->memory_bytes;
+	return sizeof(*i->tree) + i->tree->memory_bytes +
+	       ((size_t)i->tree->run_count + 1) * sizeof(*i->run_first);
 }
 
 static int count_runs(struct cached *i)
@@ -128,7 +114,7 @@ static int load(struct treecache *c, const struct node_name *n, const struct pla
 		return r;
 	if (is_tree && count_runs(mine) < 0)
 		return err_nomem(e);
-	mine->bytes = sizeof(*mine) + (is_tree ? tree_bytes(mine->tree) : run_bytes(mine->run));
+	mine->bytes = sizeof(*mine) + parsed_bytes(mine);
 
 	pthread_mutex_lock(&c->lock);
 	known = find(c, &p->digest, is_tree);
