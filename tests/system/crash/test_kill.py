@@ -76,6 +76,7 @@ def test_a_backup_killed_at_any_change_of_a_file(program, template, originals, k
     total, kills = hook.calls(), 0
     for at in (chosen := moments(chance, daily, long, total)):
         shutil.rmtree(repository.path)
+        shutil.rmtree(program.cache)  # as in the run that was counted
         repository, before = fresh()
         answer = run_backup(repository, originals, "t2", "t2", **hook.environment(at))
         assert answer.code in (DONE, *KILLED), answer
@@ -87,7 +88,7 @@ def test_a_backup_killed_at_any_change_of_a_file(program, template, originals, k
 
 def test_a_backup_killed_at_any_time(program, template, originals):
     chance = random.Random("backup, time")
-    repository, kills, count = program.repository(), 0, 60 if LONG else 6
+    repository, kills, count = program.repository(), 0, 90 if LONG else 6
     shutil.copytree(template.path, repository.path)
     begun = time.monotonic()
     run_backup(repository, originals, "t2", "t2-0", code=DONE)
@@ -95,7 +96,7 @@ def test_a_backup_killed_at_any_time(program, template, originals):
     for number in range(count):
         name = f"t2-{number + 1}"
         before = committed(repository.path, originals)
-        answer = run_backup(repository, originals, "t2", name, prefix=("timeout", "-s", "KILL", f"{chance.uniform(0.001, takes):.3f}"))
+        answer = run_backup(repository, originals, "t2", name, prefix=("timeout", "-s", "KILL", f"{chance.uniform(0.001, 0.7 * takes):.3f}"))
         kills += answer.code in KILLED
         assert before <= (there := committed(repository.path, originals)) <= before | {name}
         assert there == listed(repository)
@@ -148,6 +149,7 @@ def test_a_restore_killed_at_any_change_of_a_file(program, template, originals, 
     total, directories = hook.calls(), attributes_of_directories(out)
     for at in (chosen := moments(chance, 8, 80, total)):
         shutil.rmtree(out)
+        shutil.rmtree(program.cache)
         answer = repository("restore", "t1", out, environment=hook.environment(at), code=None)
         assert answer.code in (DONE, *KILLED), answer
         kills += answer.code in KILLED
@@ -225,7 +227,7 @@ def test_a_mount_killed_at_any_change_of_its_cache(program, template, originals)
     program("umount", mounted.path)
     total = hook.calls()
     assert start > 10 and reading > start + 10 and total > reading
-    chosen = sorted({*moments(chance, 5, 40, start), *(start + at for at in moments(chance, 6, 80, total - start))})
+    chosen = sorted({*moments(chance, 5, 60, start), *(start + at for at in moments(chance, 6, 110, total - start))})
     for number, at in enumerate(chosen):
         if number % 2:
             shutil.rmtree(program.cache)  # else what an unclean end left
@@ -260,7 +262,7 @@ def test_a_mount_killed_while_it_takes_in_a_new_backup(program, template, origin
     session(LATER // 2).end(chance)
     total = hook.calls() - LATER // 2
     assert total > 5
-    chosen = moments(chance, 4, 20, total)
+    chosen = moments(chance, 4, 40, total)
     for at in chosen:
         mounted = session(at)
         kills += hook.reached(LATER)
