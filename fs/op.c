@@ -126,6 +126,17 @@ static void on_interrupt(fuse_req_t req, void *data)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Libfuse holds the request's lock while it calls on_interrupt from here: whoever answered the request meanwhile would free it under libfuse. */
+static void watch_interrupts(struct server *s, struct op *op)
+{
+	fuse_req_interrupt_func(op->req, on_interrupt, (void *)(uintptr_t)op->id);
+	pthread_mutex_lock(&s->lock);
+	op->armed = true;
+	if (op->was_interrupted)
+		pthread_cond_signal(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void defer(struct server *s, struct op *from)
 {
 	struct op *op = malloc(sizeof(*op));
@@ -148,7 +159,7 @@ static void defer(struct server *s, struct op *from)
 	metric_add(s->slow, 1);
 	op->begun_ms = clock_elapsed_ms(s->clock);
 	link_op(s, op);
-	fuse_req_interrupt_func(op->req, on_interrupt, (void *)(uintptr_t)op->id);
+	watch_interrupts(s, op);
 	r = pool_submit(s->pool, run_pending, op);
 	if (r < 0) {
 		op_fail(op, r, &e);
@@ -174,7 +185,7 @@ static struct op *overdue(struct server *s, int64_t now_ms, int *ret_errno)
 {
 	for (size_t i = 0; i < OP_BUCKETS; i++) {
 		for (struct op *op = s->pending[i]; op; op = op->next) {
-			if (op->claimed ||
+			if (op->claimed || !op->armed ||
 			    (!op->was_interrupted && now_ms - op->begun_ms < s->limit_ms))
 				continue;
 			op->claimed = true;

@@ -63,6 +63,7 @@ struct op {
 	struct server *server;
 	uint64_t id; /* 0: not pending, claimed by its own thread from the start */
 	bool claimed, was_interrupted;
+	bool armed; /* libfuse has returned from taking on_interrupt: from now on the watch may answer */
 	int64_t begun_ms;
 	struct cancel cancel;
 	char *own_name;
