@@ -119,7 +119,7 @@ static int listen_on(const char *ip, int port, int backlog)
 
 	inet_pton(AF_INET, ip, &a.sin_addr);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	cr_assert_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0, "%s", strerror(errno));
+	cr_assert_eq(bind(fd, (void *)&a, sizeof(a)), 0, "%s", strerror(errno));
 	cr_assert_eq(listen(fd, backlog), 0);
 	return fd;
 }
@@ -130,7 +130,7 @@ static void server_start(struct server *s, behave_fn *behave)
 	socklen_t len = sizeof(a);
 
 	*s = (struct server){ .behave = behave, .listener = listen_on("127.0.0.1", 0, 16) };
-	getsockname(s->listener, (struct sockaddr *)&a, &len);
+	getsockname(s->listener, (void *)&a, &len);
 	s->port = ntohs(a.sin_port);
 	cr_assert_eq(pthread_create(&s->thread, NULL, serve, s), 0);
 }
@@ -236,7 +236,7 @@ static int black_hole(int port, int fill[4])
 	inet_pton(AF_INET, "127.0.0.2", &a.sin_addr);
 	for (int i = 0; i < 4; i++) {
 		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		(void)!connect(fill[i], (struct sockaddr *)&a, sizeof(a));
+		(void)!connect(fill[i], (void *)&a, sizeof(a));
 	}
 	return fd;
 }
@@ -301,10 +301,10 @@ Test(http, what_the_other_side_has_not_got_is_known)
 	char data[32768] = "";
 	ssize_t got = 0, n;
 
-	getsockname(listener, (struct sockaddr *)&a, &len);
-	cr_assert_eq(connect(fd, (struct sockaddr *)&a, len), 0);
+	getsockname(listener, (void *)&a, &len);
+	cr_assert_eq(connect(fd, (void *)&a, len), 0);
 	peer = accept(listener, NULL, NULL);
-	getsockname(fd, (struct sockaddr *)&a, &len);
+	getsockname(fd, (void *)&a, &len);
 	cr_assert_eq(httpsock_add(&sockets, listener), 0);
 	cr_assert_eq(httpsock_add(&sockets, fd), 0);
 	cr_expect_eq(httpsock_find(&sockets, "127.0.0.1", ntohs(a.sin_port)), fd);
