@@ -15,7 +15,6 @@
 
 #define FILE_BYTES_MAX (1 * (size_t)MIB)
 #define LINE_BYTES_MAX 8192 /* session tokens are several KiB long */
-#define NAME_BYTES_MAX 48   /* inih keeps 49 and does not say when it cut */
 
 struct reader {
 	const char *path;
@@ -66,10 +65,13 @@ static int on_entry(void *user, const char *section, const char *key, const char
 
 	if (!key || !value)
 		return 1;
-	if (strlen(section) > NAME_BYTES_MAX || strlen(key) > NAME_BYTES_MAX)
+	if (strlen(section) >
+	    INI_NAME_BYTES_MAX) /* inih keeps one more, and does not say when it cut */
+		section = NULL;
+	if (strlen(key) > INI_NAME_BYTES_MAX)
 		r->result = err_set(r->e, ERR_USAGE, -EINVAL,
-				    "%s:%d: a section or key is longer than %d bytes", r->path,
-				    r->line, NAME_BYTES_MAX);
+				    "%s:%d: a key is longer than %d bytes", r->path, r->line,
+				    INI_NAME_BYTES_MAX);
 	else if (key[0] == '\0')
 		r->result = err_set(r->e, ERR_USAGE, -EINVAL, "%s:%d: no key before the '='",
 				    r->path, r->line);

@@ -9,7 +9,9 @@
 
 #include "base/err.h"
 
-/* 0 to go on; negative errno after filling e to stop. `line` counts from 1. */
+#define INI_NAME_BYTES_MAX 48
+
+/* 0 to go on; negative errno after filling e to stop. `line` counts from 1. section NULL: its name is longer than INI_NAME_BYTES_MAX. */
 typedef int ini_entry(void *ctx, const char *section, const char *key, const char *value, int line,
 		      struct err *e);
 

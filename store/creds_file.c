@@ -107,6 +107,18 @@ static bool is_section_of(const struct section *s, const char *section)
 	       strcmp(section + strspn(section, " \t"), s->profile) == 0;
 }
 
+/* A section whose name is too long to be known. Tools name profiles after roles and accounts: only who asks for such a one is told. */
+static int pass_over(const struct section *s, int line, struct err *e)
+{
+	size_t max = INI_NAME_BYTES_MAX - (s->is_config ? strlen("profile ") : 0);
+
+	if (strlen(s->profile) <= max)
+		return 0;
+	return err_set(e, ERR_CREDENTIALS, -EINVAL,
+		       "line %d: names of profiles longer than %zu bytes are not read: shorten it",
+		       line, max);
+}
+
 static void set_secret(char **at, char *text)
 {
 	creds_link_free_secret(at);
@@ -118,11 +130,13 @@ static int on_entry(void *ctx, const char *section, const char *key, const char 
 {
 	struct section *s = ctx;
 
+	if (!section)
+		return pass_over(s, line, e);
 	if (!is_section_of(s, section))
 		return 0;
 	s->into->seen = true;
 	for (size_t i = 0; i < CREDS_FILE_KEYS; i++) {
-		if (strcmp(key, key_names[i]) != 0)
+		if (strcasecmp(key, key_names[i]) != 0)
 			continue;
 		set_secret(&s->into->text[i], *value ? strdup(value) : NULL);
 		if (*value && !s->into->text[i])

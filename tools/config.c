@@ -76,8 +76,12 @@ static int take(void *ctx, const char *section, const char *key, const char *val
 {
 	struct config *c = ctx;
 	struct setting *s;
-	int r = check(c, section, key, line, e);
+	int r;
 
+	if (!section)
+		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: no section has so long a name",
+			       c->path, line);
+	r = check(c, section, key, line, e);
 	if (r < 0)
 		return r;
 	if (util_grow(&c->settings, &c->cap, c->count + 1, sizeof(*c->settings)) < 0)

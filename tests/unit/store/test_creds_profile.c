@@ -77,6 +77,37 @@ Test(creds_profile, what_is_wrong_with_a_profile_is_said)
 	fails(chain, "more than 8 profiles");
 }
 
+Test(creds_profile, keys_are_read_in_either_case)
+{
+	struct help h;
+
+	help_init(&h);
+	help_file(&h, "credentials",
+		  "[default]\nAWS_ACCESS_KEY_ID = AKIA1\nAws_Secret_Access_Key = HUSH\n");
+	help_open(&h);
+	help_expect(&h, "AKIA1");
+	help_deinit(&h);
+}
+
+/* "aws configure sso" names a profile after its role and account. */
+#define LONG_PROFILE "AdministratorAccessForPlatforms-123456789012"
+
+Test(creds_profile, profiles_of_long_names_do_not_stand_in_the_way_of_others)
+{
+	struct help h;
+
+	help_init(&h);
+	help_file(&h, "config",
+		  "[profile " LONG_PROFILE "]\nsso_start_url = https://x\n[default]\n" KEYS("A"));
+	help_open(&h);
+	help_expect(&h, "A");
+	help_set(&h, "AWS_PROFILE", LONG_PROFILE);
+	creds_free(h.creds);
+	help_open(&h);
+	help_expect_error(&h, "longer than 40 bytes");
+	help_deinit(&h);
+}
+
 Test(creds_profile, a_default_profile_without_credentials_is_passed_over)
 {
 	struct help h;
