@@ -18,6 +18,7 @@
 
 struct imds {
 	struct creds_attempt *attempt;
+	bool answered; /* the service is there */
 	char origin[256];
 	char token_header[sizeof(IMDS_TOKEN) + IMDS_TOKEN_MAX];
 };
@@ -61,9 +62,12 @@ static int ask(struct imds *m, const char *method, const char *path, const char 
 		.connect_ms = IMDS_MS,
 		.total_ms = IMDS_MS,
 	};
+	int r;
 
 	snprintf(url, sizeof(url), "%s%s", m->origin, path);
-	return creds_http_perform(m->attempt, &request, ret, e);
+	r = creds_http_perform(m->attempt, &request, ret, e);
+	m->answered |= r == 0;
+	return r;
 }
 
 /*
@@ -169,7 +173,7 @@ static int judge(struct imds *m, int r, struct err *e)
 
 	if (r == -ECANCELED || r == -ENOMEM || !e)
 		return r;
-	if (a->had_some)
+	if (a->had_some || (m->answered && e->retryable))
 		return err_wrap(e, r, "the metadata service %s", m->origin);
 	return creds_link_absent(a, "metadata service", "%s: %s", m->origin, e->message);
 }

@@ -126,6 +126,31 @@ Test(creds_links, what_the_metadata_service_refuses_is_said_and_version_1_is_not
 			   SCRIPT_CLOSE }));
 }
 
+/* One that is there and has a hiccup: it is not absent. */
+static void imds_is_worth_another_attempt(const struct script_step *steps, size_t n)
+{
+	struct creds_value v;
+	struct help h;
+	struct script s;
+
+	imds_open(&h, &s, steps, n);
+	cr_expect_lt(help_get(&h, &v), 0);
+	cr_expect_eq(h.err.kind, ERR_STORE, "%s", h.err.message);
+	cr_expect(h.err.retryable, "%s", h.err.message);
+	cr_expect(strstr(h.err.message, "the metadata service http"), "%s", h.err.message);
+	close_all(&h, &s);
+}
+
+Test(creds_links, a_metadata_service_that_is_overloaded_is_asked_again)
+{
+	struct script_step token = { TEXT_22("AQAEAtoken-0123456789="), SCRIPT_CLOSE };
+
+	imds_is_worth_another_attempt(STEPS({ EMPTY("503 Service Unavailable"), SCRIPT_CLOSE }));
+	imds_is_worth_another_attempt(
+		STEPS(token, { EMPTY("429 Too Many Requests"), SCRIPT_CLOSE }));
+	imds_is_worth_another_attempt(STEPS(token, { "", SCRIPT_HOLD }));
+}
+
 Test(creds_links, what_is_said_names_all_places_in_their_order)
 {
 	struct help h;
