@@ -35,10 +35,11 @@ static void line(struct report *r, enum level level, const char *check, const ch
 	va_end(ap);
 	r->worst = MAX_OF(r->worst, level);
 	if (r->cli->json)
-		json_array_append_new(r->list, json_pack("{s:s, s:s, s:s}", "check", check,
-							 "result", words[level], "message", text));
+		json_array_append_new(r->list,
+				      json_pack("{s:s, s:s, s:o}", "check", check, "result",
+						words[level], "message", json_text(text)));
 	else
-		printf("%-8s %-12s %s\n", words[level], check, text);
+		cli_print_line(NULL, "%-8s %-12s %s", words[level], check, text);
 }
 
 static void check_fuse(struct report *r)

@@ -118,6 +118,16 @@ def test_whatever_touches_it_explains_it(repository, stale, originals, program, 
     assert "stale" not in repository("doctor", code=None).out
 
 
+def test_what_doctor_says_of_it_is_a_line_whatever_its_name_is(repository):
+    """Whoever may mount chooses the name: it does not rule the terminal of who asks."""
+    mount = kill(repository.mount(where=repository.program.directory / "mnt\x1b[2J"))
+    try:
+        answer = repository("doctor", code=FOUND)
+    finally:
+        mount.unmount()
+    assert "mnt?[2J is a stale mount" in answer.out and "\x1b" not in answer.out
+
+
 def test_a_cache_directory_on_it_is_done_without(repository, stale, originals, program):
     check(repository.mount(f"cache_dir={stale.path}/cache"), originals)
 
