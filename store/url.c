@@ -260,6 +260,22 @@ static int open_directory(const struct url *u, const struct url_open_options *o,
 	return dir_store_new(&dir, ret, e);
 }
 
+/* NULL: none is named. AWS_REGION before AWS_DEFAULT_REGION, as the AWS SDKs have it. */
+static const char *region_of(const struct url *u)
+{
+	static const char *const names[] = { "AWS_REGION", "AWS_DEFAULT_REGION" };
+
+	if (u->region)
+		return u->region;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && *value)
+			return value;
+	}
+	return NULL;
+}
+
 static struct creds *make_credentials(const struct url *u, const struct url_open_options *o)
 {
 	return creds_new(&(struct creds_options){
@@ -299,7 +315,7 @@ static int open_s3(const struct url *u, const struct url_open_options *o, struct
 		.bucket = u->bucket,
 		.prefix = u->prefix,
 		.endpoint = u->endpoint,
-		.region = u->region,
+		.region = region_of(u),
 		.ca_file = u->ca ? u->ca : o->ca,
 		.addressing = u->addressing,
 		.connections = o->connections,

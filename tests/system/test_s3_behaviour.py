@@ -80,6 +80,15 @@ def test_a_bucket_in_another_region_is_found_with_one_request_more(behind, minio
         assert len(refused) <= 5, "init, backup, list, mount and restore learn it once each"
 
 
+@pytest.mark.parametrize("variables", [{"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"},
+                                       {"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-1"}])
+def test_without_a_region_in_the_url_that_of_the_environment_is_asked(program, minio_server, variables):
+    program.environment.update({**minio_server.environment(), **variables})
+    with Front(minio_server.ports[0], in_region("eu-west-1", "400")) as front:
+        program.repository(f"s3://{minio_server.make_bucket()}/p?endpoint={front.endpoint}").init()
+        assert {r.region for r in front.requests} == {"eu-west-1"}
+
+
 def test_a_temporary_redirect_is_followed_with_method_and_body(behind, minio_server, node, tmp_path):
     with Front(minio_server.ports[0]) as there:
         def elsewhere(request):
