@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/util.h"
 #include "store/s3follow.h"
+#include "tests/fuzz/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,12 +46,10 @@ static void follow(const char *origin, const char *domain, const char *location)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_free_ char *location = strndup((const char *)data, size);
+	_cleanup_free_ char *location = text_of(data, size);
 	char region[S3ADDR_REGION_MAX];
 	struct s3follow_answer a = { .status = 400, .code = "IllegalLocationConstraintException" };
 
-	if (!location)
-		abort();
 	follow("https://store.example:9000", "store.example", location);
 	follow("http://127.0.0.1:9000", "127.0.0.1", location);
 	follow("https://bkt.s3.eu-west-1.amazonaws.com", ".amazonaws.com", location);
