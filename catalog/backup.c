@@ -384,6 +384,17 @@ static int copy_record(const struct record *r, struct record **ret, struct err *
 	return n < 0 ? n : record_decode(NULL, text, len, NULL, NULL, NULL, ret, e);
 }
 
+/* What could not be read back is not begun. */
+static int check_size(const struct snapshot *s, struct err *e)
+{
+	if (s->file_count <= FORMAT_FILES && s->dir_count < FORMAT_DIRECTORIES)
+		return 0;
+	return err_set(e, ERR_USAGE, -EFBIG,
+		       "the snapshot has %zu files in %zu directories, and a backup holds at most "
+		       "%d and %d: back up some keyspaces at a time (--only)",
+		       s->file_count, s->dir_count, FORMAT_FILES, FORMAT_DIRECTORIES);
+}
+
 static void start_progress(const struct backup_options *o)
 {
 	if (!o->progress)
@@ -423,6 +434,8 @@ int backup_run(const struct backup_options *o, struct backup_result *ret, struct
 	struct err mine = ERR_INIT;
 	int r = backup_init(&b, o, &mine);
 
+	if (r == 0)
+		r = check_size(o->snapshot, &mine);
 	if (r == 0) {
 		start_progress(o);
 		if (!o->dry_run)

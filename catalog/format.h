@@ -49,7 +49,9 @@
 #define FORMAT_NO_DATA_DIR 65535 /* … or this, for what does not come from below data/ */
 #define FORMAT_REPOSITORY_BYTES (64 * KIB)
 #define FORMAT_RECORD_BYTES (8 * MIB)
-#define FORMAT_LISTED 50000    /* clusters; nodes of a cluster; records of a node */
+#define FORMAT_LISTED 50000 /* clusters; nodes of a cluster; records of a node */
+#define FORMAT_LISTED_SPARE \
+	5000 /* so many records below that no backup is begun: listing and deleting must go on */
 #define FORMAT_TEXT_BYTES 1024 /* of any other string in a document */
 #define FORMAT_FEATURES 64     /* names in each list of features */
 #define FORMAT_TOKENS 8192     /* of a node */

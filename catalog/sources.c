@@ -82,6 +82,11 @@ static int read_records(struct load *l, struct err *e)
 {
 	int r = repo_list_records(l->o->repo, &l->o->own->where, NULL, on_record, l, l->cancel, e);
 
+	if (r == 0 && l->count > FORMAT_LISTED - FORMAT_LISTED_SPARE)
+		return err_set(e, ERR_CONFLICT, -EFBIG,
+			       "node %s has %zu records of backups, and a mount reads at most %d: "
+			       "remove old backups first, or choose another node name",
+			       l->o->own->where.node, l->count, FORMAT_LISTED);
 	if (r == 0)
 		r = parallel_run("records", l->o->connections, l->count, read_record, l, e);
 	if (r == 0 && l->count)

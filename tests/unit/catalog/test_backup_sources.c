@@ -244,6 +244,41 @@ Test(backup_sources, a_committed_backup_whose_trees_are_lost_is_no_source)
 	rig_expect_random(&rig, second, "nb-1-big-Data.db", 1, 2 * MIB);
 }
 
+Test(backup_sources, no_backup_is_made_that_could_not_be_listed)
+{
+	_cleanup_rig_ struct rig rig;
+	_cleanup_(record_freep) struct record *record = NULL;
+	struct err e = ERR_INIT;
+	char key[128];
+
+	rig_init(&rig, OBJECT_COMPRESS_NONE);
+	one_file(&rig);
+	for (int i = 0; i < FORMAT_LISTED - FORMAT_LISTED_SPARE; i++) {
+		snprintf(key, sizeof(key),
+			 "nodes/c1/n1/records/old%d/01ARZ3NDEKTSV4RRFFQ69G5FAV.json", i);
+		cr_assert_eq(store_put_bytes(rig.store, key, "x", 1, STORE_IF_ABSENT, NULL, NULL,
+					     NULL, NULL),
+			     0);
+	}
+	cr_expect_eq(rig_backup(&rig, "b1", &record, &e), -EFBIG);
+	cr_expect(strstr(e.message, "remove old backups first"), "%s", e.message);
+}
+
+Test(backup_sources, no_backup_is_begun_that_could_not_be_read)
+{
+	_cleanup_rig_ struct rig rig;
+	_cleanup_(record_freep) struct record *record = NULL;
+	struct snapshot huge = { .file_count = FORMAT_FILES + 1 };
+	struct key_list left;
+	struct err e = ERR_INIT;
+
+	rig_init(&rig, OBJECT_COMPRESS_NONE);
+	cr_expect_eq(rig_backup_snapshot(&rig, &huge, "b1", &record, &e), -EFBIG);
+	cr_expect(strstr(e.message, "--only"), "%s", e.message);
+	list_keys(&rig, "records/", &left);
+	cr_expect_eq(left.count, 0);
+}
+
 /* ---- the order of the steps ---- */
 
 static char steps[4096];
