@@ -19,11 +19,14 @@ static int print(void *ctx, enum diff_kind kind, const char *path, const struct 
 	o->count++;
 	if (!o->cli->json)
 		return cli_print_line(e, "%c %s", "+-CA"[kind], path);
-	json_array_append_new(
-		o->list,
-		json_pack("{s:s, s:o, s:o, s:o}", "change", names[kind], "path", json_text(path),
-			  "old_bytes", a ? json_integer((json_int_t)a->size_bytes) : json_null(),
-			  "new_bytes", b ? json_integer((json_int_t)b->size_bytes) : json_null()));
+	if (json_array_append_new(
+		    o->list, json_pack("{s:s, s:o, s:o, s:o}", "change", names[kind], "path",
+				       json_text(path), "old_bytes",
+				       a ? json_integer((json_int_t)a->size_bytes) : json_null(),
+				       "new_bytes",
+				       b ? json_integer((json_int_t)b->size_bytes) : json_null())) <
+	    0)
+		return err_nomem(e);
 	return 0;
 }
 

@@ -55,6 +55,16 @@ static int id_of(const char *path, struct id256 *ret, struct err *e)
 	return r;
 }
 
+static int tell(struct cli *cli, json_t *list, const char *path, const char *hex, struct err *e)
+{
+	if (!cli->json)
+		return cli_print_line(e, "%s  %s", hex, path);
+	if (json_array_append_new(list, json_pack("{s:o, s:s}", "file", json_text(path), "content",
+						  hex)) < 0)
+		return err_nomem(e);
+	return 0;
+}
+
 int cmd_id(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_HELP, { NULL, 0, NULL, 0 } };
@@ -72,11 +82,8 @@ int cmd_id(struct cli *cli, int argc, char **argv)
 		if (id_of(argv[i], &id, &e) < 0)
 			return cli_fail(cli, &e);
 		util_hex(hex, id.b, sizeof(id.b));
-		if (cli->json)
-			json_array_append_new(list, json_pack("{s:o, s:s}", "file",
-							      json_text(argv[i]), "content", hex));
-		else
-			cli_print_line(NULL, "%s  %s", hex, argv[i]);
+		if (tell(cli, list, argv[i], hex, &e) < 0)
+			return cli_fail(cli, &e);
 	}
 	return cli->json ? cli_print_json(cli, json_pack("{s:O}", "files", list)) : EXIT_DONE;
 }

@@ -89,21 +89,25 @@ static struct summary *summarize(struct found *f, size_t *ret_count)
 	return list;
 }
 
+static json_t *node_json(const struct record *rec)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "node", rec->where.node, "state",
+			 names_state(rec->state), "started", names_json_time(rec->started_ns),
+			 "finished", names_json_time(rec->finished_ns), "files",
+			 (json_int_t)rec->file_count, "total_bytes", (json_int_t)rec->total_bytes,
+			 "new_bytes", (json_int_t)rec->new_bytes);
+}
+
+/* NULL: out of memory. */
 static json_t *summary_json(const struct found *f, const struct summary *s)
 {
 	json_t *nodes = json_array();
 
 	for (size_t i = s->first; i < s->first + s->count; i++) {
-		const struct record *rec = f->records[i];
-
-		json_array_append_new(nodes,
-				      json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "node",
-						rec->where.node, "state", names_state(rec->state),
-						"started", names_json_time(rec->started_ns),
-						"finished", names_json_time(rec->finished_ns),
-						"files", (json_int_t)rec->file_count, "total_bytes",
-						(json_int_t)rec->total_bytes, "new_bytes",
-						(json_int_t)rec->new_bytes));
+		if (json_array_append_new(nodes, node_json(f->records[i])) < 0) {
+			json_decref(nodes);
+			return NULL;
+		}
 	}
 	return json_pack("{s:s, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:o}", "cluster",
 			 s->cluster, "name", s->name, "nodes_finished", (json_int_t)s->finished,
@@ -176,8 +180,12 @@ static json_t *document(struct found *f)
 		json_decref(backups);
 		return NULL;
 	}
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(backups, summary_json(f, &list[i]));
+	for (size_t i = 0; i < count; i++) {
+		if (json_array_append_new(backups, summary_json(f, &list[i])) < 0) {
+			json_decref(backups);
+			return NULL;
+		}
+	}
 	return json_pack("{s:o}", "backups", backups);
 }
 

@@ -78,32 +78,45 @@ static json_t *finding_json(const struct verify_finding *f)
 			 (json_int_t)f->files_more);
 }
 
+static int print_finding(const struct verify_finding *f, struct err *e)
+{
+	int r = cli_print_line(e, "%s: %s: %s", f->missing ? "missing" : "damaged", f->key,
+			       f->reason);
+
+	for (size_t i = 0; i < f->file_count && r == 0; i++)
+		r = cli_print_line(e, "  %s", f->files[i]);
+	if (r == 0 && f->files_more > 0)
+		r = cli_print_line(e, "  and %zu more", f->files_more);
+	return r;
+}
+
+static int tell(struct cli *cli, const struct verify_finding *f, json_t *list, struct err *e)
+{
+	if (!cli->json)
+		return print_finding(f, e);
+	return json_array_append_new(list, finding_json(f)) < 0 ? err_nomem(e) : 0;
+}
+
 static int report(struct cli *cli, const struct verify_result *v, const struct arguments *a)
 {
 	json_t *damaged = json_array(), *missing = json_array();
+	struct err e = ERR_INIT;
 	char bytes[32];
 	int r = EXIT_DONE;
 
 	for (size_t i = 0; i < v->finding_count; i++) {
 		const struct verify_finding *f = &v->findings[i];
 
-		json_array_append_new(f->missing ? missing : damaged, finding_json(f));
-		if (cli->json)
-			continue;
-		cli_print_line(NULL, "%s: %s: %s", f->missing ? "missing" : "damaged", f->key,
-			       f->reason);
-		for (size_t k = 0; k < f->file_count; k++)
-			cli_print_line(NULL, "  %s", f->files[k]);
-		if (f->files_more > 0)
-			printf("  and %zu more\n", f->files_more);
+		if (r == EXIT_DONE && tell(cli, f, f->missing ? missing : damaged, &e) < 0)
+			r = cli_fail(cli, &e);
 	}
-	if (cli->json) {
+	if (cli->json && r == EXIT_DONE) {
 		r = cli_print_json(cli,
 				   json_pack("{s:I, s:I, s:f, s:O, s:O}", "objects_checked",
 					     (json_int_t)v->objects_checked, "bytes_checked",
 					     (json_int_t)v->bytes_checked, "sample_percent",
 					     a->sample, "damaged", damaged, "missing", missing));
-	} else if (!cli->quiet) {
+	} else if (!cli->quiet && r == EXIT_DONE) {
 		printf("%llu objects checked, %s, %zu findings\n",
 		       (unsigned long long)v->objects_checked,
 		       util_format_bytes(bytes, v->bytes_checked), v->finding_count);

@@ -20,7 +20,7 @@ def peak_of(repository, *command, codes=(DONE, FAILED, FOUND)):
     with watched(process.pid) as peak:
         out, err = process.communicate(timeout=SECONDS)
     assert process.returncode in codes, err
-    return peak[0], out, err
+    return peak.memory, out, err
 
 
 def test_large_records_take_turns(release, tmp_path):  # noqa: F811
@@ -36,7 +36,7 @@ def test_large_records_take_turns(release, tmp_path):  # noqa: F811
     assert peak <= DEFAULT + BESIDE
     with repository.mount(f"memory={MEMORY}M", f"cache_dir={tmp_path}/cache") as mount, watched(mount.pid) as peak:
         assert {"good", "large0", "large7"} <= set(os.listdir(mount.node()))
-    assert peak[0] <= MEMORY + BESIDE
+    assert peak.memory <= MEMORY + BESIDE
 
 
 def bushy(forge, names, levels):
@@ -71,8 +71,8 @@ def test_as_much_metadata_as_there_may_be(release, tmp_path, shape):  # noqa: F8
         for _, directories, files in os.walk(mount.node() / "evil"):
             met += len(directories) + len(files)
         assert next((mount.node() / "good").rglob("nb-1-big-Data.db")).read_bytes() == b"good bytes"
-    print(shape, "mount", peak[0], met)
-    assert peak[0] <= MEMORY + BESIDE
+    print(shape, "mount", peak.memory, met)
+    assert peak.memory <= MEMORY + BESIDE
 
 
 def test_the_attacks_stay_within_their_memory(release, tmp_path):  # noqa: F811
