@@ -29,11 +29,13 @@ static void catch_signals(struct cli *cli)
 
 void run_prepare(void)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, normal = { .sa_handler = SIG_DFL };
 
 	/* What a peer or a limit of file sizes does to a write is that write's error, and no reason to end. */
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigaction(SIGXFSZ, &ignore, NULL);
+	/* Who started us may ignore the ends of children; then no child's answer could be had. */
+	sigaction(SIGCHLD, &normal, NULL);
 	/* Memory is bounded by configuration: many threads must not keep an arena each, and large buffers go back at once. */
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);

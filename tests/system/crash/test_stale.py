@@ -50,6 +50,13 @@ def test_mounting_again_clears_it_and_says_so(repository, stale, originals):
     assert not is_mounted(stale.path)
 
 
+def test_it_is_told_also_where_the_ends_of_children_are_ignored(repository, stale):
+    """Whoever starts us may ignore SIGCHLD, and we would inherit that."""
+    repository("mount", "-o", f"cache_dir={repository.program.cache}", stale.path, prefix=("env", "--ignore-signal=CHLD"))
+    assert os.path.exists(stale.node())
+    stale.unmount()
+
+
 def test_mounting_in_the_foreground_clears_it_too(repository, stale):
     process = repository.start("mount", "-f", stale.path)
     wait_until(lambda: os.path.exists(stale.node()), 10, "the mount")
