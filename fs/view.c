@@ -431,7 +431,10 @@ struct view *view_new(const struct view_options *o)
 	v->o = *o;
 	v->clusters.view = v;
 	v->looker.pool = pool_new("refresh", REFRESH_THREADS);
-	if (!v->looker.pool) {
+	v->forgetting = pool_new("forget", REFRESH_THREADS);
+	if (!v->looker.pool || !v->forgetting) {
+		pool_free(v->looker.pool);
+		pool_free(v->forgetting);
 		free(v);
 		return NULL;
 	}
@@ -461,6 +464,7 @@ static void free_lists(struct view_list *l)
 void view_free(struct view *v)
 {
 	pool_free(v->looker.pool);
+	pool_free(v->forgetting); /* second: refreshes give it work */
 	if (v->clusters.names)
 		view_names_free(v->clusters.names);
 	free_lists(v->nodes);

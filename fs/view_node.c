@@ -4,7 +4,8 @@
  *
  *   names published -> waiters of names go on; indexed = false while counts are behind
  *   counted, attributes invalidated -> settled: waiters of the look go on
- *   names invalidated -> end (this may wait for the kernel's directory locks, so nobody waits for it)
+ *   names invalidated -> end (this may wait for the kernel's directory locks, so nobody waits for it, and it has threads of its own: who holds such a lock
+ *   waits for a look, which must find a thread)
  */
 #include <string.h>
 #include "fs/view_private.h"
@@ -19,9 +20,11 @@ struct refresh {
 	size_t fresh_count, fresh_cap;
 	struct view_names *withdrawn; /* backups that were shown for a moment, or NULL */
 	size_t withdrawn_cap;
+	struct view_backup *old; /* what was shown before */
+	size_t old_count;
 };
 
-static void refresh_deinit(struct refresh *f)
+static void refresh_free(struct refresh *f)
 {
 	for (size_t i = 0; i < f->fresh_count; i++)
 		record_free(f->fresh[i]);
@@ -30,6 +33,8 @@ static void refresh_deinit(struct refresh *f)
 		view_names_free(f->withdrawn);
 	free(f->known);
 	free(f->backups);
+	free(f->old);
+	free(f);
 }
 
 static int collect_key(void *ctx, const struct record_key *key, struct err *e)
@@ -338,30 +343,64 @@ static void forget_names(struct refresh *f, const struct view_backup *old, size_
 		view_forget_name(n->view, node_dir, "latest");
 }
 
-void view_node_job(void *arg)
+static void end(struct view_node *n, int r, const struct err *e)
 {
-	_cleanup_(refresh_deinit) struct refresh f = { .n = arg };
-	_cleanup_free_ struct view_backup *old = NULL;
-	struct view *v = f.n->view;
-	struct err e = ERR_INIT;
-	size_t old_count = 0;
+	struct looker *k = &n->view->looker;
+
+	pthread_mutex_lock(&k->lock);
+	look_end(k, &n->look, r, e);
+	pthread_mutex_unlock(&k->lock);
+}
+
+static void forget_job(void *arg)
+{
+	struct refresh *f = arg;
+
+	forget_names(f, f->old, f->old_count);
+	end(f->n, 0, NULL);
+	refresh_free(f);
+}
+
+static int refresh(struct refresh *f, struct err *e)
+{
+	struct view *v = f->n->view;
 	bool was_indexed;
-	int r = repo_list_records(v->o.repo, &f.n->name, NULL, collect_key, &f, v->o.cancel, &e);
+	int r = repo_list_records(v->o.repo, &f->n->name, NULL, collect_key, f, v->o.cancel, e);
 
 	if (r >= 0)
-		r = complete(&f, &e);
-	if (r >= 0) {
-		old = publish(&f, &old_count, &was_indexed);
-		count_all(&f, old, old_count, was_indexed);
-		forget_names(&f, old, old_count);
+		r = complete(f, e);
+	if (r < 0)
+		return r;
+	f->old = publish(f, &f->old_count, &was_indexed);
+	count_all(f, f->old, f->old_count, was_indexed);
+	return 0;
+}
+
+void view_node_job(void *arg)
+{
+	struct refresh *f = calloc(1, sizeof(*f));
+	struct view_node *n = arg;
+	struct view *v = n->view;
+	struct err e = ERR_INIT;
+	int r = -ENOMEM;
+
+	if (f) {
+		f->n = n;
+		r = refresh(f, &e);
 	} else {
-		log_write(v->o.log, LOG_LEVEL_WARNING, "refresh-failed",
-			  "cannot refresh node %s of cluster %s: %s", f.n->name.node,
-			  f.n->name.cluster, e.message);
+		err_nomem(&e);
 	}
-	pthread_mutex_lock(&v->looker.lock);
-	look_end(&v->looker, &f.n->look, r, &e);
-	pthread_mutex_unlock(&v->looker.lock);
+	if (r == 0) {
+		if (pool_submit(v->forgetting, forget_job, f) < 0)
+			forget_job(f);
+		return;
+	}
+	log_write(v->o.log, LOG_LEVEL_WARNING, "refresh-failed",
+		  "cannot refresh node %s of cluster %s: %s", n->name.node, n->name.cluster,
+		  e.message);
+	if (f)
+		refresh_free(f);
+	end(n, r, &e);
 }
 
 void view_node_free(struct view_node *n)

@@ -42,6 +42,7 @@ struct view_list { /* names below one place, with its look */
 struct view {
 	struct view_options o;
 	struct looker looker;
+	struct pool *forgetting;   /* of names that changed in nodes */
 	struct view_list clusters; /* the root's */
 	struct view_list *nodes,
 		*backups; /* one for each cluster that was looked at; only ever added to */

@@ -262,6 +262,33 @@ Test(fs, a_new_backup_is_seen_at_the_next_look_and_the_kernel_is_told)
 	cr_expect_neq(again.ino, link.ino, "latest that moved is another inode");
 }
 
+/* Whoever looks a name up holds the lock of its directory until the answer comes: the kernel takes no invalidation for it meanwhile. */
+Test(fs, a_look_needs_no_thread_that_waits_for_the_lock_of_a_directory, .timeout = 60)
+{
+	enum { NODES = 12 }; /* more than threads that refresh */
+	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
+	_cleanup_(view_names_freep) struct view_names *names = NULL;
+	struct view_node *n;
+	char name[8];
+	int r = 0;
+
+	for (int i = 0; i < NODES; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		record_free(fixture_backup_of(t->repo, FIXTURE_CLUSTER, name, "monday",
+					      RECORD_COMMITTED, monday, 1, OBJECT_COMPRESS_NONE));
+	}
+	pthread_mutex_lock(&t->directory);
+	for (int i = 0; r == 0 && i < NODES; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		r = view_look(t->view, FIXTURE_CLUSTER, name, WAIT, &n, NULL);
+	}
+	if (r == 0)
+		r = view_cluster_backups(t->view, FIXTURE_CLUSTER, WAIT, &names, NULL);
+	pthread_mutex_unlock(&t->directory);
+	cr_assert_eq(r, 0);
+	cr_expect_eq(names->count, 1);
+}
+
 /* A look that began long ago, of which only a part is known. */
 static void be_slow(struct tree_fixture *t, struct view_node *n, bool slow)
 {

@@ -26,7 +26,11 @@ static void note(struct tree_fixture *t, uint64_t ino, const char *name)
 
 static void told_entry(void *ctx, uint64_t parent, const char *name)
 {
-	note(ctx, parent, name);
+	struct tree_fixture *t = ctx;
+
+	pthread_mutex_lock(&t->directory);
+	pthread_mutex_unlock(&t->directory);
+	note(t, parent, name);
 }
 
 static void told_attributes(void *ctx, uint64_t ino)
@@ -52,6 +56,7 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 
 	require(t != NULL, "memory");
 	pthread_mutex_init(&t->lock, NULL);
+	pthread_mutex_init(&t->directory, NULL);
 	t->repo = fixture_new(OBJECT_VERIFY_XXH3);
 	t->dir = strdup(mkdtemp(template));
 	require(t->dir && kv_open(t->dir, 64 * MIB, &t->kv, NULL) == 0, "local store");
@@ -88,6 +93,7 @@ void tree_fixture_free(struct tree_fixture *t)
 	io_remove_tree(AT_FDCWD, t->dir);
 	free(t->dir);
 	pthread_mutex_destroy(&t->lock);
+	pthread_mutex_destroy(&t->directory);
 	free(t);
 }
 

@@ -26,6 +26,8 @@ struct tree_fixture {
 	pthread_mutex_t lock; /* told */
 	struct told told[TOLD_MAX];
 	size_t told_count;
+	pthread_mutex_t
+		directory; /* taken to tell of a name, as the kernel takes the directory's lock */
 };
 
 /* refresh_ms 0: each look asks the store. */
