@@ -47,6 +47,7 @@ static int collect_key(void *ctx, const struct record_key *key, struct err *e)
 	k = &f->known[f->known_count++];
 	memset(k, 0, sizeof(*k));
 	memcpy(k->etag, key->etag, sizeof(k->etag));
+	k->size_bytes = key->size_bytes;
 	memcpy(k->backup.name, key->backup, sizeof(k->backup.name));
 	memcpy(k->backup.etag, key->etag, sizeof(k->backup.etag));
 	k->backup.writer = key->writer;
@@ -69,7 +70,7 @@ static int read_record(struct refresh *f, struct known_record *k, struct err *e)
 	struct view *v = f->n->view;
 	_cleanup_(record_freep) struct record *rec = NULL;
 	_cleanup_free_ char *text = NULL;
-	struct record_key key = { .writer = k->backup.writer };
+	struct record_key key = { .writer = k->backup.writer, .size_bytes = k->size_bytes };
 	size_t len;
 	int r;
 
@@ -492,7 +493,7 @@ int view_backup_json(struct view_node *n, const struct view_backup *b, char **re
 		     const struct cancel *c, struct err *e)
 {
 	_cleanup_(record_freep) struct record *rec = NULL;
-	struct record_key key = { .writer = b->writer };
+	struct record_key key = { .writer = b->writer, .size_bytes = b->json_bytes };
 	int r;
 
 	memcpy(key.backup, b->name, sizeof(key.backup));

@@ -9,6 +9,7 @@
 
 struct known_record { /* what was read of a record: not read again while its ETag stays */
 	char etag[STORE_ETAG_MAX];
+	uint64_t size_bytes;
 	enum record_state state;
 	struct view_backup backup;
 };

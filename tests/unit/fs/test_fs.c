@@ -377,6 +377,40 @@ Test(fs, an_unchanged_record_is_not_fetched_twice)
 	cr_expect_eq(atomic_load(&t->repo->wire->gets), gets);
 }
 
+/* The requests of the first look at a node whose record has so many tokens. */
+static unsigned gets_of_first_look(size_t token_count)
+{
+	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
+	_cleanup_(record_freep) struct record *rec = add_monday(t);
+	_cleanup_free_ char *text = NULL;
+	char key[KEY_BYTES], token[] = "-9000000000000000000";
+	char **own = rec->tokens, *many[FORMAT_TOKENS];
+	size_t len, own_count = rec->token_count;
+	struct fs_entry en;
+	unsigned before;
+
+	for (size_t i = 0; i < token_count; i++)
+		many[i] = token;
+	rec->tokens = many;
+	rec->token_count = token_count;
+	cr_assert_eq(record_encode(rec, &text, &len, NULL), 0);
+	rec->tokens = own;
+	rec->token_count = own_count;
+	cr_assert_eq(store_put_bytes(t->repo->store,
+				     keys_record(key, &rec->where, rec->backup, &rec->writer), text,
+				     len, STORE_ALWAYS, NULL, NULL, NULL, NULL),
+		     0);
+	before = atomic_load(&t->repo->wire->gets);
+	cr_assert_eq(tree_fixture_walk(t, NODE "/monday", &en), 0);
+	tree_fixture_settle(t, FIXTURE_NODE);
+	return atomic_load(&t->repo->wire->gets) - before;
+}
+
+Test(fs, a_long_record_is_one_request_as_a_short_one_is)
+{
+	cr_expect_eq(gets_of_first_look(FORMAT_TOKENS), gets_of_first_look(1));
+}
+
 Test(fs, within_the_refresh_time_nothing_is_asked_at_all)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(3600000);
