@@ -134,7 +134,8 @@ class Mount:
     def __init__(self, repository, where, options=(), log=True):
         self.repository = repository
         self.path = Path(where)
-        self.path.mkdir(exist_ok=True)
+        if not is_mounted(self.path):  # one that is stale cannot even be looked at
+            self.path.mkdir(exist_ok=True)
         self.log_path = self.path.with_name(self.path.name + ".log")
         options = [*options, *([f"log={self.log_path}"] if log else [])]
         repository("mount", self.path, *(["-o", ",".join(options)] if options else []))

@@ -179,7 +179,8 @@ class Mounted:
 
     def __init__(self, repository, environment, *options):
         self.repository, self.path = repository, repository.program.directory / "mnt"
-        self.path.mkdir(exist_ok=True)
+        if not is_mounted(self.path):  # one that is stale cannot even be looked at
+            self.path.mkdir(exist_ok=True)
         self.answer = repository("mount", self.path, "-o", ",".join(("refresh=1", f"log={self.path}.log", *options)), environment=environment, code=None)
         assert self.answer.code in (DONE, FAILED), self.answer
 
