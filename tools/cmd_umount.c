@@ -36,14 +36,15 @@ static void tell_pid(const char *mountpoint, int out)
 	_exit(0);
 }
 
-/* A pidfd of the daemon, or -1. Asked in a child, because a mount that hangs must not stop us. */
-static int daemon_pidfd(const char *mountpoint)
+/* A pidfd of the daemon, or -1; whether it answers at all. Asked in a child, because a mount that hangs must not stop us. */
+static int daemon_pidfd(const char *mountpoint, bool *ret_answers)
 {
 	char text[32] = "";
 	struct pollfd p;
 	int fds[2], status;
 	pid_t child, pid;
 
+	*ret_answers = true;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -1;
 	child = fork();
@@ -51,12 +52,15 @@ static int daemon_pidfd(const char *mountpoint)
 		tell_pid(mountpoint, fds[1]);
 	close(fds[1]);
 	p = (struct pollfd){ .fd = fds[0], .events = POLLIN };
-	if (child > 0 && poll(&p, 1, ASK_MS) == 1)
+	if (child > 0)
+		*ret_answers = poll(&p, 1, ASK_MS) == 1;
+	if (child > 0 && *ret_answers)
 		(void)!read(fds[0], text, sizeof(text) - 1);
 	close(fds[0]);
 	if (child > 0) {
 		kill(child, SIGKILL);
-		waitpid(child, &status, 0);
+		/* Whom the kernel holds in a request stays there, killed or not, until that is answered. */
+		waitpid(child, &status, *ret_answers ? 0 : WNOHANG);
 	}
 	pid = (pid_t)strtol(text, NULL, 10);
 	return pid > 1 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
@@ -185,7 +189,15 @@ static int abort_connection(const struct mountpoint_info *info, struct err *e)
 	return 0;
 }
 
-static int detach(const char *mountpoint, bool lazy, bool force, struct err *e)
+/* What does not answer never ends for who waits for it: to end those, or to detach it, would not help. */
+static const char *advice(bool answers)
+{
+	return answers ? "end them, or use --lazy"
+		       : "and it does not answer: its daemon hangs, or was killed while the kernel "
+			 "waited for it; --force ends that";
+}
+
+static int detach(const char *mountpoint, bool lazy, bool force, bool answers, struct err *e)
 {
 	char users[1024];
 	int r = mountpoint_detach(mountpoint, lazy, force);
@@ -195,8 +207,8 @@ static int detach(const char *mountpoint, bool lazy, bool force, struct err *e)
 	if (r != -EBUSY)
 		return err_errno(e, r, "cannot unmount %s", mountpoint);
 	name_users(mountpoint, users, sizeof(users));
-	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (end them, or use --lazy)", mountpoint,
-		       *users ? "in use by " : "in use", users);
+	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (%s)", mountpoint,
+		       *users ? "in use by " : "in use", users, advice(answers));
 }
 
 static int run(const char *path, bool lazy, bool force, struct err *e)
@@ -204,6 +216,7 @@ static int run(const char *path, bool lazy, bool force, struct err *e)
 	_cleanup_free_ char *mountpoint = mountpoint_absolute(path);
 	_cleanup_close_ int pidfd = -1;
 	struct mountpoint_info info = { .mounted = false };
+	bool answers = true;
 	int r = 0;
 
 	if (mountpoint)
@@ -214,11 +227,11 @@ static int run(const char *path, bool lazy, bool force, struct err *e)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s is not a mount of sstablefs, but %s",
 			       path, info.type);
 	if (r == 0 && !force)
-		pidfd = daemon_pidfd(mountpoint);
+		pidfd = daemon_pidfd(mountpoint, &answers);
 	if (r == 0 && force && geteuid() != 0)
 		r = abort_connection(&info, e);
 	if (r == 0)
-		r = detach(mountpoint, lazy, force, e);
+		r = detach(mountpoint, lazy, force, answers, e);
 	return r == 0 && !lazy ? await_end(pidfd, path, e) : r;
 }
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import END_SECONDS, STORE, in_threads, is_alive, is_mounted, wait_until
+from harness import END_SECONDS, FAILED, STORE, in_threads, is_alive, is_mounted, wait_until
 from proxy import Proxy
 from trees import MIB, Node, files_below
 
@@ -166,6 +166,22 @@ def test_commands_end_with_5_when_the_store_goes_away(proxied, tmp_path):
     proxy.work()
     assert [b["name"] for b in repository.json("list")["backups"]] == ["t1"]
     repository("restore", "t1", tmp_path / "out")
+
+
+def test_umount_says_what_helps_where_a_mount_does_not_answer(repository, program):
+    with repository.mount() as mount:
+        user = subprocess.Popen(["sleep", "600"], cwd=mount.path)
+        os.kill(mount.pid, signal.SIGSTOP)
+        try:
+            told = mount.unmount(code=FAILED, timeout=60).err
+            assert f"{user.pid} (sleep)" in told and "does not answer" in told and "--force" in told
+            mount.unmount("--lazy", "--force", timeout=60)
+            assert not is_mounted(mount.path)
+        finally:
+            user.kill()
+            user.wait()
+            os.kill(mount.pid, signal.SIGCONT)
+    wait_until(lambda: not is_alive(mount.pid), END_SECONDS, "the end of the daemon")
 
 
 def test_a_stopped_daemon_stops_no_other_command(repository, program):
