@@ -47,9 +47,9 @@ class Proxy:
         self.gate.clear()
 
     def fail(self):
-        self.broken = True
         self.gate.set()
         with self.lock:
+            self.broken = True
             for s in self.open:
                 with contextlib.suppress(OSError):
                     s.shutdown(socket.SHUT_RDWR)
@@ -82,7 +82,14 @@ class Proxy:
             for s in (client, server):
                 s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
-                self.open |= {client, server}
+                # It may have failed since: a connection that it did not see would carry everything on.
+                broken = self.broken
+                if not broken:
+                    self.open |= {client, server}
+            if broken:
+                client.close()
+                server.close()
+                continue
             for pair in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()
 
