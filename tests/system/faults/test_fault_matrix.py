@@ -66,7 +66,7 @@ def run_together(master, runs):
         return sum(run.requests() for run in runs)
 
     # A request is counted when it ends.
-    wait_until(lambda: counted() == passed(), 10, f"MinIO counted {counted()} requests, {passed()} passed the proxies")
+    wait_until(lambda: counted() == passed(), 60, f"MinIO counted {counted()} requests, {passed()} passed the proxies")
 
 
 class Judge:
