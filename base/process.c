@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "base/clock.h"
+
+#define POLL_MS 20 /* between two looks at the process and at cancel */
+
+struct stream {
+	int fd; /* our end, not blocking; -1: none, or at its end */
+	struct wbuf *text;
+	bool cut;
+};
+
+struct child {
+	pid_t pid;
+	struct stream out, errors;
+	bool ended;
+	int status;
+};
+
+/* ---- start ---- */
+
+/* Where the child's descriptor `target` goes: to the pipe's end, or nowhere. */
+static int direct(posix_spawn_file_actions_t *files, int target, int end)
+{
+	if (end < 0)
+		return posix_spawn_file_actions_addopen(files, target, "/dev/null", O_WRONLY, 0);
+	return posix_spawn_file_actions_adddup2(files, end, target);
+}
+
+static int set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *attr, int out, int errors)
+{
+	sigset_t none, all;
+	int r = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	if (!r)
+		r = direct(files, 1, out);
+	if (!r)
+		r = direct(files, 2, errors);
+	if (!r)
+		r = posix_spawn_file_actions_addclosefrom_np(files, 3);
+	if (!r)
+		r = posix_spawnattr_setsigmask(attr, &none);
+	if (!r)
+		r = posix_spawnattr_setsigdefault(attr, &all);
+	if (!r)
+		r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+							   POSIX_SPAWN_SETSIGDEF);
+	return -r;
+}
+
+/* A pipe for what is to be kept; *ret_theirs stays -1 where nothing is. */
+static int open_stream(struct stream *s, struct wbuf *text, int *ret_theirs)
+{
+	int ends[2];
+
+	s->fd = -1;
+	s->text = text;
+	if (!text)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	s->fd = ends[0];
+	*ret_theirs = ends[1];
+	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static void close_stream(struct stream *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
+static int spawn(struct child *c, char *const *words, int out, int errors)
+{
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	int r;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawnattr_init(&attr);
+	r = set_up(&files, &attr, out, errors);
+	if (r == 0)
+		r = -posix_spawnp(&c->pid, words[0], &files, &attr, words, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&files);
+	return r;
+}
+
+static int start(struct child *c, const struct process_options *o)
+{
+	_cleanup_close_ int out = -1;
+	_cleanup_close_ int errors = -1;
+	int r = open_stream(&c->out, o->out, &out);
+
+	if (r == 0)
+		r = open_stream(&c->errors, o->errors, &errors);
+	c->errors.cut = o->cut_errors;
+	if (r == 0)
+		r = spawn(c, o->words, out, errors);
+	if (r < 0) {
+		close_stream(&c->out);
+		close_stream(&c->errors);
+	}
+	return r;
+}
+
+/* ---- until its end ---- */
+
+static void keep(struct stream *s, const char *part, size_t len)
+{
+	if (s->cut)
+		len = MIN_OF(len, s->text->max - s->text->len);
+	wbuf_put(s->text, part, len);
+}
+
+/* Reads what is there. */
+static int drain(struct stream *s)
+{
+	char part[4096];
+	ssize_t n;
+
+	if (s->fd < 0)
+		return 0;
+	while ((n = read(s->fd, part, sizeof(part))) > 0 && !wbuf_error(s->text))
+		keep(s, part, (size_t)n);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		close_stream(s);
+	explicit_bzero(part, sizeof(part));
+	return wbuf_error(s->text);
+}
+
+/*
+ * It stays a zombie, so that its id remains its own until the group was killed. Who ignores SIGCHLD
+ * has no zombies: then it is gone when nobody can be waited for.
+ */
+static bool has_ended(const struct child *c)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return errno == ECHILD;
+	return info.si_pid == c->pid;
+}
+
+static int watch(struct child *c, const struct process_options *o)
+{
+	int64_t end_ms = clock_elapsed_ms(clock_system()) + o->timeout_ms;
+
+	while (!c->ended) {
+		struct pollfd fds[] = { { .fd = c->out.fd, .events = POLLIN },
+					{ .fd = c->errors.fd, .events = POLLIN } };
+		int r;
+
+		poll(fds, ARRAY_SIZE(fds), POLL_MS);
+		c->ended = has_ended(c);
+		r = drain(&c->out);
+		if (r == 0)
+			r = drain(&c->errors);
+		if (r < 0)
+			return r;
+		if (cancel_is_set(o->cancel))
+			return -ECANCELED;
+		if (!c->ended && clock_elapsed_ms(clock_system()) >= end_ms)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+static void finish(struct child *c)
+{
+	kill(-c->pid, SIGKILL);
+	while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR)
+		;
+	close_stream(&c->out);
+	close_stream(&c->errors);
+}
+
+int process_run(const struct process_options *o, int *ret_status)
+{
+	struct child c = { .status = 0 };
+	int r = start(&c, o);
+
+	if (r < 0)
+		return r;
+	r = watch(&c, o);
+	finish(&c);
+	if (r == 0)
+		*ret_status = c.status;
+	return r;
+}
+
+/* ---- in words ---- */
+
+static int explain_end(int status, enum err_kind kind, struct err *e)
+{
+	if (WIFSIGNALED(status))
+		return err_set(e, kind, -EIO, "it was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return err_set(e, kind, -EIO, "it ended with exit code %d", WEXITSTATUS(status));
+	return 0;
+}
+
+int process_explain(const struct process_options *o, int r, int status, enum err_kind kind,
+		    struct err *e)
+{
+	size_t max = 0;
+
+	switch (r) {
+	case 0:
+		return explain_end(status, kind, e);
+	case -ECANCELED:
+		return err_set(e, ERR_IO, r, "interrupted");
+	case -ENOMEM:
+		return err_nomem(e);
+	case -E2BIG:
+		max = o->out && wbuf_error(o->out) ? o->out->max : o->errors->max;
+		return err_set(e, kind, r, "it printed more than %zu bytes", max);
+	case -ETIMEDOUT:
+		return err_set(e, kind, r, "it did not end within %d s and was killed",
+			       o->timeout_ms / 1000);
+	default:
+		return err_set(e, kind, r, "it cannot be run: %s", strerrordesc_np(-r));
+	}
+}
