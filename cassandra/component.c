@@ -83,6 +83,13 @@ bool component_parse(const char *file_name, struct component *ret)
 	return true;
 }
 
+bool component_is(const char *file_name, const char *component)
+{
+	struct component c;
+
+	return component_parse(file_name, &c) && strcmp(c.name, component) == 0;
+}
+
 bool component_is_mutable(const char *file_name)
 {
 	static const char *const names[] = { "Statistics.db", "Summary.db", "TOC.txt" };

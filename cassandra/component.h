@@ -18,6 +18,8 @@ struct component {
 
 /* true where the name is that of a component of Cassandra 2.2 or newer; anything else is a file like any other. */
 bool component_parse(const char *file_name, struct component *ret);
+/* Whether it is that component of an SSTable of Cassandra 2.2 or newer. */
+bool component_is(const char *file_name, const char *component);
 /* Statistics.db, Summary.db and TOC.txt: rewritten by Cassandra while the SSTable lives, so always read again. */
 bool component_is_mutable(const char *file_name);
 /* "<table>-<32 hex>" -> length of the table's name; 0 where it is not such a directory name. */

@@ -7,6 +7,7 @@
 
 #include "catalog/assemble.h"
 #include "catalog/claim.h"
+#include "catalog/datasum.h"
 #include "catalog/probe.h"
 #include "catalog/renew.h"
 #include "catalog/sources.h"
@@ -40,6 +41,7 @@ struct backup {
 	struct condemned *condemned;
 	struct known *known;
 	struct account *account;
+	struct datasum datasum;
 	struct place root;
 	struct assemble_counts counts;
 	uint64_t new_bytes, uploaded_objects;
@@ -162,6 +164,7 @@ static int fill_record(struct backup *b, struct err *e)
 
 	if (n < 0)
 		return n;
+	datasum_finish(&b->datasum, r);
 	r->state = RECORD_COMMITTED;
 	r->finished_ns = r->renewed_ns = clock_wall_ns(repo_clock(b->o->repo));
 	r->root = b->root;
@@ -231,6 +234,7 @@ struct stage {
 	struct upload *upload;
 	struct packer *data, *meta;
 	struct assemble *assemble;
+	struct backup *backup;
 };
 
 static void stage_deinit(struct stage *s)
@@ -277,6 +281,16 @@ static int stage_init(struct stage *s, struct backup *b, struct err *e)
 	return assemble_new(&assemble, &s->assemble, e);
 }
 
+/* ingest_file_fn */
+static int on_file(void *ctx, size_t index, const struct ingest_file *file, struct err *e)
+{
+	struct stage *s = ctx;
+
+	if (datasum_file(&s->backup->datasum, &s->backup->o->snapshot->files[index], file) < 0)
+		return err_nomem(e);
+	return assemble_file(s->assemble, index, file, e);
+}
+
 static int run_stage(struct stage *s, struct backup *b, struct err *e)
 {
 	const struct ingest_options ingest = { .snapshot = b->o->snapshot,
@@ -290,8 +304,8 @@ static int run_stage(struct stage *s, struct backup *b, struct err *e)
 					       .large_buffers = b->memory.large_buffers,
 					       .small_bytes = b->memory.small,
 					       .progress = b->o->progress,
-					       .file = assemble_file,
-					       .ctx = s->assemble };
+					       .file = on_file,
+					       .ctx = s };
 	int r = ingest_run(&ingest, e);
 
 	if (r == 0)
@@ -306,7 +320,7 @@ static int run_stage(struct stage *s, struct backup *b, struct err *e)
 
 static int store_files(struct backup *b, struct err *e)
 {
-	_cleanup_(stage_deinit) struct stage s = { 0 };
+	_cleanup_(stage_deinit) struct stage s = { .backup = b };
 	int r = stage_init(&s, b, e);
 
 	return r < 0 ? r : run_stage(&s, b, e);
@@ -425,6 +439,7 @@ static void backup_deinit(struct backup *b)
 	condemned_free(b->condemned);
 	known_free(b->known);
 	account_free(b->account);
+	datasum_deinit(&b->datasum);
 	work_deinit(&b->work);
 }
 

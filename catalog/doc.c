@@ -48,14 +48,17 @@ static json_t *clean_text(const char *text)
 	return json_string(clean);
 }
 
+json_t *doc_text(const char *text)
+{
+	json_t *value = json_string(text);
+
+	return value ? value : clean_text(text);
+}
+
 void doc_put_text(json_t *o, const char *key, const char *text, bool *failed)
 {
-	json_t *value;
-
-	if (!*text)
-		return;
-	value = json_string(text);
-	doc_put(o, key, value ? value : clean_text(text), failed);
+	if (*text)
+		doc_put(o, key, doc_text(text), failed);
 }
 
 void doc_put_u64(json_t *o, const char *key, uint64_t value, bool *failed)

@@ -16,6 +16,8 @@ enum doc_access { DOC_READ = 1, DOC_WRITE = 2, DOC_COLLECT = 4 };
 json_t *doc_new(const char *type);
 /* Adds a member and owns the value. A NULL value or no memory sets *failed. */
 void doc_put(json_t *o, const char *key, json_t *value, bool *failed);
+/* A string, newly allocated; what is not UTF-8 becomes '?'. NULL: out of memory. */
+json_t *doc_text(const char *text);
 /* A string; "" is left out. What is not UTF-8 becomes '?'. */
 void doc_put_text(json_t *o, const char *key, const char *text, bool *failed);
 void doc_put_u64(json_t *o, const char *key, uint64_t value, bool *failed);

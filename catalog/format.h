@@ -58,6 +58,8 @@
 #define FORMAT_VERSIONS 64     /* SSTable versions, id kinds */
 #define FORMAT_PEERS 16384     /* nodes of a cluster */
 #define FORMAT_OWNERS 8192     /* users, groups */
-#define FORMAT_PACKS 32768     /* packs that a record accounts for: some 210 bytes each */
+#define FORMAT_MISMATCHES \
+	256		   /* Data.db files that a record names because their digest is another */
+#define FORMAT_PACKS 32768 /* packs that a record accounts for: some 210 bytes each */
 
 #endif

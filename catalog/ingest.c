@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/crc.h"
 #include "base/pool.h"
+#include "cassandra/component.h"
 #include "catalog/buffers.h"
 
 #define READS_AGAIN 3
@@ -24,7 +26,9 @@ struct item {
 	uint8_t *small;	      /* others */
 	struct frame_digest *digests;
 	struct object_ref ref; /* own pieces, afterwards */
-	int result;	       /* 0 or PIECE_CHANGED */
+	bool wants_crc;
+	uint32_t crc;
+	int result; /* 0 or PIECE_CHANGED */
 	bool done;
 };
 
@@ -32,6 +36,7 @@ struct item {
 struct current {
 	struct content_hasher *hasher;
 	struct content *content; /* NULL: inline */
+	uint32_t crc;
 	uint32_t taken;
 	bool changed;
 };
@@ -113,7 +118,7 @@ static int process(struct item *it, struct err *e)
 	_cleanup_free_ char *path = snapshot_source(&in->o.snapshot->files[it->file]);
 	void *data = it->own ? it->large->data : it->small;
 	int r = path ? piece_read(path, it->expected, it->offset, data, it->len, it->digests,
-				  &in->o.work->stop, e)
+				  it->wants_crc ? &it->crc : NULL, &in->o.work->stop, e)
 		     : err_nomem(e);
 
 	if (r == 0 && it->own)
@@ -170,6 +175,7 @@ static struct item *item_new(struct ingest *in, size_t file, uint64_t offset, ui
 	it->offset = offset;
 	it->len = len;
 	it->own = len >= FORMAT_OWN_OBJECT_BYTES;
+	it->wants_crc = component_is(in->o.snapshot->files[file].name, "Data.db");
 	it->digests = calloc(len / FORMAT_FRAME_BYTES + 1, sizeof(*it->digests));
 	if (!it->own)
 		it->small = malloc(len + 1);
@@ -291,6 +297,8 @@ static void current_take(struct current *c, const struct item *it)
 	if (it->own)
 		c->content->extents[c->taken] =
 			(struct extent){ .object = it->ref, .len_bytes = it->len };
+	if (it->wants_crc)
+		c->crc = crc_join(c->crc, it->crc, it->len);
 	c->taken++;
 }
 
@@ -319,6 +327,7 @@ static int finish_file(struct ingest *in, struct current *c, const struct item *
 {
 	struct ingest_file file = { .stamp = *last->expected,
 				    .id = content_hasher_final(c->hasher),
+				    .crc = c->crc,
 				    .inline_data = last->small };
 	int r = 0;
 

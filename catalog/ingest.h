@@ -24,6 +24,7 @@
 struct ingest_file {
 	struct stamp stamp; /* as it was while it was read */
 	struct id256 id;
+	uint32_t crc; /* CRC-32 of the content, of an SSTable's Data.db only */
 	const void *
 		inline_data; /* where it has at most FORMAT_INLINE_BYTES: borrowed during the call */
 	struct content *

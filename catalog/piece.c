@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/crc.h"
 #include "base/io.h"
 
 #define STEP_BYTES \
@@ -132,7 +133,8 @@ static void ask_for(int fd, uint64_t offset, size_t len)
 }
 
 static int read_steps(int fd, const char *path, uint64_t offset, uint8_t *dst, size_t len,
-		      struct frame_digest *digests, const struct cancel *c, struct err *e)
+		      struct frame_digest *digests, uint32_t *crc, const struct cancel *c,
+		      struct err *e)
 {
 	for (size_t done = 0; done < len; done += STEP_BYTES) {
 		size_t step = MIN_OF(len - done, STEP_BYTES);
@@ -146,25 +148,29 @@ static int read_steps(int fd, const char *path, uint64_t offset, uint8_t *dst, s
 		if ((size_t)n < step)
 			return PIECE_CHANGED;
 		object_digest_frames(dst + done, step, digests + done / FORMAT_FRAME_BYTES);
+		if (crc)
+			*crc = crc_add(*crc, dst + done, step);
 	}
 	return 0;
 }
 
 int piece_read(const char *path, const struct stamp *expected, uint64_t offset, void *dst,
-	       size_t len_bytes, struct frame_digest *digests, const struct cancel *c,
-	       struct err *e)
+	       size_t len_bytes, struct frame_digest *digests, uint32_t *ret_crc,
+	       const struct cancel *c, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	struct residency cache;
 	int r = open_file(path, &fd, e);
 
+	if (ret_crc)
+		*ret_crc = 0;
 	if (r == 0)
 		r = compare(fd, path, expected, e);
 	if (r != 0 || len_bytes == 0)
 		return r;
 	look_at_cache(fd, offset, len_bytes, &cache);
 	ask_for(fd, offset, len_bytes);
-	r = read_steps(fd, path, offset, dst, len_bytes, digests, c, e);
+	r = read_steps(fd, path, offset, dst, len_bytes, digests, ret_crc, c, e);
 	restore_cache(fd, &cache);
 	return r == 0 ? compare(fd, path, expected, e) : r;
 }

@@ -22,13 +22,14 @@ struct stamp {
 int piece_stamp(const char *path, struct stamp *ret, struct err *e);
 
 /*
- * Reads [offset, offset + len) (len may be 0: only compares) into dst, which is page-aligned where the piece is large, and takes the digests of its frames. 0;
+ * Reads [offset, offset + len) (len may be 0: only compares) into dst, which is page-aligned where the piece is large, and takes the digests of its frames, and
+ * where ret_crc is not NULL the CRC-32 of the piece. 0;
  * PIECE_CHANGED: the file is not, or no longer, what `expected` says: nothing in dst may be used; < 0: it vanished or cannot be read (ERR_IO
  * naming it), -ECANCELED.
  */
 enum { PIECE_CHANGED = 1 };
 int piece_read(const char *path, const struct stamp *expected, uint64_t offset, void *dst,
-	       size_t len_bytes, struct frame_digest *digests, const struct cancel *c,
-	       struct err *e);
+	       size_t len_bytes, struct frame_digest *digests, uint32_t *ret_crc,
+	       const struct cancel *c, struct err *e);
 
 #endif

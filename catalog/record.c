@@ -66,6 +66,7 @@ void record_free(struct record *r)
 	free_strings(r->tokens, r->token_count);
 	free_strings(r->sstable_versions, r->sstable_version_count);
 	free_strings(r->id_kinds, r->id_kind_count);
+	free_strings(r->digests.files, r->digests.file_count);
 	free_peers(r->peers, r->peer_count);
 	free_owners(r->users, r->user_count);
 	free_owners(r->groups, r->group_count);

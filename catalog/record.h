@@ -26,6 +26,14 @@ struct record_pack { /* how much of a pack (an object that holds more than one f
 	uint32_t used_bytes, plain_bytes;
 };
 
+/* What became of comparing each Data.db with the Digest.crc32 beside it. */
+struct record_digests {
+	bool known; /* false: made before this was recorded */
+	uint64_t checked, unchecked /* no usable Digest.crc32 */, mismatched;
+	char **files; /* those that do not match, as paths below the backup: the first FORMAT_MISMATCHES */
+	size_t file_count;
+};
+
 /* All strings are owned and never NULL unless said so: "" = not known. Times in ns since 1970 UTC, 0 = not known. */
 struct record {
 	enum record_state state;
@@ -52,6 +60,7 @@ struct record {
 	struct record_owner *users, *groups;
 	size_t user_count, group_count;
 	uint64_t file_count, dir_count, total_bytes, new_bytes, reused_bytes;
+	struct record_digests digests;
 	struct place root; /* of a COMMITTED record */
 	bool has_root;
 	struct record_pack *packs; /* sorted by (writer, id) when read */

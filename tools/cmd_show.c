@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "tools/commands.h"
+#include "tools/digests.h"
 #include "tools/names.h"
 
 /* What one node's backup holds, table by table: a callback for the walk over its trees. */
@@ -90,6 +91,7 @@ static json_t *record_json(const struct record *rec, json_t *tables)
 	json_object_set_new(o, "total_bytes", json_integer((json_int_t)rec->total_bytes));
 	json_object_set_new(o, "new_bytes", json_integer((json_int_t)rec->new_bytes));
 	json_object_set_new(o, "reused_bytes", json_integer((json_int_t)rec->reused_bytes));
+	json_object_set_new(o, "digests", digests_json(&rec->digests));
 	json_object_set_new(o, "tables", tables);
 	return o;
 }
@@ -138,6 +140,8 @@ static int print_record(const struct record *rec, struct err *e)
 				   (unsigned long long)rec->file_count,
 				   util_format_bytes(total, rec->total_bytes),
 				   util_format_bytes(fresh, rec->new_bytes));
+	if (r == 0)
+		r = digests_print(&rec->digests, e);
 	if (r == 0 && rec->peers_known)
 		r = cli_print_line(e, "  cluster:  %zu nodes", rec->peer_count);
 	return r;

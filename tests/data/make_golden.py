@@ -83,8 +83,10 @@ def main(binary, target):
         for day in ("monday", "tuesday"):
             root = Path(work) / day
             lay_out(root, day)
-            subprocess.run([binary, "-r", repository, "backup", "--cluster", "golden", "--node", "n1", "--snapshot", day, "--name", day,
-                            "--data-dir", root / "data0", "--data-dir", root / "data1"], check=True)
+            # Exit code 3: the Digest.crc32 in it is made up.
+            done = subprocess.run([binary, "-r", repository, "backup", "--cluster", "golden", "--node", "n1", "--snapshot", day, "--name", day,
+                            "--data-dir", root / "data0", "--data-dir", root / "data1"], check=False)
+            assert done.returncode in (0, 3)
             expected[day] = describe(root, day)
     shutil.rmtree(Path(repository) / ".sstablefs-tmp", ignore_errors=True)
     with open(Path(repository).parent / "golden.json", "w", encoding="utf-8") as f:

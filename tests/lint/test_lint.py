@@ -33,6 +33,7 @@ FENCES = {
     r"expat\.h": r"store/xml\.c",
     r"lmdb\.h": r"cache/kv\.c|cache/kvenv\.[ch]",
     r"openssl/.*|xxhash\.h": r"base/digest\.c",
+    r"zlib\.h": r"base/crc\.c",
     r"zstd\.h|zstd_errors\.h": r"base/zstd\.c",
     r"jansson\.h": r"base/json\.[ch]|(catalog|cassandra|tools)/.*",
     r"ini\.h": r"base/ini\.c",

@@ -208,6 +208,8 @@ def main(directory, command, *rest):
     if command == "list":
         for r in repository.records():
             print(r["cluster"], r["node"], r["backup"], r["state"], r["files"], r["bytes"])
+            for path in r.get("digests", {}).get("files", []):
+                print("    damaged when it was backed up:", path)
     elif command == "verify":
         verify(repository)
     elif command == "extract":

@@ -8,6 +8,7 @@ import random
 import shutil
 import struct
 import uuid
+import zlib
 from pathlib import Path
 
 FRAME = 128 << 10
@@ -153,9 +154,9 @@ class Node:
 
     def fill_small(self, tag):
         table = self.table("shop", "orders")
-        self.write(table, tag, "nb-1-big-Data.db", self.bytes(300_000))
+        data = self.write(table, tag, "nb-1-big-Data.db", self.bytes(300_000))
         self.write(table, tag, "nb-1-big-Index.db", self.text(40_000))
-        self.write(table, tag, "nb-1-big-Digest.crc32", b"1234567890")
+        self.write(table, tag, "nb-1-big-Digest.crc32", b"%d" % zlib.crc32(data.read_bytes()))
         self.write(table, tag, "nb-1-big-TOC.txt", b"Data.db\nIndex.db\nDigest.crc32\nTOC.txt\n")
         return self
 

@@ -42,7 +42,7 @@ static void file_deinit(struct file *f)
 
 static int read_piece(struct file *f, uint64_t offset, size_t len)
 {
-	return piece_read(f->path, &f->stamp, offset, f->read, len, f->digests, NULL, &f->e);
+	return piece_read(f->path, &f->stamp, offset, f->read, len, f->digests, NULL, NULL, &f->e);
 }
 
 Test(piece, is_read_with_the_digests_of_its_frames)
@@ -106,7 +106,7 @@ Test(piece, reading_stops_when_cancelled)
 
 	file_init(&f);
 	cancel_set(&cancel, 1);
-	cr_expect_eq(piece_read(f.path, &f.stamp, 0, f.read, 100, f.digests, &cancel, &f.e),
+	cr_expect_eq(piece_read(f.path, &f.stamp, 0, f.read, 100, f.digests, NULL, &cancel, &f.e),
 		     -ECANCELED);
 }
 
@@ -139,7 +139,7 @@ Test(piece, a_file_that_changes_while_it_is_read_is_no_longer_the_same)
 	guarded = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert(guarded != MAP_FAILED);
 	sigaction(SIGSEGV, &action, NULL);
-	cr_expect_eq(piece_read(f.path, &f.stamp, 0, f.read, 2 * MIB, guarded, NULL, &f.e),
+	cr_expect_eq(piece_read(f.path, &f.stamp, 0, f.read, 2 * MIB, guarded, NULL, NULL, &f.e),
 		     PIECE_CHANGED);
 	munmap(guarded, 4096);
 	close(changing_fd);

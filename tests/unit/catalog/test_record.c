@@ -68,6 +68,12 @@ static struct record *full(void)
 	r->peers = calloc(1, sizeof(*r->peers));
 	r->peers[0] = (struct record_node){ strdup("host"), strdup("10.0.0.2"), strdup("dc1"),
 					    strdup("") };
+	r->digests = (struct record_digests){ .known = true,
+					      .checked = 300,
+					      .unchecked = 4,
+					      .mismatched = 2,
+					      .files = strings("data/ks/t-1/nb-1-big-Data.db", "b"),
+					      .file_count = 2 };
 	r->user_count = 2;
 	r->users = calloc(2, sizeof(*r->users));
 	r->users[0] = (struct record_owner){ 999, strdup("cassandra") };
@@ -147,6 +153,12 @@ Test(record, every_field_comes_back)
 	cr_expect_eq(b->root.extent.len_bytes, 20000);
 	cr_expect_eq(b->root.extent.object.head_bytes, a->root.extent.object.head_bytes);
 	cr_expect_eq(b->root.extent.object.flags, 0);
+	cr_expect(b->digests.known);
+	cr_expect_eq(b->digests.checked, 300);
+	cr_expect_eq(b->digests.unchecked, 4);
+	cr_expect_eq(b->digests.mismatched, 2);
+	cr_assert_eq(b->digests.file_count, 2);
+	cr_expect_str_eq(b->digests.files[0], "data/ks/t-1/nb-1-big-Data.db");
 	cr_assert_eq(b->pack_count, 2);
 	/* All the rest: what was read is written again as it was. */
 	again = encode(b, &again_len);
@@ -168,6 +180,7 @@ Test(record, one_with_nothing_known_comes_back)
 	cr_expect_eq(b->store_time_ns, 0);
 	cr_expect_not(b->has_root);
 	cr_expect_not(b->peers_known);
+	cr_expect_not(b->digests.known);
 	cr_expect_eq(b->refused, 0);
 }
 
