@@ -13,8 +13,6 @@
 #include "catalog/sources.h"
 #include "catalog/watch.h"
 
-#define RENEW_MS 120000
-#define RENEW_LIMIT_MS 900000
 #define GREATEST_AGE_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 /* A commit that was begun is not given up at once: it would leave open whether it happened. */
@@ -116,7 +114,7 @@ static void prepare_record(struct backup *b)
 	r->finished_ns = 0;
 	r->state = RECORD_OPEN;
 	r->has_root = false;
-	reg_init(&b->reg, b->o->repo, r);
+	reg_init_record(&b->reg, b->o->repo, r);
 }
 
 static int open_record(struct backup *b, struct err *e)

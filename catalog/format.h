@@ -49,7 +49,9 @@
 #define FORMAT_NO_DATA_DIR 65535 /* … or this, for what does not come from below data/ */
 #define FORMAT_REPOSITORY_BYTES (64 * KIB)
 #define FORMAT_RECORD_BYTES (8 * MIB)
-#define FORMAT_LISTED 50000 /* clusters; nodes of a cluster; records of a node */
+#define FORMAT_PIN_BYTES (64 * KIB)
+#define FORMAT_READER_BYTES 255 /* purpose and host of a pin's reader */
+#define FORMAT_LISTED 50000	/* clusters; nodes of a cluster; records of a node */
 #define FORMAT_LISTED_SPARE \
 	5000 /* so many records below that no backup is begun: listing and deleting must go on */
 #define FORMAT_TEXT_BYTES 1024 /* of any other string in a document */

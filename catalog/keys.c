@@ -117,6 +117,14 @@ char *keys_condemned_prefix(char *out, const struct node_name *n)
 	return format_key(out, "nodes/%s/%s/condemned/", n->cluster, n->node);
 }
 
+char *keys_pin(char *out, const struct node_name *n, const struct ulid *pin)
+{
+	char text[ULID_TEXT];
+
+	return format_key(out, "nodes/%s/%s/pins/%s.json", n->cluster, n->node,
+			  ulid_format(text, pin));
+}
+
 char *keys_probe(char *out, const struct node_name *n, const struct ulid *probe)
 {
 	char text[ULID_TEXT];

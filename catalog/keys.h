@@ -36,6 +36,7 @@ char *keys_record(char *out, const struct node_name *n, const char *backup,
 char *keys_object(char *out, const struct node_name *n, enum key_object kind,
 		  const struct ulid *writer, const struct id256 *id);
 char *keys_condemned_prefix(char *out, const struct node_name *n);
+char *keys_pin(char *out, const struct node_name *n, const struct ulid *pin);
 char *keys_probe(char *out, const struct node_name *n, const struct ulid *probe);
 
 /* The parts of a record's key, relative to keys_records_prefix(n, NULL): "<backup>/<writer>.json". 0 or -EINVAL (foreign keys are ignored by listings). */

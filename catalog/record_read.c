@@ -2,47 +2,12 @@
 #include <errno.h>
 #include <string.h>
 #include "catalog/doc.h"
-#include "catalog/object.h"
+#include "catalog/docplace.h"
 #include "catalog/record.h"
-#include "catalog/wire.h"
 
 static int damaged(struct err *e, const char *key, const char *why)
 {
 	return err_set(e, ERR_CORRUPT, -EBADMSG, "\"%s\" %s", key, why);
-}
-
-static int need_ulid(const json_t *o, const char *key, struct ulid *ret, struct err *e)
-{
-	const char *text = NULL;
-	int r = doc_need_text(o, key, ULID_TEXT - 1, &text, e);
-
-	if (r == 0 && ulid_parse(ret, text) < 0)
-		return damaged(e, key, "is not a ULID");
-	return r;
-}
-
-static int need_name(const json_t *o, const char *key, char out[FORMAT_NAME_BYTES + 1],
-		     struct err *e)
-{
-	const char *text = NULL;
-	int r = doc_need_text(o, key, FORMAT_NAME_BYTES, &text, e);
-
-	if (r < 0)
-		return r;
-	if (keys_check_name(key, text, NULL) < 0)
-		return damaged(e, key, "is not an allowed name");
-	memcpy(out, text, strlen(text) + 1);
-	return 0;
-}
-
-static int need_u32(const json_t *o, const char *key, uint32_t max, uint32_t *ret, struct err *e)
-{
-	uint64_t value = 0;
-	int r = doc_need_u64(o, key, max, &value, e);
-
-	if (r == 0)
-		*ret = (uint32_t)value;
-	return r;
 }
 
 /* Strings of a list, in a new array of new strings. */
@@ -98,13 +63,13 @@ static int read_identity(const json_t *o, struct record *r, struct err *e)
 	if (n == 0)
 		util_hex(r->nonce, nonce, sizeof(nonce));
 	if (n == 0)
-		n = need_ulid(o, "writer", &r->writer, e);
+		n = docplace_need_ulid(o, "writer", &r->writer, e);
 	if (n == 0)
-		n = need_name(o, "cluster", r->where.cluster, e);
+		n = docplace_need_name(o, "cluster", r->where.cluster, e);
 	if (n == 0)
-		n = need_name(o, "node", r->where.node, e);
+		n = docplace_need_name(o, "node", r->where.node, e);
 	if (n == 0)
-		n = need_name(o, "backup", backup, e);
+		n = docplace_need_name(o, "backup", backup, e);
 	if (n == 0)
 		n = doc_get_text(o, "backup", FORMAT_NAME_BYTES, &r->backup, e);
 	if (n == 0)
@@ -206,7 +171,7 @@ static int read_owners(const json_t *o, const char *key, struct record_owner **r
 	for (size_t i = 0; n == 0 && i < *ret_count; i++) {
 		const json_t *owner = json_array_get(list, i);
 
-		n = need_u32(owner, "id", UINT32_MAX, &(*ret)[i].id, e);
+		n = docplace_need_u32(owner, "id", UINT32_MAX, &(*ret)[i].id, e);
 		if (n == 0)
 			n = doc_get_text(owner, "name", FORMAT_TEXT_BYTES, &(*ret)[i].name, e);
 	}
@@ -246,57 +211,26 @@ static int read_digests(const json_t *o, struct record_digests *d, struct err *e
 	return n;
 }
 
-static int read_ref(const json_t *root, struct object_ref *ref, struct err *e)
-{
-	bool raw = false, uniform = false;
-	int n = need_ulid(root, "writer", &ref->writer, e);
-
-	if (n == 0)
-		n = doc_need_hex(root, "object", ref->id.b, SHA256_BYTES, e);
-	if (n == 0)
-		n = need_u32(root, "head_bytes", FORMAT_HEAD_MAX_BYTES, &ref->head_bytes, e);
-	if (n == 0)
-		n = need_u32(root, "plain_bytes", FORMAT_OBJECT_BYTES, &ref->plain_bytes, e);
-	if (n == 0)
-		n = doc_need_bool(root, "raw", &raw, e);
-	if (n == 0)
-		n = doc_need_bool(root, "uniform", &uniform, e);
-	ref->flags = (uint8_t)((raw ? OBJECT_RAW : 0) | (uniform ? OBJECT_UNIFORM : 0));
-	return n;
-}
-
 static int read_root(const json_t *o, struct record *r, struct err *e)
 {
-	struct extent *x = &r->root.extent;
-	const json_t *root = NULL;
 	int n;
 
 	if (!json_object_get(o, "root"))
 		return r->state == RECORD_COMMITTED ? damaged(e, "root", "is missing") : 0;
-	n = doc_need_object(o, "root", &root, e);
-	if (n == 0)
-		n = doc_need_hex(root, "digest", r->root.digest.b, SHA256_BYTES, e);
-	if (n == 0)
-		n = read_ref(root, &x->object, e);
-	if (n == 0)
-		n = need_u32(root, "offset", FORMAT_OBJECT_BYTES, &x->offset, e);
-	if (n == 0)
-		n = need_u32(root, "length", FORMAT_OBJECT_BYTES, &x->len_bytes, e);
-	if (n == 0 && (!wire_ref_is_fine(&x->object) || !wire_extent_is_fine(x)))
-		return damaged(e, "root", "names a place that cannot be");
+	n = docplace_need(o, "root", &r->root, e);
 	r->has_root = n == 0;
 	return n;
 }
 
 static int read_pack(const json_t *o, struct record_pack *p, struct err *e)
 {
-	int n = need_ulid(o, "writer", &p->writer, e);
+	int n = docplace_need_ulid(o, "writer", &p->writer, e);
 
 	if (n == 0)
 		n = doc_need_hex(o, "object", p->id.b, SHA256_BYTES, e);
 	if (n == 0)
-		n = need_u32(o, "plain_bytes", FORMAT_OBJECT_BYTES, &p->plain_bytes, e);
-	return n == 0 ? need_u32(o, "used_bytes", p->plain_bytes, &p->used_bytes, e) : n;
+		n = docplace_need_u32(o, "plain_bytes", FORMAT_OBJECT_BYTES, &p->plain_bytes, e);
+	return n == 0 ? docplace_need_u32(o, "used_bytes", p->plain_bytes, &p->used_bytes, e) : n;
 }
 
 static int read_packs(const json_t *o, struct record *r, struct err *e)

@@ -2,9 +2,8 @@
 #include <errno.h>
 #include <string.h>
 #include "catalog/doc.h"
-#include "catalog/object.h"
+#include "catalog/docplace.h"
 #include "catalog/record.h"
-#include "catalog/wire.h"
 
 /* NULL, or what must not be in a record that is to be written. */
 static const char *check(const struct record *r)
@@ -19,8 +18,7 @@ static const char *check(const struct record *r)
 		return "names";
 	if (r->state == RECORD_COMMITTED && !r->has_root)
 		return "no root tree";
-	if (r->has_root &&
-	    (!wire_ref_is_fine(&r->root.extent.object) || !wire_extent_is_fine(&r->root.extent)))
+	if (r->has_root && !docplace_is_fine(&r->root))
 		return "root tree";
 	if (r->token_count > FORMAT_TOKENS || r->peer_count > FORMAT_PEERS ||
 	    r->user_count > FORMAT_OWNERS || r->group_count > FORMAT_OWNERS ||
@@ -28,13 +26,6 @@ static const char *check(const struct record *r)
 	    r->id_kind_count > FORMAT_VERSIONS || r->digests.file_count > FORMAT_MISMATCHES)
 		return "a list that is too long";
 	return NULL;
-}
-
-static void put_ulid(json_t *o, const char *key, const struct ulid *u, bool *failed)
-{
-	char text[ULID_TEXT];
-
-	doc_put(o, key, json_string(ulid_format(text, u)), failed);
 }
 
 static void put_strings(json_t *o, const char *key, char *const *strings, size_t count,
@@ -46,23 +37,6 @@ static void put_strings(json_t *o, const char *key, char *const *strings, size_t
 		if (json_array_append_new(list, json_string(strings[i])) < 0)
 			*failed = true;
 	doc_put(o, key, list, failed);
-}
-
-static void put_place(json_t *o, const struct place *p, bool *failed)
-{
-	const struct object_ref *ref = &p->extent.object;
-	json_t *root = json_object();
-
-	doc_put_hex(root, "digest", p->digest.b, SHA256_BYTES, failed);
-	put_ulid(root, "writer", &ref->writer, failed);
-	doc_put_hex(root, "object", ref->id.b, SHA256_BYTES, failed);
-	doc_put_u64(root, "head_bytes", ref->head_bytes, failed);
-	doc_put_u64(root, "plain_bytes", ref->plain_bytes, failed);
-	doc_put(root, "raw", json_boolean(ref->flags & OBJECT_RAW), failed);
-	doc_put(root, "uniform", json_boolean(ref->flags & OBJECT_UNIFORM), failed);
-	doc_put_u64(root, "offset", p->extent.offset, failed);
-	doc_put_u64(root, "length", p->extent.len_bytes, failed);
-	doc_put(o, "root", root, failed);
 }
 
 static void put_node(json_t *o, const struct record *r, bool *failed)
@@ -157,7 +131,7 @@ static void put_packs(json_t *o, const struct record *r, bool *failed)
 	for (size_t i = 0; i < r->pack_count; i++) {
 		json_t *pack = json_object();
 
-		put_ulid(pack, "writer", &sorted[i].writer, failed);
+		docplace_put_ulid(pack, "writer", &sorted[i].writer, failed);
 		doc_put_hex(pack, "object", sorted[i].id.b, SHA256_BYTES, failed);
 		doc_put_u64(pack, "used_bytes", sorted[i].used_bytes, failed);
 		doc_put_u64(pack, "plain_bytes", sorted[i].plain_bytes, failed);
@@ -186,7 +160,7 @@ static void put_all(json_t *o, const struct record *r, bool *failed)
 	doc_put(o, "state", json_string(record_state_name(r->state)), failed);
 	doc_put_u64(o, "sequence", r->sequence, failed);
 	doc_put(o, "nonce", json_string(r->nonce), failed);
-	put_ulid(o, "writer", &r->writer, failed);
+	docplace_put_ulid(o, "writer", &r->writer, failed);
 	doc_put(o, "cluster", json_string(r->where.cluster), failed);
 	doc_put(o, "node", json_string(r->where.node), failed);
 	doc_put(o, "backup", json_string(r->backup), failed);
@@ -206,7 +180,7 @@ static void put_all(json_t *o, const struct record *r, bool *failed)
 	if (r->digests.known)
 		put_digests(o, &r->digests, failed);
 	if (r->has_root)
-		put_place(o, &r->root, failed);
+		docplace_put(o, "root", &r->root, failed);
 	put_packs(o, r, failed);
 }
 

@@ -4,37 +4,74 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/json.h"
-
 #define NONCE_BYTES 16
 #define ATTEMPTS 5 /* of one write: answers 409, and writes that were not carried out after all */
 
-static void draw_nonce(struct repo *repo, struct record *record)
+void reg_init(struct reg *g, struct repo *repo, const struct reg_kind *kind,
+	      const struct reg_doc *d)
 {
 	uint8_t nonce[NONCE_BYTES];
 
+	*g = (struct reg){ .repo = repo, .kind = kind, .d = *d };
 	clock_random(repo_clock(repo), nonce, sizeof(nonce));
-	util_hex(record->nonce, nonce, sizeof(nonce));
+	util_hex(d->nonce, nonce, sizeof(nonce));
 }
 
-void reg_init(struct reg *g, struct repo *repo, struct record *record)
+/* ---- records ---- */
+
+static void record_key(const void *doc, char *out)
 {
-	*g = (struct reg){ .repo = repo, .record = record };
-	draw_nonce(repo, record);
+	const struct record *r = doc;
+
+	keys_record(out, &r->where, r->backup, &r->writer);
 }
 
-/* One PUT of the record as it is. As store_put. */
-static int put_record(struct reg *g, enum store_cond cond, struct store_meta *ret,
-		      const struct cancel *c, struct err *e)
+static int record_text(const void *doc, char **ret_text, size_t *ret_len, struct err *e)
+{
+	return record_encode(doc, ret_text, ret_len, e);
+}
+
+static int record_there(struct repo *repo, const void *doc, struct reg_seen *ret,
+			const struct cancel *c, struct err *e)
+{
+	_cleanup_(record_freep) struct record *there = NULL;
+	const struct record *mine = doc;
+	int r = repo_get_record(repo, &mine->where, mine->backup, &mine->writer, &there, ret->etag,
+				c, e);
+
+	if (r != 0)
+		return r;
+	ret->sequence = there->sequence;
+	memcpy(ret->nonce, there->nonce, sizeof(ret->nonce));
+	ret->open = there->state == RECORD_OPEN;
+	ret->store_time_ns = there->store_time_ns;
+	return 0;
+}
+
+void reg_init_record(struct reg *g, struct repo *repo, struct record *record)
+{
+	static const struct reg_kind kind = { "the backup's record", record_key, record_text,
+					      record_there };
+
+	reg_init(g, repo, &kind,
+		 &(struct reg_doc){ record, &record->sequence, record->nonce,
+				    &record->store_time_ns, &record->renewed_ns });
+}
+
+/* ---- the machinery ---- */
+
+/* One PUT of the document as it is. As store_put. */
+static int put_document(struct reg *g, enum store_cond cond, struct store_meta *ret,
+			const struct cancel *c, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
 	char key[KEY_BYTES];
 	size_t len;
-	int r = record_encode(g->record, &text, &len, e);
+	int r = g->kind->encode(g->d.doc, &text, &len, e);
 
 	if (r < 0)
 		return r;
-	keys_record(key, &g->record->where, g->record->backup, &g->record->writer);
+	g->kind->key(g->d.doc, key);
 	return store_put_bytes(repo_store(g->repo), key, text, len, cond,
 			       cond == STORE_IF_MATCH ? g->etag : NULL, ret, c, e);
 }
@@ -50,23 +87,20 @@ enum seen {
 /* enum seen, or < 0. For SEEN_OURS and SEEN_EARLIER the ETag is taken over. */
 static int look(struct reg *g, int64_t *ret_store_time_ns, const struct cancel *c, struct err *e)
 {
-	_cleanup_(record_freep) struct record *there = NULL;
-	const struct record *mine = g->record;
-	char etag[STORE_ETAG_MAX];
-	int r = repo_get_record(g->repo, &mine->where, mine->backup, &mine->writer, &there, etag, c,
-				e);
+	struct reg_seen there;
+	int r = g->kind->read(g->repo, g->d.doc, &there, c, e);
 
 	if (r > 0)
 		return SEEN_NOTHING;
 	if (r < 0)
 		return r;
-	if (strcmp(there->nonce, mine->nonce) != 0 || there->sequence > mine->sequence)
+	if (strcmp(there.nonce, g->d.nonce) != 0 || there.sequence > *g->d.sequence)
 		return SEEN_OTHER;
-	if (there->sequence < mine->sequence && there->state != RECORD_OPEN)
+	if (there.sequence < *g->d.sequence && !there.open)
 		return SEEN_OTHER;
-	memcpy(g->etag, etag, sizeof(etag));
-	*ret_store_time_ns = there->store_time_ns;
-	return there->sequence == mine->sequence ? SEEN_OURS : SEEN_EARLIER;
+	memcpy(g->etag, there.etag, sizeof(g->etag));
+	*ret_store_time_ns = there.store_time_ns;
+	return there.sequence == *g->d.sequence ? SEEN_OURS : SEEN_EARLIER;
 }
 
 /*
@@ -91,8 +125,8 @@ static int decide(int seen, enum store_cond cond, bool unknown)
 static void note_success(struct reg *g, int64_t started, int64_t store_time_ns)
 {
 	g->written_elapsed_ns = started;
-	if (g->record->store_time_ns == 0)
-		g->record->store_time_ns = store_time_ns;
+	if (*g->d.store_time_ns == 0)
+		*g->d.store_time_ns = store_time_ns;
 }
 
 static int write_record(struct reg *g, enum store_cond cond, const struct cancel *c, struct err *e)
@@ -105,7 +139,7 @@ static int write_record(struct reg *g, enum store_cond cond, const struct cancel
 		int r;
 
 		*e = ERR_INIT;
-		r = put_record(g, cond, &meta, c, e);
+		r = put_document(g, cond, &meta, c, e);
 		if (r == 0) {
 			memcpy(g->etag, meta.etag, sizeof(meta.etag));
 			note_success(g, started, meta.date_ns);
@@ -148,9 +182,8 @@ static int write_noting(struct reg *g, enum store_cond cond, const struct cancel
 
 int reg_create(struct reg *g, const struct cancel *c, struct err *e)
 {
-	g->record->state = RECORD_OPEN;
-	g->record->sequence = 1;
-	g->record->store_time_ns = 0;
+	*g->d.sequence = 1;
+	*g->d.store_time_ns = 0;
 	return write_noting(g, STORE_IF_ABSENT, c, e);
 }
 
@@ -169,7 +202,7 @@ int reg_adopt(struct reg *g, const struct cancel *c, struct err *e)
 
 int reg_write(struct reg *g, const struct cancel *c, struct err *e)
 {
-	g->record->sequence++;
+	++*g->d.sequence;
 	return write_noting(g, STORE_IF_MATCH, c, e);
 }
 
@@ -178,7 +211,7 @@ int reg_fence(struct repo *repo, struct record *record, const char *etag, const 
 {
 	struct reg g;
 
-	reg_init(&g, repo, record);
+	reg_init_record(&g, repo, record);
 	memcpy(g.etag, etag, sizeof(g.etag));
 	record->state = RECORD_ABORTED;
 	return reg_write(&g, c, e);

@@ -18,14 +18,13 @@ int renew_check(const struct renew_options *o, int64_t started_elapsed_ns, struc
 {
 	int64_t now = clock_elapsed_ns(repo_clock(o->reg->repo));
 
-	if (now - started_elapsed_ns > o->greatest_age_ms * NS_PER_MS)
+	if (o->greatest_age_ms > 0 && now - started_elapsed_ns > o->greatest_age_ms * NS_PER_MS)
 		return err_set(e, ERR_IO, -ETIME,
 			       "the backup takes longer than %lld minutes, the most that it may",
 			       (long long)(o->greatest_age_ms / 60000));
 	if (now - o->reg->written_elapsed_ns > o->limit_ms * NS_PER_MS)
-		return err_set(e, ERR_STORE, -ETIME,
-			       "the backup's record could not be renewed for %lld seconds",
-			       (long long)(o->limit_ms / 1000));
+		return err_set(e, ERR_STORE, -ETIME, "%s could not be renewed for %lld seconds",
+			       o->reg->kind->name, (long long)(o->limit_ms / 1000));
 	return 0;
 }
 
@@ -35,16 +34,17 @@ static int renew_now(struct renew *n, struct err *e)
 	char text[1200];
 	int r;
 
-	n->o.reg->record->renewed_ns = clock_wall_ns(clock);
+	*n->o.reg->d.renewed_ns = clock_wall_ns(clock);
 	r = reg_write(n->o.reg, &n->o.work->stop, e);
 	if (r == REG_LOST)
 		return err_set(e, ERR_CONFLICT, -ESTALE,
-			       "another process ended this backup: its record was changed");
+			       "another process ended it: %s was changed or removed",
+			       n->o.reg->kind->name);
 	n->next_ns =
 		clock_elapsed_ns(clock) + n->o.renew_ms * NS_PER_MS / (r == 0 ? 1 : RETRY_SHARE);
 	if (r < 0 && !work_stopped(n->o.work))
 		log_write(n->o.log, LOG_LEVEL_WARNING, "renew-failed",
-			  "the backup's record could not be renewed, trying again: %s",
+			  "%s could not be renewed, trying again: %s", n->o.reg->kind->name,
 			  err_describe(e, text, sizeof(text)));
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* W4 of ARCHITECTURE.md section 4: while a backup runs, a thread writes its record again every few minutes. It owns the register until it is stopped. */
+/* W4 of ARCHITECTURE.md section 4: while a backup runs, or a reader holds a pin, a thread writes the record or pin again every few minutes. It owns the register until it is stopped. */
 #ifndef SSTABLEFS_CATALOG_RENEW_H
 #define SSTABLEFS_CATALOG_RENEW_H
 
@@ -7,12 +7,16 @@
 #include "catalog/register.h"
 #include "catalog/work.h"
 
+#define RENEW_MS 120000
+#define RENEW_LIMIT_MS 900000
+
 struct renew_options {
 	struct reg *reg;
 	struct work *
-		work; /* failed where the record is lost, was not renewed for limit_ms, or is older than greatest_age_ms */
-	int64_t renew_ms, limit_ms, greatest_age_ms;
-	struct log *log; /* may be NULL: renewals that failed and are tried again */
+		work; /* failed where the document is lost, was not renewed for limit_ms, or is older than greatest_age_ms */
+	int64_t renew_ms, limit_ms;
+	int64_t greatest_age_ms; /* 0: none */
+	struct log *log;	 /* may be NULL: renewals that failed and are tried again */
 };
 
 struct renew;
@@ -20,7 +24,7 @@ int renew_start(const struct renew_options *o, struct renew **ret, struct err *e
 void renew_stop(struct renew *n);
 DEFINE_CLEANUP(struct renew *, renew_stop);
 
-/* Whether the last renewal is so recent, and the backup so young, that it may be committed: 0, or < 0. */
+/* Whether the last renewal is so recent, and a backup so young, that it may be committed: 0, or < 0. */
 int renew_check(const struct renew_options *o, int64_t started_elapsed_ns, struct err *e);
 
 #endif

@@ -5,6 +5,7 @@
     ssfs_reader.py DIRECTORY list
     ssfs_reader.py DIRECTORY extract CLUSTER NODE BACKUP TARGET
     ssfs_reader.py DIRECTORY verify
+    ssfs_reader.py DIRECTORY pins
     ssfs_reader.py DIRECTORY inode CLUSTER NODE BACKUP      (number and path of each file)
 
 Needs xxhash and zstandard from PyPI.
@@ -61,6 +62,22 @@ class Repository:
                 where = [record["cluster"], record["node"], record["backup"], record["writer"]]
                 need(where == [parts[0], parts[1], parts[3], file[:-5]], path + ": not where it says")
                 yield record
+
+    def pins(self):
+        """12b: the pins that are held."""
+        nodes = os.path.join(self.directory, "nodes")
+        for path, _, files in sorted(os.walk(nodes)):
+            parts = os.path.relpath(path, nodes).split(os.sep)
+            if len(parts) != 3 or parts[2] != "pins" or not all(NAME.match(p) for p in parts):
+                continue
+            for file in sorted(files):
+                if not file.endswith(".json") or not ULID.match(file[:-5]):
+                    continue
+                pin = self.document(os.path.join("nodes", *parts, file), "pin")
+                need([pin["cluster"], pin["node"], pin["id"]] == [parts[0], parts[1], file[:-5]], path + ": not where it says")
+                need(pin["state"] in ("HELD", "ENDED") and pin["sequence"] >= 1, path + ": its state")
+                if pin["state"] == "HELD":
+                    yield pin
 
     def committed(self, cluster, node, backup):
         for record in self.records():
@@ -210,6 +227,9 @@ def main(directory, command, *rest):
             print(r["cluster"], r["node"], r["backup"], r["state"], r["files"], r["bytes"])
             for path in r.get("digests", {}).get("files", []):
                 print("    damaged when it was backed up:", path)
+    elif command == "pins":
+        for p in repository.pins():
+            print(p["cluster"], p["node"], p["backup"], p["writer"], p["root"]["digest"], p["reader"].get("purpose", "-"))
     elif command == "verify":
         verify(repository)
     elif command == "extract":

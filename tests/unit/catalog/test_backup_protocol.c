@@ -29,7 +29,7 @@ static struct reg other_record(struct rig *rig, struct record *record, enum reco
 
 	record->writer = ulid_new(&rig->clock);
 	record->started_ns = RIG_START_NS;
-	reg_init(&g, rig->repo, record);
+	reg_init_record(&g, rig->repo, record);
 	cr_assert_eq(reg_create(&g, NULL, &e), 0, "%s", e.message);
 	record->state = state;
 	if (state != RECORD_OPEN)

@@ -156,10 +156,11 @@ Test(backup_sources, a_damaged_list_ends_the_backup)
 static void delete_backup(struct rig *rig, const char *name)
 {
 	_cleanup_(record_freep) struct record *record = rig_read_record(rig, name);
-	struct reg g = { .repo = rig->repo, .record = record };
 	struct record_key found = { 0 };
 	struct err e = ERR_INIT;
+	struct reg g;
 
+	reg_init_record(&g, rig->repo, record);
 	repo_list_records(rig->repo, &where, name, rig_only_record, &found, NULL, &e);
 	memcpy(g.etag, found.etag, sizeof(g.etag));
 	record->state = RECORD_DELETED;

@@ -46,7 +46,7 @@ static void try_init(struct try *t)
 	t->record = rig_record(&t->rig, "b1");
 	t->record->writer = ulid_new(&t->rig.clock);
 	t->e = ERR_INIT;
-	reg_init(&t->g, t->rig.repo, t->record);
+	reg_init_record(&t->g, t->rig.repo, t->record);
 }
 
 static void try_deinit(struct try *t)
@@ -97,7 +97,7 @@ Test(register_, two_registers_draw_different_nonces)
 
 	try_init(&t);
 	memcpy(first, t.record->nonce, sizeof(first));
-	reg_init(&t.g, t.rig.repo, t.record);
+	reg_init_record(&t.g, t.rig.repo, t.record);
 	cr_expect_str_neq(first, t.record->nonce);
 }
 
