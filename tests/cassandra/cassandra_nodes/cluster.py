@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several nodes that form one cluster."""
+
+import random
+import shutil
+import socket
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .install import Installation
+from .node import NONE, Node, NodeError
+
+JOIN_SECONDS = 300
+POLL_SECONDS = 0.2
+
+
+@dataclass
+class Settings:
+    """What all nodes of a cluster share, and (seed, rack) what Cluster sets for each."""
+    cluster_name: str
+    heap: str
+    yaml: dict
+    data_directories: int
+    jmx: str
+    credentials: tuple
+    java_options: list
+    seed: str = ""
+    dc: str = "dc1"
+    rack: str = ""
+
+
+def free_address(taken):
+    """A loopback address whose ports 7000 and 9042 are free. It is drawn, so that several test runs do not meet."""
+    while True:
+        address = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        try:
+            for port in (7000, 9042):
+                with socket.socket() as s:
+                    s.bind((address, port))
+        except OSError:
+            continue
+        if address not in taken:
+            return address
+
+
+@dataclass
+class Cluster:
+    """version: "5.0" or "4.1". nodes: how many. heap: of each. yaml: changes of cassandra.yaml. racks: one a node, which also
+    chooses GossipingPropertyFileSnitch. data_directories: how many each node has. jmx: NONE, PASSWORD or TLS (which has the
+    password too). authentication: CQL asks for cassandra/cassandra. java_options: more for the server."""
+    version: str = "5.0"
+    count: int = 1
+    heap: str = "512M"
+    yaml: dict = field(default_factory=dict)
+    racks: tuple = ()
+    dc: str = "dc1"
+    data_directories: int = 1
+    jmx: str = NONE
+    authentication: bool = False
+    java_options: tuple = ()
+    name: str = ""
+
+    def __post_init__(self):
+        self.installation = Installation(self.version)
+        self.name = self.name or f"test {uuid.uuid4().hex[:8]}"
+        self.directory = None
+        self.nodes = []
+
+    @property
+    def node(self):
+        """The first node."""
+        return self.nodes[0]
+
+    def add(self):
+        """One more node, which is started."""
+        yaml = {**({"authenticator": "PasswordAuthenticator", "role_manager": "CassandraRoleManager"}
+                   if self.authentication else {}), **self.yaml}
+        address = free_address([node.address for node in self.nodes])
+        number = len(self.nodes)
+        settings = Settings(self.name, self.heap, yaml, self.data_directories, self.jmx,
+                            ("cassandra", "cassandra") if self.authentication else None, list(self.java_options),
+                            seed=self.nodes[0].address if self.nodes else address, dc=self.dc,
+                            rack=self.racks[number] if self.racks else "")
+        home = self.directory / f"node{number + 1}"
+        home.mkdir()
+        node = Node(self.installation, home, address, settings)
+        self.nodes.append(node)
+        node.start()
+        if number:
+            self._wait_until_joined()
+        return node
+
+    def _wait_until_joined(self):
+        """Until every node sees every other as up and normal, as a client at CONSISTENCY ALL needs."""
+        deadline = time.monotonic() + JOIN_SECONDS
+        for node in self.nodes:
+            while node.nodetool("status").count("\nUN ") != len(self.nodes):
+                if time.monotonic() > deadline:
+                    raise NodeError(f"{node.address} does not see {len(self.nodes)} nodes up:\n{node.nodetool('status')}")
+                time.sleep(POLL_SECONDS)
+
+    def __enter__(self):
+        self.directory = Path(tempfile.mkdtemp(prefix="sstablefs-cassandra-"))
+        try:
+            for _ in range(self.count):
+                self.add()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        for node in reversed(self.nodes):
+            node.remove()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A repository that real nodes are backed up to, its mount, and the ways to restore a table from there."""
+
+import contextlib
+import itertools
+
+from harness import run
+
+CLUSTER = "c1"
+
+
+def create_keyspace(node, name, replication="'class': 'SimpleStrategy', 'replication_factor': 1"):
+    node.cql(f"CREATE KEYSPACE {name} WITH replication = {{{replication}}}")
+
+
+def node_name(node):
+    return "n" + node.address.replace(".", "-")
+
+
+class Backups:
+    """The backups of some nodes in one repository. It is mounted when first looked at, as an operator would."""
+
+    def __init__(self, repository):
+        self.repository = repository
+        self.tags = (f"t{number}" for number in itertools.count(1))
+        self.stack = contextlib.ExitStack()
+        self._mount = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.stack.__exit__(*exception)
+
+    @property
+    def mount(self):
+        if self._mount is None:
+            self._mount = self.stack.enter_context(self.repository.mount("refresh=1"))
+        return self._mount
+
+    def take(self, node, *keyspaces):
+        """Backs up a node by a snapshot of these keyspaces (none: all). The backup's name."""
+        tag = next(self.tags)
+        node.nodetool("snapshot", "-t", tag, *keyspaces)
+        self.repository.backup(node.data_directories, tag, node=node_name(node), cluster=CLUSTER)
+        node.nodetool("clearsnapshot", "-t", tag, *(["--", *keyspaces] if keyspaces else []))
+        return tag
+
+    def table(self, node, backup, keyspace, table):
+        """The mounted directory of a table in a backup."""
+        found, = (self.mount.data(backup, node_name(node), CLUSTER) / keyspace).glob(f"{table}-*")
+        return found
+
+
+# Each way to restore a table takes a node, the mounted directory, the keyspace and the table.
+
+def copy_and_refresh(node, source, keyspace, table):
+    run("cp", "-a", f"{source}/.", node.table_directories(keyspace, table)[0])
+    node.nodetool("refresh", keyspace, table)
+
+
+def nodetool_import(node, source, keyspace, table):
+    node.nodetool("import", "--copy-data", "-l", "-r", keyspace, table, source)
+
+
+WAYS = {"cp and nodetool refresh": copy_and_refresh, "nodetool import": nodetool_import}

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The harness itself: a node that does not start says why, and nothing is left behind, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+import pytest
+from cassandra_nodes import Cluster, NodeError
+
+from harness import is_alive, wait_until
+
+KILLED_RUN = "import cassandra_nodes\nwith cassandra_nodes.Cluster('5.0'): pass"
+
+
+@pytest.fixture
+def directory(tmp_path, monkeypatch):
+    """An empty directory, in which temporary files are made."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def test_a_node_that_cannot_start_says_why_and_leaves_nothing(directory):
+    with pytest.raises(NodeError, match="no_such_key"), Cluster("5.0", yaml={"no_such_key": "1"}):
+        pass
+    assert not list(directory.iterdir())
+
+
+def test_a_killed_test_run_leaves_neither_process_nor_file(directory):
+    run = subprocess.Popen([sys.executable, "-c", KILLED_RUN], stdin=subprocess.DEVNULL,
+                           env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    try:
+        wait_until(lambda: list(directory.glob("*/node1/pid")) and list(directory.glob("*/node1/log.txt")), 60, "a node starts")
+        pid_file, = directory.glob("*/node1/pid")
+        wait_until(lambda: pid_file.read_text().strip(), 60, "its process id is known")
+        pid = int(pid_file.read_text())
+        assert is_alive(pid)
+    finally:
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    wait_until(lambda: not is_alive(pid), 60, "the node has ended")
+    wait_until(lambda: not list(directory.glob("*/node1")), 60, "its files are gone")
