@@ -358,6 +358,18 @@ static int make(struct backup *b, struct err *e)
 
 /* ---- all of it ---- */
 
+/* --once, before anything is written. > 0: the name is a backup already. */
+static int is_there(struct backup *b, struct err *e)
+{
+	const struct claim_options claim = { .repo = b->o->repo,
+					     .own = b->o->record,
+					     .dead_ms = b->renew.limit_ms,
+					     .look_only = true };
+	int r = b->o->once ? claim_name(&claim, b->o->cancel, e) : 0;
+
+	return r == -EEXIST ? BACKUP_EXISTS : r;
+}
+
 static int run_dry(struct backup *b, struct err *e)
 {
 	int r = name_is_free(b, e);
@@ -454,13 +466,15 @@ int backup_run(const struct backup_options *o, struct backup_result *ret, struct
 		if (!o->dry_run)
 			probe_once(o);
 		prepare_record(&b);
-		r = o->dry_run ? run_dry(&b, &mine) : run(&b, &mine);
+		r = is_there(&b, &mine);
 	}
+	if (r == 0)
+		r = o->dry_run ? run_dry(&b, &mine) : run(&b, &mine);
 	if (r == 0)
 		r = copy_record(o->record, &ret->record, &mine);
 	if (r == 0)
 		ret->uploaded_objects = b.uploaded_objects;
-	else if (e)
+	else if (r < 0 && e)
 		*e = mine;
 	return r;
 }

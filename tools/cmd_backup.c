@@ -6,6 +6,7 @@
 #include "catalog/backup.h"
 #include "tools/commands.h"
 #include "tools/digests.h"
+#include "tools/metricsfile.h"
 #include "tools/names.h"
 
 enum {
@@ -16,7 +17,8 @@ enum {
 	OPT_REREAD,
 	OPT_TAKEOVER,
 	OPT_DRY_RUN,
-	OPT_METRICS_FILE
+	OPT_METRICS_FILE,
+	OPT_ONCE
 };
 
 #define LIST_MAX 1024
@@ -27,7 +29,8 @@ struct arguments {
 	const char *name, *snapshot;
 	const char *data_dirs[LIST_MAX], *only[LIST_MAX];
 	size_t data_dir_count, only_count;
-	bool takeover, dry_run;
+	bool takeover, dry_run, once;
+	struct metricsfile metrics;
 };
 
 static int add(const char **list, size_t *count, const char *value, struct err *e)
@@ -58,7 +61,11 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 		a->dry_run = true;
 		return 0;
 	case OPT_METRICS_FILE:
-		return err_set(e, ERR_USAGE, -ENOTSUP, "--metrics-file is not in this version");
+		a->metrics.path = value;
+		return 0;
+	case OPT_ONCE:
+		a->once = true;
+		return 0;
 	default:
 		return 0; /* --reread: this version reads every file anyway */
 	}
@@ -75,6 +82,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "takeover", no_argument, NULL, OPT_TAKEOVER },
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "metrics-file", required_argument, NULL, OPT_METRICS_FILE },
+		{ "once", no_argument, NULL, OPT_ONCE },
 		COMMON_NAMES,
 		COMMON_LIMITS,
 		COMMON_HELP,
@@ -125,7 +133,7 @@ static int complete(struct cli *cli, struct arguments *a, struct err *e)
 	return keys_check_name("cluster", a->common.cluster, e);
 }
 
-static struct record *template_record(struct cli *cli, const struct arguments *a, struct err *e)
+static struct record *template_record(struct cli *cli, struct arguments *a, struct err *e)
 {
 	_cleanup_(record_freep) struct record *rec = record_new();
 	_cleanup_free_ char *node = a->common.node ? strdup(a->common.node)
@@ -148,6 +156,7 @@ static struct record *template_record(struct cli *cli, const struct arguments *a
 	}
 	strcpy(rec->where.cluster, a->common.cluster);
 	strcpy(rec->where.node, node);
+	a->metrics.where = rec->where;
 	return steal_pointer(&rec);
 }
 
@@ -213,6 +222,19 @@ static int report(struct cli *cli, const struct arguments *a, struct session *s,
 	return r ? r : code;
 }
 
+/* --once, and the backup is there: a run that was repeated, and no failure. */
+static int report_existing(struct cli *cli, const struct record *rec)
+{
+	if (cli->json)
+		return cli_print_json(cli, json_pack("{s:s, s:s, s:s, s:s}", "cluster",
+						     rec->where.cluster, "node", rec->where.node,
+						     "name", rec->backup, "state", "exists"));
+	if (!cli->quiet)
+		printf("backup %s of %s/%s is there already\n", rec->backup, rec->where.cluster,
+		       rec->where.node);
+	return EXIT_DONE;
+}
+
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
 {
 	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
@@ -243,6 +265,7 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 				      .memory_bytes = a->common.memory_bytes,
 				      .takeover = a->takeover,
 				      .dry_run = a->dry_run,
+				      .once = a->once,
 				      .progress = &progress,
 				      .log = cli->log,
 				      .cancel = &cli->cancel };
@@ -251,6 +274,9 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 	progress_view_stop(view);
 	if (r < 0)
 		return r;
+	if (r == BACKUP_EXISTS)
+		return report_existing(cli, template);
+	metricsfile_note(&a->metrics, result.record);
 	r = report(cli, a, s, result.record, begun_ms, snapshot->left_out_count);
 	record_free(result.record);
 	return r;
@@ -262,6 +288,7 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	struct session s = { .store = NULL };
 	struct err e = ERR_INIT;
 	int r = a ? parse(cli, argc, argv, a, &e) : err_nomem(&e);
+	int64_t begun_ms = clock_elapsed_ms(cli->clock);
 
 	if (r == 0)
 		r = complete(cli, a, &e);
@@ -272,6 +299,10 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	if (r < 0)
 		r = cli_fail(cli, &e);
 	session_close(&s);
+	if (a && !a->dry_run) {
+		a->metrics.begun_ms = begun_ms;
+		r = metricsfile_write(&a->metrics, cli, r);
+	}
 	free(a);
 	return r;
 }

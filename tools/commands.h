@@ -37,6 +37,8 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"  --reread             trust no local state (this version never does)\n"                        \
 	"  --takeover           this host replaces the one that made the node's earlier backups\n"       \
 	"  --dry-run            read and compare, write nothing\n"                                       \
+	"  --once               where a backup of this name is there already, do nothing: exit code 0\n" \
+	"  --metrics-file F     what the run did, for the textfile collector of node_exporter\n"         \
 	"  --jobs N             hashing threads (default: one for each two cores)\n"                     \
 	"  --connections N      uploads at once (default 4)\n"                                           \
 	"  --memory SIZE        memory for buffers (default 192M)\n"                                     \
