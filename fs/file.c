@@ -8,6 +8,8 @@ struct fs_file {
 	struct fs *fs;
 	struct stream *stream;
 	uint64_t size_bytes;
+	uint64_t ino;  /* of a file of a backup */
+	uint32_t node; /* likewise: the node's number */
 	char *text;
 };
 
@@ -104,7 +106,11 @@ int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret
 		double timeout_s;
 
 		fs_stat_file(f, &row, &file->handle.st, &timeout_s);
-		r = open_recorded(f, &row, w, file, e);
+		file->ino = ino;
+		file->node = row.node;
+		r = fs_check_file(f, row.node, ino, e);
+		if (r == 0)
+			r = open_recorded(f, &row, w, file, e);
 	} else if (r == 0 && (p.kind == PLACE_STATUS || p.kind == PLACE_METRICS)) {
 		r = open_text(f, &p, file, e);
 	} else if (r == 0 && p.kind == PLACE_BACKUP_JSON) {
@@ -179,6 +185,9 @@ int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view
 	if (offset >= file->size_bytes)
 		return 0;
 	len_bytes = (size_t)MIN_OF((uint64_t)len_bytes, file->size_bytes - offset);
+	r = file->ino ? fs_check_file(file->fs, file->node, file->ino, e) : 0;
+	if (r < 0)
+		return r;
 	if (!file->stream) {
 		ret->one = (struct iovec){ file->text + offset, len_bytes };
 		ret->iov = &ret->one;

@@ -97,7 +97,22 @@ int fs_find_backup(struct fs *f, const struct position *p, struct view_node **re
 		return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s of node %s was removed",
 			       p->backup, p->node);
 	*ret_node = n;
-	return 0;
+	return pinned_is(f->o.pinned, view_node_name(n), &ret->writer)
+		       ? pinned_check(f->o.pinned, e)
+		       : 0;
+}
+
+int fs_check_file(struct fs *f, uint32_t node, uint64_t ino, struct err *e)
+{
+	struct view_node *n = view_by_number(f->o.view, node);
+	int r = pinned_is(f->o.pinned, view_node_name(n), NULL) ? pinned_check(f->o.pinned, e) : 0;
+	int holds;
+
+	if (r == 0)
+		return 0;
+	/* Rare, and slow: other backups may have the file too, and are not concerned. */
+	holds = index_backup_holds(f->o.index, node, pinned_writer(f->o.pinned), ino, NULL);
+	return holds == 0 || (holds == INDEX_NOT_COUNTED && view_node_indexed(n)) ? 0 : r;
 }
 
 uint64_t fs_generation(const struct view_backup *b)

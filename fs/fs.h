@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "catalog/reader.h"
+#include "fs/pinned.h"
 #include "fs/treecache.h"
 #include "fs/view.h"
 
@@ -23,6 +24,7 @@ struct fs_options { /* all borrowed */
 	struct index *index;
 	struct treecache *trees;
 	struct reader *reader;
+	struct pinned *pinned; /* NULL: none */
 	const struct clock *clock;
 	double refresh_s; /* timeout of names that a refresh can change */
 	bool has_uid, has_gid;

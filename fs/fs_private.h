@@ -84,6 +84,8 @@ static inline bool fs_is_link(enum place_kind k)
 /* The node and backup that a position lies in: -ESTALE where they are gone. No look. */
 int fs_find_backup(struct fs *f, const struct position *p, struct view_node **ret_node,
 		   struct view_backup *ret, struct err *e);
+/* Whether a file may still be read: -EIO where its backup was pinned and the pin was lost. */
+int fs_check_file(struct fs *f, uint32_t node, uint64_t ino, struct err *e);
 /* A directory in a backup (PLACE_BACKUP or PLACE_INSIDE). */
 struct fs_tree {
 	struct view_node *node;

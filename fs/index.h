@@ -69,6 +69,11 @@ int index_add_backup(struct index *x, uint32_t node, const struct node_name *n,
 int index_remove_backup(struct index *x, uint32_t node, const struct ulid *writer,
 			index_changed_fn *changed, void *ctx, struct err *e);
 
+/* Whether a backup that was counted holds the inode: 1 or 0. INDEX_NOT_COUNTED: it is not (yet, or any more). For the rare case: it goes through the backup's runs. */
+enum { INDEX_NOT_COUNTED = 2 };
+int index_backup_holds(struct index *x, uint32_t node, const struct ulid *writer, uint64_t ino,
+		       struct err *e);
+
 /* The files of objects/<aa>/ of a node, ordered by (content, inode). fn: 0 go on, > 0 stop, < 0 fail. */
 typedef int index_object_fn(void *ctx, const struct id256 *content, uint64_t ino, struct err *e);
 int index_objects(struct index *x, uint32_t node, uint8_t first_byte, index_object_fn *fn,

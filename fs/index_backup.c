@@ -301,3 +301,39 @@ int index_remove_backup(struct index *x, uint32_t node, const struct ulid *write
 		tell(&inodes, changed, ctx);
 	return r;
 }
+
+static bool has_run(const struct run_key *keys, size_t count, const struct run_key *k)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(&keys[i], k, sizeof(*k)) == 0)
+			return true;
+	return false;
+}
+
+int index_backup_holds(struct index *x, uint32_t node, const struct ulid *writer, uint64_t ino,
+		       struct err *e)
+{
+	_cleanup_free_ void *runs = NULL, *row = NULL;
+	uint8_t key[BACKUP_KEY], inode[INODE_KEY];
+	size_t runs_len, row_len;
+	const struct file_row *file;
+	const struct link *links;
+	int r;
+
+	backup_key(key, node, writer);
+	r = kv_get(x->kv, KV_RUNS, key, sizeof(key), &runs, &runs_len, e);
+	if (r != 0)
+		return r < 0 ? r : INDEX_NOT_COUNTED;
+	index_inode_key(inode, ino);
+	r = kv_get(x->kv, KV_INODES, inode, sizeof(inode), &row, &row_len, e);
+	if (r != 0 || row_len < sizeof(*file))
+		return MIN_OF(r, 0);
+	file = row;
+	links = (const struct link *)(const void *)((const uint8_t *)row + sizeof(*file));
+	if (file->head.type != INDEX_FILE || file->node != node)
+		return 0;
+	for (uint32_t i = 0; i < file->link_count; i++)
+		if (has_run(runs, runs_len / sizeof(struct run_key), &links[i].run))
+			return 1;
+	return 0;
+}

@@ -26,6 +26,7 @@ struct mount {
 	struct index *index;
 	struct treecache *trees;
 	struct view *view;
+	struct pinned *pinned;
 	struct fs *fs;
 	struct server server;
 	bool server_started;
@@ -98,6 +99,8 @@ static void status_text(void *ctx, struct wbuf *out)
 	add_bytes(out, "memory_content", reader_memory(m->reader), m->o.memory_bytes);
 	add_bytes(out, "memory_trees", treecache_bytes(m->trees), m->o.memory_bytes);
 	add_bytes(out, "index", kv_used_bytes(m->kv), m->o.cache_bytes);
+	if (m->pinned)
+		pinned_describe(m->pinned, out);
 	view_describe(m->view, out);
 }
 
@@ -236,6 +239,21 @@ static int build_reading(struct mount *m, struct err *e)
 	return r;
 }
 
+static int take_pin(struct mount *m, struct err *e)
+{
+	const struct pinned_options o = {
+		.repo = m->repo,
+		.meta = m->meta,
+		.backup = m->o.pin,
+		.cluster = m->o.cluster,
+		.node = m->o.node,
+		.default_node = m->o.default_node,
+		.log = m->o.log,
+	};
+
+	return m->o.pin ? pinned_begin(&o, &m->pinned, e) : 0;
+}
+
 static int build_tree(struct mount *m, struct err *e)
 {
 	struct view_options vo = {
@@ -255,6 +273,7 @@ static int build_tree(struct mount *m, struct err *e)
 		.index = m->index,
 		.trees = m->trees,
 		.reader = m->reader,
+		.pinned = m->pinned,
 		.clock = m->o.clock,
 		.refresh_s = m->o.refresh_s,
 		.has_uid = m->o.has_uid || getuid() != 0,
@@ -426,6 +445,8 @@ int mount_open(struct repo *repo, const struct mount_options *o, struct mount **
 	if (r == 0)
 		r = build_reading(m, e);
 	if (r == 0)
+		r = take_pin(m, e);
+	if (r == 0)
 		r = build_tree(m, e);
 	if (r == 0)
 		r = first_look(m, e);
@@ -503,6 +524,8 @@ void mount_close(struct mount *m)
 		fuse_session_destroy(m->session);
 	if (m->fs)
 		fs_free(m->fs);
+	if (m->pinned)
+		pinned_end(m->pinned);
 	if (m->reader)
 		reader_free(m->reader);
 	if (m->trees)

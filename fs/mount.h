@@ -16,6 +16,7 @@ struct mount_options {
 	const char *fsname;	    /* SPEC exactly as given */
 	const char *cluster, *node; /* show only that; NULL: all */
 	const char *pin;	    /* a backup to hold on to; NULL */
+	const char *default_node;   /* this host's: which node's, where `node` is NULL */
 	const char *cache_dir;	    /* base directory; one locked sub-directory of it is used */
 	uint64_t cache_bytes, memory_bytes;
 	unsigned connections;

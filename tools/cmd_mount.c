@@ -16,7 +16,7 @@ struct serving {
 	struct mount *mount;
 	struct daemon_link link;
 	struct log *log;
-	char *cache_dir, *mountpoint;
+	char *cache_dir, *mountpoint, *default_node;
 	int log_fd;
 };
 
@@ -94,7 +94,11 @@ static int open_all(struct serving *v, bool foreground, struct err *e)
 	v->m->o.log = v->log;
 	v->m->o.metrics = v->cli->metrics;
 	v->m->o.clock = v->cli->clock;
-	if (!v->m->o.cache_dir)
+	if (v->m->o.pin) {
+		v->default_node = session_default_node(v->cli);
+		v->m->o.default_node = v->default_node;
+	}
+	if (!v->m->o.cache_dir || (v->m->o.pin && !v->default_node))
 		return err_nomem(e);
 	return mount_open(v->s.repo, &v->m->o, &v->mount, e);
 }
@@ -132,6 +136,7 @@ static void serving_deinit(struct serving *v)
 		close(v->log_fd);
 	if (v->m->o.trace_fd >= 0)
 		close(v->m->o.trace_fd);
+	free(v->default_node);
 	free(v->cache_dir);
 	free(v->mountpoint);
 }

@@ -213,6 +213,8 @@ static int set_value(struct mountopt *m, const char *name, const char *value, st
 	if (strcmp(name, "umask") == 0 || strcmp(name, "refresh") == 0 ||
 	    strcmp(name, "connections") == 0)
 		return set_number(m, name, value, e);
+	if (strcmp(name, "pin") == 0)
+		return name_option(m, "backup", value, &m->o.pin, e);
 	if (strcmp(name, "cluster") == 0)
 		return name_option(m, name, value, &m->o.cluster, e);
 	if (strcmp(name, "node") == 0)
@@ -232,10 +234,9 @@ static int set_value(struct mountopt *m, const char *name, const char *value, st
 	if (strcmp(name, "config") == 0)
 		return keep_path(&m->config_path, value, e);
 	return err_set(
-		e, ERR_USAGE, -ENOTSUP, "mount option %s= is not in this version: %s", name,
-		strcmp(name, "pin") == 0
-			? "pins come with deletion"
-			: "there is no scratch overlay yet, every write is answered with EROFS");
+		e, ERR_USAGE, -ENOTSUP,
+		"mount option %s= is not in this version: there is no scratch overlay yet, every write is answered with EROFS",
+		name);
 }
 
 /* What mount(8), FUSE and systemd add, and what has no meaning for a tree that nobody writes. */
