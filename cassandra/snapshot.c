@@ -514,7 +514,9 @@ char *snapshot_source(const struct snapshot_file *f)
 
 char *snapshot_path(const struct snapshot_file *f)
 {
-	return util_printf("%s/%s", f->place->shown, f->name);
+	const char *shown = f->place->shown;
+
+	return util_printf("%s%s%s", shown, *shown ? "/" : "", f->name);
 }
 
 void snapshot_free(struct snapshot *s)

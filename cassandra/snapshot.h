@@ -13,7 +13,7 @@
 #include "base/err.h"
 
 struct snapshot_place { /* where files lie; shared by all files of a directory */
-	char *shown;	/* below the backup: "data/ks/t-…" */
+	char *shown;	/* below the backup: "data/ks/t-…"; "" beside data/ */
 	char *source;	/* absolute path on disk */
 };
 
@@ -21,7 +21,7 @@ struct snapshot_place { /* where files lie; shared by all files of a directory *
 struct snapshot_file {
 	const struct snapshot_place *place;
 	const char *name;  /* "nb-1-big-Data.db" */
-	uint32_t data_dir; /* index of the data directory; 65535 for what is below snapshot/ */
+	uint32_t data_dir; /* index of the data directory; 65535 for what is not below data/ */
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns;
 	uint64_t size_bytes;

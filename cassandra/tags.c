@@ -12,6 +12,7 @@
 
 struct tags {
 	const struct cancel *cancel;
+	const char *wanted; /* NULL: all of them, as names; else only count this one */
 	char **names;
 	size_t count, cap;
 };
@@ -21,6 +22,10 @@ static int on_tag(void *ctx, const struct walkdir *at, const char *name, struct 
 	struct tags *t = ctx;
 	char *copy;
 
+	if (t->wanted) {
+		t->count += strcmp(t->wanted, name) == 0;
+		return 0;
+	}
 	for (size_t i = 0; i < t->count; i++)
 		if (strcmp(t->names[i], name) == 0)
 			return 0;
@@ -114,4 +119,13 @@ int tags_list(const char *const *data_dirs, size_t data_dir_count, const struct 
 		return err_nomem(e);
 	*ret = list;
 	return 0;
+}
+
+size_t tags_count(const char *const *data_dirs, size_t data_dir_count, const char *tag)
+{
+	struct tags t = { .wanted = tag };
+
+	for (size_t i = 0; i < data_dir_count; i++)
+		(void)collect(&t, data_dirs[i], NULL);
+	return t.count;
 }

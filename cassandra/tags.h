@@ -11,4 +11,7 @@
 int tags_list(const char *const *data_dirs, size_t data_dir_count, const struct cancel *c,
 	      char **ret, struct err *e);
 
+/* How many tables have the snapshot `tag`; where a data directory cannot be read, those that were seen. */
+size_t tags_count(const char *const *data_dirs, size_t data_dir_count, const char *tag);
+
 #endif

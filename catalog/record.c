@@ -31,7 +31,7 @@ static void free_peers(struct record_node *peers, size_t count)
 struct record *record_new(void)
 {
 	_cleanup_(record_freep) struct record *r = calloc(1, sizeof(*r));
-	char **strings[8];
+	char **strings[9];
 
 	if (!r)
 		return NULL;
@@ -43,6 +43,7 @@ struct record *record_new(void)
 	strings[5] = &r->rack;
 	strings[6] = &r->cassandra_version;
 	strings[7] = &r->partitioner;
+	strings[8] = &r->compatibility_mode;
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
 		*strings[i] = strdup("");
 		if (!*strings[i])
@@ -63,6 +64,7 @@ void record_free(struct record *r)
 	free(r->rack);
 	free(r->cassandra_version);
 	free(r->partitioner);
+	free(r->compatibility_mode);
 	free_strings(r->tokens, r->token_count);
 	free_strings(r->sstable_versions, r->sstable_version_count);
 	free_strings(r->id_kinds, r->id_kind_count);

@@ -50,6 +50,7 @@ struct record {
 	int64_t store_time_ns; /* the Date of W1's answer; a record read OPEN may lack it */
 	int64_t renewed_ns;    /* the node's clock at the last renewal: for people */
 	char *cassandra_version, *partitioner;
+	char *compatibility_mode; /* storage_compatibility_mode of 5.0: "CASSANDRA_4", "UPGRADING", "NONE" */
 	char **sstable_versions; /* "nb", "oa", … sorted */
 	size_t sstable_version_count;
 	char **id_kinds; /* "generation", "uuid": sorted */

@@ -126,6 +126,9 @@ static int read_cassandra(const json_t *o, struct record *r, struct err *e)
 	if (n == 0)
 		n = doc_get_text(c, "partitioner", FORMAT_TEXT_BYTES, &r->partitioner, e);
 	if (n == 0)
+		n = doc_get_text(c, "storage_compatibility_mode", FORMAT_TEXT_BYTES,
+				 &r->compatibility_mode, e);
+	if (n == 0)
 		n = get_strings(c, "sstable_versions", FORMAT_VERSIONS, &r->sstable_versions,
 				&r->sstable_version_count, e);
 	if (n == 0)

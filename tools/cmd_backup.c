@@ -6,6 +6,7 @@
 #include "catalog/backup.h"
 #include "tools/commands.h"
 #include "tools/digests.h"
+#include "tools/live.h"
 #include "tools/metricsfile.h"
 #include "tools/names.h"
 
@@ -31,6 +32,7 @@ struct arguments {
 	size_t data_dir_count, only_count;
 	bool takeover, dry_run, once;
 	struct metricsfile metrics;
+	char cluster[FORMAT_NAME_BYTES + 1]; /* what common.cluster is where the node said it */
 };
 
 static int add(const char **list, size_t *count, const char *value, struct err *e)
@@ -114,30 +116,75 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	return r;
 }
 
-/* What must be said where no Cassandra is asked. */
-static int complete(struct cli *cli, struct arguments *a, struct err *e)
+/* Whether Cassandra must be asked for something. */
+static bool is_live(const struct arguments *a)
 {
-	if (!a->common.cluster)
-		a->common.cluster = config_get(cli->config, "cassandra", "cluster");
-	if (!a->snapshot)
-		return err_set(
-			e, ERR_USAGE, -EINVAL,
-			"this version backs up a snapshot that exists: take one (nodetool snapshot -t TAG) and name it with --snapshot TAG");
-	if (!a->common.cluster)
-		return err_set(
-			e, ERR_USAGE, -EINVAL,
-			"name the cluster with --cluster, or cluster = … under [cassandra] of the configuration");
-	if (a->data_dir_count == 0)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "name the node's data directories with --data-dir");
-	return keys_check_name("cluster", a->common.cluster, e);
+	return !a->snapshot || !a->common.cluster || a->data_dir_count == 0;
 }
 
-static struct record *template_record(struct cli *cli, struct arguments *a, struct err *e)
+/* Before anything is asked or taken. */
+static int check_names(struct cli *cli, struct arguments *a, struct err *e)
 {
-	_cleanup_(record_freep) struct record *rec = record_new();
-	_cleanup_free_ char *node = a->common.node ? strdup(a->common.node)
+	int r = 0;
+
+	if (!a->common.cluster)
+		a->common.cluster = config_get(cli->config, "cassandra", "cluster");
+	if (!a->common.node)
+		a->common.node = config_get(cli->config, "cassandra", "node");
+	if (a->common.cluster)
+		r = keys_check_name("cluster", a->common.cluster, e);
+	if (r == 0 && a->common.node)
+		r = keys_check_name("node", a->common.node, e);
+	return r;
+}
+
+/* What was not named, as the node says it. */
+static int complete(struct arguments *a, const struct facts *f, struct err *e)
+{
+	if (!a->common.cluster) {
+		if (!*f->cluster)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"name the cluster with --cluster, or cluster = … under [cassandra] of the configuration");
+		keys_clean_name(a->cluster, f->cluster);
+		a->common.cluster = a->cluster;
+	}
+	if (a->data_dir_count > 0)
+		return 0;
+	for (size_t i = 0; i < f->data_dir_count; i++) {
+		int r = add(a->data_dirs, &a->data_dir_count, f->data_dirs[i], e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A new string; NULL: out of memory. */
+static char *node_name(struct cli *cli, const struct arguments *a, const struct facts *f)
+{
+	_cleanup_free_ char *host = a->common.node ? strdup(a->common.node)
 						   : session_default_node(cli);
+	char clean[FORMAT_NAME_BYTES + 1];
+
+	if (!host || a->common.node || !f || !*f->address || strcmp(host, "localhost") != 0)
+		return steal_pointer(&host);
+	free(host);
+	host = strdup(f->address);
+	for (char *c = host; c && *c; c++)
+		*c = *c == ':' ? '-' : *c;
+	if (host)
+		keys_clean_name(clean, host);
+	return host ? strdup(clean) : NULL;
+}
+
+static struct record *template_record(struct cli *cli, struct arguments *a, const struct live *live,
+				      struct err *e)
+{
+	const struct facts *f = live ? live_facts(live) : NULL;
+	_cleanup_(record_freep) struct record *rec = record_new();
+	_cleanup_free_ char *node = node_name(cli, a, f);
+	const char *original = a->common.cluster == a->cluster ? f->cluster : a->common.cluster;
 	char name[CLOCK_RFC3339_BYTES];
 
 	if (!rec || !node) {
@@ -149,7 +196,7 @@ static struct record *template_record(struct cli *cli, struct arguments *a, stru
 	free(rec->backup);
 	rec->backup = strdup(a->name ? a->name : clock_compact(name, clock_wall_ns(cli->clock)));
 	free(rec->cluster_original);
-	rec->cluster_original = strdup(a->common.cluster);
+	rec->cluster_original = strdup(original);
 	if (!rec->backup || !rec->cluster_original) {
 		err_nomem(e);
 		return NULL;
@@ -157,7 +204,7 @@ static struct record *template_record(struct cli *cli, struct arguments *a, stru
 	strcpy(rec->where.cluster, a->common.cluster);
 	strcpy(rec->where.node, node);
 	a->metrics.where = rec->where;
-	return steal_pointer(&rec);
+	return live && live_record(live, rec, e) < 0 ? NULL : steal_pointer(&rec);
 }
 
 /* Low priority from the start, as the configuration says; a system that refuses is no reason to fail. */
@@ -235,40 +282,54 @@ static int report_existing(struct cli *cli, const struct record *rec)
 	return EXIT_DONE;
 }
 
-static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
+/* The files of the snapshot, which is taken for it where none was named, and the record that says what is known of the node. */
+static int gather(struct cli *cli, struct arguments *a, struct live *live, struct snapshot **ret,
+		  struct record **ret_record, struct err *e)
 {
-	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
-	_cleanup_(record_freep) struct record *template = template_record(cli, a, e);
 	struct snapshot_options so = { a->data_dirs, a->data_dir_count, a->snapshot, a->only,
 				       a->only_count };
-	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
-	struct progress progress = { 0 };
-	struct backup_result result = { .record = NULL };
-	struct backup_options bo;
-	struct progress_view *view;
-	int64_t begun_ms = clock_elapsed_ms(cli->clock);
-	int r = template ? snapshot_scan(&so, &cli->cancel, &snapshot, e) : e->code;
+	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
+	struct record *record = NULL;
+	int r = live ? live_snapshot(live, &so.tag, e) : 0;
 
 	if (r == 0)
-		r = session_open(cli, &open, s, e);
-	if (r < 0)
-		return r;
+		r = snapshot_scan(&so, &cli->cancel, &snapshot, e);
+	if (r == 0 && live)
+		r = live_describe(live, snapshot, e);
+	if (r == 0)
+		record = template_record(cli, a, live, e);
+	if (r < 0 || !record)
+		return r < 0 ? r : e->code;
+	*ret = steal_pointer(&snapshot);
+	*ret_record = record;
+	return 0;
+}
+
+static int store(struct cli *cli, struct arguments *a, struct session *s, struct snapshot *snapshot,
+		 struct record *template, struct err *e)
+{
+	struct progress progress = { 0 };
+	struct backup_result result = { .record = NULL };
+	struct backup_options bo = { .repo = s->repo,
+				     .server = s->url,
+				     .record = template,
+				     .snapshot = snapshot,
+				     .kv = s->kv,
+				     .jobs = a->common.jobs,
+				     .connections = a->common.connections,
+				     .memory_bytes = a->common.memory_bytes,
+				     .takeover = a->takeover,
+				     .dry_run = a->dry_run,
+				     .once = a->once,
+				     .progress = &progress,
+				     .log = cli->log,
+				     .cancel = &cli->cancel };
+	struct progress_view *view;
+	int64_t begun_ms = clock_elapsed_ms(cli->clock);
+	int r;
+
 	for (size_t i = 0; i < snapshot->left_out_count; i++)
 		fprintf(stderr, "sstablefs: backup: left out: %s\n", snapshot->left_out[i]);
-	bo = (struct backup_options){ .repo = s->repo,
-				      .server = s->url,
-				      .record = template,
-				      .snapshot = snapshot,
-				      .kv = s->kv,
-				      .jobs = a->common.jobs,
-				      .connections = a->common.connections,
-				      .memory_bytes = a->common.memory_bytes,
-				      .takeover = a->takeover,
-				      .dry_run = a->dry_run,
-				      .once = a->once,
-				      .progress = &progress,
-				      .log = cli->log,
-				      .cancel = &cli->cancel };
 	view = progress_view_start(cli, "backup", &progress);
 	r = backup_run(&bo, &result, e);
 	progress_view_stop(view);
@@ -282,6 +343,40 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 	return r;
 }
 
+/* A node that runs is left alone where the store cannot be reached. */
+static int open_live(struct cli *cli, struct arguments *a, const struct session_options *open,
+		     struct session *s, struct live **ret, struct err *e)
+{
+	struct live_options lo = { a->snapshot, a->data_dirs, a->data_dir_count, a->only,
+				   a->only_count };
+	int r = session_open(cli, open, s, e);
+
+	if (r == 0)
+		r = live_open(cli, &lo, ret, e);
+	return r == 0 ? complete(a, live_facts(*ret), e) : r;
+}
+
+static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
+{
+	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
+	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
+	_cleanup_(record_freep) struct record *template = NULL;
+	struct live *live = NULL;
+	bool ask = is_live(a);
+	int r = ask ? open_live(cli, a, &open, s, &live, e) : 0;
+
+	if (r == 0)
+		r = gather(cli, a, live, &snapshot, &template, e);
+	if (r == 0 && !ask)
+		r = session_open(cli, &open, s, e);
+	if (r == 0)
+		r = store(cli, a, s, snapshot, template, e);
+	/* Whatever happened, the snapshot goes. */
+	if (live && live_close(live) && r == EXIT_DONE)
+		r = EXIT_FOUND;
+	return r;
+}
+
 int cmd_backup(struct cli *cli, int argc, char **argv)
 {
 	struct arguments *a = calloc(1, sizeof(*a));
@@ -291,7 +386,7 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	int64_t begun_ms = clock_elapsed_ms(cli->clock);
 
 	if (r == 0)
-		r = complete(cli, a, &e);
+		r = check_names(cli, a, &e);
 	if (r == 0)
 		r = step_back(cli, &e);
 	if (r == 0)

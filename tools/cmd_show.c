@@ -80,6 +80,7 @@ static json_t *record_json(const struct record *rec, json_t *tables)
 	json_object_set_new(o, "tokens", strings(rec->tokens, rec->token_count));
 	json_object_set_new(o, "cassandra_version", json_string(rec->cassandra_version));
 	json_object_set_new(o, "partitioner", json_string(rec->partitioner));
+	json_object_set_new(o, "storage_compatibility_mode", json_string(rec->compatibility_mode));
 	json_object_set_new(o, "sstable_versions",
 			    strings(rec->sstable_versions, rec->sstable_version_count));
 	json_object_set_new(o, "id_kinds", strings(rec->id_kinds, rec->id_kind_count));

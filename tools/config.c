@@ -17,10 +17,19 @@ struct config {
 };
 
 static const char *const repository_keys[] = { "url", "credentials_file", "profile", "ca", NULL };
-static const char *const cassandra_keys[] = { "cluster",  "node",	  "yaml",
-					      "nodetool", "cqlsh",	  "jmx_host",
-					      "jmx_port", "jmx_username", "jmx_password_file",
-					      "jmx_ssl",  "cql_host",	  "cql_credentials_file",
+static const char *const cassandra_keys[] = { "cluster",
+					      "node",
+					      "yaml",
+					      "nodetool",
+					      "cqlsh",
+					      "jmx_host",
+					      "jmx_port",
+					      "jmx_username",
+					      "jmx_password_file",
+					      "jmx_ssl",
+					      "cql_host",
+					      "cql_credentials_file",
+					      "timeout",
 					      NULL };
 static const char *const limit_keys[] = { "limit_rate", "jobs",	  "connections", "memory",
 					  "nice",	"ionice", NULL };

@@ -396,8 +396,7 @@ def test_a_file_of_secrets_that_others_can_read_is_refused(minio, program, tmp_p
     (["list", "extra"], ["extra"]), (["show"], ["backup"]), (["restore", "b"], ["directory"]), (["--nonsense", "list"], ["--nonsense"]),
     (["verify", "--sample", "0"], ["--sample"]), (["restore", "--memory", "x", "b", "d"], ["x"]), (["list", "--cluster"], ["--cluster"]),
     (["restore", "--jobs", "0", "b", "d"], ["jobs"]), (["restore", "--map-data-dir", "x", "b", "d"], ["INDEX=DIRECTORY"]),
-    (["init", "--compression", "rar"], ["zstd"]), (["backup", "--cluster", "c", "--data-dir", "/x"], ["--snapshot"]),
-    (["backup", "--snapshot", "s", "--data-dir", "/x"], ["--cluster"]), (["backup", "--snapshot", "s", "--cluster", "c"], ["--data-dir"]),
+    (["init", "--compression", "rar"], ["zstd"]),
 ])
 def test_wrong_usage_ends_with_2(program, arguments, words):
     expect(program("-r", "/nonexistent", *arguments, code=None), USAGE, *words)

@@ -59,6 +59,7 @@ static struct record *full(void)
 	r->store_time_ns = INT64_C(1763808001000000000);
 	set(&r->cassandra_version, "5.0.6");
 	set(&r->partitioner, "org.apache.cassandra.dht.Murmur3Partitioner");
+	set(&r->compatibility_mode, "UPGRADING");
 	r->sstable_versions = strings("nb", "oa");
 	r->sstable_version_count = 2;
 	r->id_kinds = strings("generation", "uuid");

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cassandra/cqlsh.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "base/json.h"
+#include "base/process.h"
+#include "cassandra/nodetool.h"
+
+#define SAID_BYTES (64 * 1024)
+#define SETTING_BYTES_MAX (64 * 1024)
+#define REASON_BYTES 400
+#define WORDS_MAX 16
+
+static int explain(const struct cqlsh *c, const struct process_options *o, int r, int status,
+		   struct err *e)
+{
+	char reason[REASON_BYTES] = "";
+	bool ended = r == 0 && WIFEXITED(status);
+
+	r = process_explain(o, r, status, ERR_IO, e);
+	if (r == 0)
+		return 0;
+	if (ended) {
+		o->errors->max++;
+		wbuf_u8(o->errors, 0);
+		if (!wbuf_error(o->errors))
+			nodetool_reason((char *)o->errors->data, "", reason, sizeof(reason));
+	}
+	return *reason ? err_set(e, ERR_IO, r, "%s failed: %s", c->program, reason)
+		       : err_wrap(e, r, "%s", c->program);
+}
+
+static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, struct err *e)
+{
+	char *words[WORDS_MAX];
+	_cleanup_wbuf_ struct wbuf errors;
+	_cleanup_free_ char *credentials = NULL;
+	struct process_options o = { .words = words,
+				     .timeout_ms = c->timeout_ms,
+				     .cancel = c->cancel,
+				     .out = out,
+				     .errors = &errors,
+				     .cut_errors = true };
+	const char *fixed[] = { c->program,
+				"--no-color",
+				"--encoding=utf-8",
+				"--connect-timeout=30",
+				"--request-timeout=60",
+				"-e",
+				statement };
+	size_t count = 0;
+	int status = 0, r;
+
+	wbuf_init(&errors, SAID_BYTES);
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		words[count++] = (char *)(size_t)fixed[i];
+	if (c->credentials_file) {
+		credentials = util_printf("--credentials=%s", c->credentials_file);
+		if (!credentials)
+			return err_nomem(e);
+		words[count++] = credentials;
+	}
+	if (c->host)
+		words[count++] = (char *)(size_t)c->host;
+	if (c->host && c->port)
+		words[count++] = (char *)(size_t)c->port;
+	words[count] = NULL;
+	r = process_run(&o, &status);
+	return explain(c, &o, r, status, e);
+}
+
+/* ---- the schema ---- */
+
+/* At the first line that is a statement or a comment: what comes before are warnings, which cqlsh prints on the same output. */
+const char *cqlsh_statements(const char *text)
+{
+	size_t len = strlen(text);
+
+	while (len > 0 && strchr(" \n\t\r", text[len - 1]))
+		len--;
+	if (len == 0 || (text[len - 1] != ';' && (len < 2 || memcmp(text + len - 2, "*/", 2) != 0)))
+		return NULL;
+	while (*text && strncmp(text, "CREATE ", 7) != 0 && strncmp(text, "/*", 2) != 0) {
+		text = strchr(text, '\n');
+		if (!text)
+			return NULL;
+		text++;
+	}
+	return *text ? text : NULL;
+}
+
+int cqlsh_schema(const struct cqlsh *c, struct wbuf *out, struct err *e)
+{
+	_cleanup_wbuf_ struct wbuf text;
+	const char *from;
+	int r;
+
+	wbuf_init(&text, CQLSH_SCHEMA_MAX);
+	r = run(c, "DESCRIBE FULL SCHEMA WITH INTERNALS", &text, e);
+	if (r < 0)
+		return r;
+	wbuf_u8(&text, 0);
+	if (wbuf_error(&text))
+		return err_set(e, ERR_IO, wbuf_error(&text), "the schema is larger than %zu bytes",
+			       CQLSH_SCHEMA_MAX);
+	from = cqlsh_statements((char *)text.data);
+	if (!from)
+		return err_set(e, ERR_IO, -EBADMSG,
+			       "what %s printed is no schema, or not all of it", c->program);
+	wbuf_put(out, from, strlen(from));
+	return wbuf_error(out) ? err_nomem(e) : 0;
+}
+
+/* ---- settings ---- */
+
+char *cqlsh_json_value(const char *text)
+{
+	const char *row = strstr(text, "\n {");
+	size_t len = row ? strcspn(row + 2, "\n") : 0;
+	_cleanup_json_ json_t *o = NULL;
+	const char *value;
+
+	if (!row || json_parse("it", row + 2, len, SETTING_BYTES_MAX, &o, NULL) < 0)
+		return strdup("");
+	value = json_string_value(json_object_get(o, "value"));
+	return strdup(value ? value : "");
+}
+
+int cqlsh_setting(const struct cqlsh *c, const char *name, char **ret, struct err *e)
+{
+	_cleanup_free_ char *statement = util_printf(
+		"SELECT JSON name, value FROM system_views.settings WHERE name = '%s'", name);
+	_cleanup_wbuf_ struct wbuf text;
+	int r;
+
+	wbuf_init(&text, SETTING_BYTES_MAX);
+	if (!statement)
+		return err_nomem(e);
+	r = run(c, statement, &text, e);
+	if (r < 0)
+		return r;
+	text.max++;
+	wbuf_u8(&text, 0);
+	*ret = wbuf_error(&text) ? NULL : cqlsh_json_value((char *)text.data);
+	return *ret ? 0 : err_nomem(e);
+}

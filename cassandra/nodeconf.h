@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few settings of cassandra.yaml that are of use where the running node cannot be asked. Read through libyaml's events: aliases
+ * are not followed, and what is not known is passed over. Limits: 4 MiB, 100,000 events, 32 levels.
+ */
+#ifndef SSTABLEFS_CASSANDRA_NODECONF_H
+#define SSTABLEFS_CASSANDRA_NODECONF_H
+
+#include "cassandra/facts.h"
+
+#define NODECONF_BYTES_MAX ((size_t)4 * 1024 * 1024)
+#define NODECONF_EVENTS_MAX 100000
+#define NODECONF_DEPTH_MAX 32
+
+struct nodeconf { /* strings are owned; "" = not set */
+	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *broadcast_rpc_address,
+		*native_port;
+	char *local_system_dir; /* of the node's own system tables */
+	char **data_dirs;
+	size_t data_dir_count;
+};
+
+/* 0; -ENOENT (ERR_NOT_FOUND): no such file; ERR_USAGE naming the line where it is no YAML or over a limit; others as they come. */
+int nodeconf_read_file(const char *path, struct nodeconf **ret, struct err *e);
+/* The same of a text; `path` is for messages. */
+int nodeconf_read(const char *path, const char *text, size_t len, struct nodeconf **ret,
+		  struct err *e);
+void nodeconf_free(struct nodeconf *y);
+DEFINE_CLEANUP(struct nodeconf *, nodeconf_free);
+
+#endif

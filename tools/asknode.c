@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/asknode.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define YAML "/etc/cassandra/cassandra.yaml"
+#define TIMEOUT_S 300
+#define TIMEOUT_MAX_S 86400
+
+/* ---- the configuration ---- */
+
+static const char *setting(const struct cli *cli, const char *key)
+{
+	const char *value = config_get(cli->config, "cassandra", key);
+
+	return value && *value ? value : NULL;
+}
+
+/* A file with a password: others must not be able to read it. nodetool is often a shell script that splits its arguments at blanks. */
+static int check_secret(const char *key, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (!path)
+		return 0;
+	if (stat(path, &st) < 0)
+		return err_set(e, ERR_USAGE, -errno, "%s = %s: %s", key, path,
+			       strerrordesc_np(errno));
+	if (st.st_mode & S_IRWXO)
+		return err_set(e, ERR_USAGE, -EPERM,
+			       "%s = %s holds a password and others can read it: chmod 600 %s", key,
+			       path, path);
+	if (access(path, R_OK) < 0)
+		return err_set(e, ERR_USAGE, -errno, "%s = %s: %s", key, path,
+			       strerrordesc_np(errno));
+	if (strpbrk(path, " \t"))
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s = %s: a path with blanks does not reach nodetool whole", key,
+			       path);
+	return 0;
+}
+
+static int yes_or_no(const char *key, const char *value, bool *ret, struct err *e)
+{
+	static const char *const words[][2] = { { "no", "yes" },
+						{ "false", "true" },
+						{ "0", "1" } };
+
+	for (size_t i = 0; value && i < ARRAY_SIZE(words); i++) {
+		for (int j = 0; j < 2; j++) {
+			if (strcmp(value, words[i][j]) != 0)
+				continue;
+			*ret = j;
+			return 0;
+		}
+	}
+	return value ? err_set(e, ERR_USAGE, -EINVAL, "%s = %s: yes or no is wanted", key, value)
+		     : 0;
+}
+
+static int init_nodetool(struct asknode *a, const struct cli *cli, int timeout_ms, struct err *e)
+{
+	const char *port = setting(cli, "jmx_port"), *program = setting(cli, "nodetool");
+	uint64_t number;
+	int r = port ? cli_number("[cassandra] jmx_port", port, 1, 65535, &number, e) : 0;
+
+	a->nodetool = (struct nodetool){ .program = program ? program : "nodetool",
+					 .host = setting(cli, "jmx_host"),
+					 .port = port,
+					 .username = setting(cli, "jmx_username"),
+					 .password_file = setting(cli, "jmx_password_file"),
+					 .timeout_ms = timeout_ms,
+					 .cancel = &cli->cancel };
+	if (r == 0)
+		r = yes_or_no("[cassandra] jmx_ssl", setting(cli, "jmx_ssl"), &a->nodetool.ssl, e);
+	if (r == 0 && !a->nodetool.username != !a->nodetool.password_file)
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "[cassandra] jmx_username and jmx_password_file go together");
+	return r < 0 ? r
+		     : check_secret("[cassandra] jmx_password_file", a->nodetool.password_file, e);
+}
+
+/* "HOST" or "HOST:PORT"; an address of IPv6 has more than one colon and no port. */
+static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, struct err *e)
+{
+	const char *host = setting(cli, "cql_host"), *program = setting(cli, "cqlsh");
+	char *colon;
+
+	a->cqlsh = (struct cqlsh){ .program = program ? program : "cqlsh",
+				   .credentials_file = setting(cli, "cql_credentials_file"),
+				   .timeout_ms = timeout_ms,
+				   .cancel = &cli->cancel };
+	if (host && !(a->cql_host = strdup(host)))
+		return err_nomem(e);
+	colon = host ? strchr(a->cql_host, ':') : NULL;
+	if (colon && colon == strrchr(a->cql_host, ':')) {
+		*colon = 0;
+		a->cqlsh.port = colon + 1;
+	}
+	a->cqlsh.host = a->cql_host;
+	return check_secret("[cassandra] cql_credentials_file", a->cqlsh.credentials_file, e);
+}
+
+int asknode_init(struct asknode *a, const struct cli *cli, struct err *e)
+{
+	const char *timeout = setting(cli, "timeout"), *yaml = setting(cli, "yaml");
+	uint64_t seconds = TIMEOUT_S;
+	int r = timeout ? cli_number("[cassandra] timeout", timeout, 1, TIMEOUT_MAX_S, &seconds, e)
+			: 0;
+
+	*a = (struct asknode){ .yaml = yaml ? yaml : YAML };
+	if (r == 0)
+		r = init_nodetool(a, cli, (int)(seconds * 1000), e);
+	if (r == 0)
+		r = init_cqlsh(a, cli, (int)(seconds * 1000), e);
+	if (r < 0)
+		return r;
+	r = nodeconf_read_file(a->yaml, &a->conf, &a->conf_error);
+	/* A file that was named must be there and be right; the default one need not. */
+	if (r < 0 && (yaml || r == -ENOMEM)) {
+		*e = a->conf_error;
+		e->kind = r == -ENOMEM ? e->kind : ERR_USAGE;
+		return r;
+	}
+	return 0;
+}
+
+void asknode_deinit(struct asknode *a)
+{
+	if (a->conf)
+		nodeconf_free(a->conf);
+	free(a->cql_host);
+	*a = (struct asknode){ .yaml = NULL };
+}
+
+/* ---- facts ---- */
+
+typedef int reader(struct facts *f, const char *text, struct err *e);
+
+static int ask(const struct asknode *a, const char *const *words, size_t count, reader *read,
+	       struct facts *f, struct err *e)
+{
+	_cleanup_wbuf_ struct wbuf out;
+	int r;
+
+	wbuf_init(&out, FACTS_TEXT_MAX);
+	r = nodetool_run(&a->nodetool, words, count, &out, e);
+	if (r < 0)
+		return r;
+	out.max++;
+	wbuf_u8(&out, 0);
+	return wbuf_error(&out) ? err_nomem(e) : read(f, (char *)out.data, e);
+}
+
+/* All data directories that cassandra.yaml names. -ENOENT: none. */
+static int take_yaml_dirs(const struct asknode *a, struct facts *f, struct err *e)
+{
+	const struct nodeconf *conf = a->conf;
+	int r = 0;
+
+	for (size_t i = 0; conf && i < conf->data_dir_count && r == 0; i++)
+		r = facts_add_data_dir(f, conf->data_dirs[i], strlen(conf->data_dirs[i]), e);
+	if (r == 0 && conf && f->data_dir_count > 0 && *conf->local_system_dir)
+		r = facts_add_data_dir(f, conf->local_system_dir, strlen(conf->local_system_dir),
+				       e);
+	if (r == 0 && f->data_dir_count == 0)
+		return err_set(
+			e, ERR_USAGE, -ENOENT,
+			"%s names no data_file_directories: name the node's data directories with --data-dir",
+			a->yaml);
+	return r;
+}
+
+static int ask_data_dirs(const struct asknode *a, struct facts *f, struct err *e)
+{
+	static const char *const words[] = { "datapaths", "-F", "json" };
+	struct err why = ERR_INIT;
+	int r = ask(a, words, ARRAY_SIZE(words), facts_read_datapaths, f, e);
+
+	if (r == 0 || r == -ECANCELED || r == -ENOMEM)
+		return r;
+	/* Cassandra before 4.1 has no datapaths. */
+	why = *e;
+	r = a->conf ? take_yaml_dirs(a, f, e) : -ENOENT;
+	if (r == -ENOENT)
+		return err_set(
+			e, ERR_IO, r,
+			"cannot find out where the node's data are (name them with --data-dir): %s",
+			why.message);
+	return r;
+}
+
+int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e)
+{
+	static const char *const info[] = { "info", "-T" }, *const status[] = { "status" },
+				 *const cluster[] = { "describecluster" };
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	int r;
+
+	if (!f)
+		return err_nomem(e);
+	r = ask(a, info, ARRAY_SIZE(info), facts_read_info, f, e);
+	if (r == 0)
+		r = ask(a, status, ARRAY_SIZE(status), facts_read_status, f, e);
+	if (r == 0)
+		r = facts_complete(f, e);
+	if (r == 0)
+		r = ask(a, cluster, ARRAY_SIZE(cluster), facts_read_describecluster, f, e);
+	if (r == 0 && data_dirs)
+		r = ask_data_dirs(a, f, e);
+	if (r == 0)
+		*ret = steal_pointer(&f);
+	return r;
+}
+
+int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	int r;
+
+	if (!f)
+		return err_nomem(e);
+	if (!a->conf)
+		return err_set(e, ERR_USAGE, -ENOENT, "%s", a->conf_error.message);
+	r = facts_set(&f->cluster, a->conf->cluster, strlen(a->conf->cluster), e);
+	if (r == 0)
+		r = facts_set(&f->partitioner, a->conf->partitioner, strlen(a->conf->partitioner),
+			      e);
+	if (r == 0)
+		r = take_yaml_dirs(a, f, e);
+	if (r == 0)
+		*ret = steal_pointer(&f);
+	return r;
+}
+
+/* ---- CQL ---- */
+
+struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f)
+{
+	struct cqlsh c = a->cqlsh;
+	const char *rpc = a->conf ? a->conf->rpc_address : "";
+	bool any = strcmp(rpc, "0.0.0.0") == 0 || strcmp(rpc, "::") == 0;
+
+	if (c.host)
+		return c;
+	c.host = any ? "127.0.0.1" : *rpc ? rpc : f->address;
+	if (a->conf && *a->conf->native_port)
+		c.port = a->conf->native_port;
+	return c;
+}
+
+int asknode_mode(const struct asknode *a, struct facts *f, struct err *e)
+{
+	struct cqlsh c = asknode_cqlsh(a, f);
+	_cleanup_free_ char *value = NULL;
+	struct err ignored = ERR_INIT;
+
+	if (atoi(f->version) < 5)
+		return 0;
+	if (cqlsh_setting(&c, "storage_compatibility_mode", &value, &ignored) < 0 || !*value) {
+		free(value);
+		value = strdup(a->conf ? a->conf->compatibility_mode : "");
+	}
+	return value ? facts_set(&f->compatibility_mode, value, strlen(value), e) : err_nomem(e);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asks this host's Cassandra, as [cassandra] of the configuration says: nodetool, cqlsh, and cassandra.yaml where these cannot be had (docs/live.md). */
+#ifndef SSTABLEFS_TOOLS_ASKNODE_H
+#define SSTABLEFS_TOOLS_ASKNODE_H
+
+#include "cassandra/cqlsh.h"
+#include "cassandra/facts.h"
+#include "cassandra/nodeconf.h"
+#include "cassandra/nodetool.h"
+#include "tools/cli.h"
+
+struct asknode {
+	struct nodetool nodetool;
+	struct cqlsh cqlsh;
+	const char *yaml;      /* path of cassandra.yaml */
+	struct nodeconf *conf; /* what it says; NULL: it cannot be read */
+	struct err conf_error; /* why */
+	char *cql_host;	       /* owned; cqlsh points at it */
+};
+
+/* -EINVAL (ERR_USAGE) for what the configuration says wrongly; others can read a file of secrets: the same. */
+int asknode_init(struct asknode *a, const struct cli *cli, struct err *e);
+void asknode_deinit(struct asknode *a);
+
+/* What the running node says; `data_dirs`: also where its data are. Each call of nodetool costs a JVM: three, and one for data_dirs. */
+int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e);
+/* What cassandra.yaml says, where the node does not answer: cluster, partitioner, data directories. -ENOENT where it says neither. */
+int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e);
+/* Adds storage_compatibility_mode, from the node where it has it (5.0), else from cassandra.yaml; not known is no failure. */
+int asknode_mode(const struct asknode *a, struct facts *f, struct err *e);
+/* cqlsh, at the address of this node. */
+struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f);
+
+#endif
