@@ -2,6 +2,8 @@
 """Fixtures of the tests with real Cassandra. A node is started once for each version; each test has keyspaces, a repository
 and a mount of its own. With pytest -n 2 all tests of a version run on one worker, so that its node is started once."""
 
+import contextlib
+import functools
 import itertools
 import re
 
@@ -15,10 +17,10 @@ KEYSPACES = itertools.count(1)
 
 
 class ByVersion(LoadScopeScheduling):
-    """Tests whose parameters name the same version of Cassandra go to the same worker."""
+    """Tests whose parameters begin with the same version of Cassandra go to the same worker."""
 
     def _split_scope(self, nodeid):
-        version = re.search(r"\[(?:.*-)?(\d\.\d)(?:-.*)?\]$", nodeid)
+        version = re.search(r"\[(\d\.\d)", nodeid)
         return version[1] if version else nodeid
 
 
@@ -26,11 +28,18 @@ def pytest_xdist_make_scheduler(config, log):
     return ByVersion(config, log)
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
-def node(request):
-    """A node of each version, with the defaults of its cassandra.yaml. Tests share it; they may restart it, no more."""
-    with Cluster(request.param) as cluster:
-        yield cluster.node
+@pytest.fixture(scope="session")
+def shared_nodes():
+    """A function from a version to a node of it, with the defaults of its cassandra.yaml, which lives as long as the session.
+    Tests may restart it, no more."""
+    with contextlib.ExitStack() as stack:
+        yield functools.cache(lambda version: stack.enter_context(Cluster(version)).node)
+
+
+@pytest.fixture(params=VERSIONS)
+def node(request, shared_nodes):
+    """The shared node of each version."""
+    return shared_nodes(request.param)
 
 
 @pytest.fixture

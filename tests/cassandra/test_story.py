@@ -6,6 +6,8 @@ import pytest
 
 import place
 
+pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
+
 KEYSPACE = "medusa_test"
 USERS = {"id1": "Ada", "id2": "Grace", "id3": "Edsger", "id4": "Barbara"}
 
