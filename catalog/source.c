@@ -152,6 +152,7 @@ static int fetch_whole(const struct subject *u, uint8_t *dst, struct object_head
 	uint32_t head_bytes = u->ref->head_bytes;
 	struct store_get req = { .whole = true,
 				 .dst = dst - head_bytes,
+				 .expected_bytes = (uint64_t)head_bytes + u->ref->plain_bytes,
 				 .cap_bytes = (size_t)head_bytes + u->ref->plain_bytes };
 	uint64_t size;
 	int r;

@@ -21,47 +21,83 @@ static struct rate_store *rate_of(struct store *s)
 	return (struct rate_store *)s;
 }
 
-int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, int64_t bytes)
+static int64_t cost_ns(const struct rate_line *line, int64_t bytes)
 {
-	__int128 cost_ns = (__int128)bytes * NS_PER_S / (int64_t)line->bytes_per_second;
+	__int128 cost = (__int128)bytes * NS_PER_S / (int64_t)line->bytes_per_second;
 
-	if (bytes >= 0)
-		line->free_ns = MAX_OF(line->free_ns, now_ns - IDLE_CREDIT_NS);
-	cost_ns = MIN_OF(cost_ns, (__int128)(INT64_MAX / 2 - line->free_ns));
-	line->free_ns += (int64_t)cost_ns;
+	return (int64_t)MIN_OF(cost, (__int128)(INT64_MAX / 2 - MAX_OF(line->free_ns, 0)));
+}
+
+int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, uint64_t bytes)
+{
+	line->free_ns = MAX_OF(line->free_ns, now_ns - IDLE_CREDIT_NS);
+	line->free_ns += cost_ns(line, (int64_t)MIN_OF(bytes, (uint64_t)INT64_MAX));
 	return line->free_ns;
 }
 
-static int64_t reserve(struct rate_store *t, int64_t bytes)
+void rate_line_move(struct rate_line *line, int64_t bytes)
 {
-	int64_t due_ns;
+	int64_t by_ns = cost_ns(line, bytes);
 
-	pthread_mutex_lock(&t->lock);
-	due_ns = rate_line_reserve(&t->line, clock_elapsed_ns(t->clock), bytes);
-	pthread_mutex_unlock(&t->lock);
-	return due_ns;
+	line->free_ns += by_ns;
+	line->moved_ns += by_ns;
 }
 
-static bool wait_until(const struct rate_store *t, int64_t due_ns, const struct cancel *c)
+/* A place in the line. */
+struct ticket {
+	int64_t due_ns, moved_ns;
+};
+
+static struct ticket reserve(struct rate_store *t, uint64_t bytes)
+{
+	struct ticket ticket;
+
+	pthread_mutex_lock(&t->lock);
+	ticket.due_ns = rate_line_reserve(&t->line, clock_elapsed_ns(t->clock), bytes);
+	ticket.moved_ns = t->line.moved_ns;
+	pthread_mutex_unlock(&t->lock);
+	return ticket;
+}
+
+static void move(struct rate_store *t, int64_t bytes)
+{
+	pthread_mutex_lock(&t->lock);
+	rate_line_move(&t->line, bytes);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static int64_t left_ns(struct rate_store *t, const struct ticket *ticket)
+{
+	int64_t moved_ns;
+
+	pthread_mutex_lock(&t->lock);
+	moved_ns = t->line.moved_ns - ticket->moved_ns;
+	pthread_mutex_unlock(&t->lock);
+	return ticket->due_ns + moved_ns - clock_elapsed_ns(t->clock);
+}
+
+static bool wait_for(struct rate_store *t, const struct ticket *ticket, const struct cancel *c)
 {
 	for (;;) {
-		int64_t left_ns = due_ns - clock_elapsed_ns(t->clock);
-		struct timespec slice = { .tv_nsec = MIN_OF(left_ns, SLICE_NS) };
+		int64_t left = left_ns(t, ticket);
+		struct timespec slice = { .tv_nsec = MIN_OF(left, SLICE_NS) };
 
 		if (cancel_is_set(c))
 			return false;
-		if (left_ns <= 0)
+		if (left <= 0)
 			return true;
 		nanosleep(&slice, NULL);
 	}
 }
 
 /* Reserves and waits. Who gives up gives back. */
-static int enter(struct rate_store *t, int64_t bytes, const struct cancel *c, struct err *e)
+static int enter(struct rate_store *t, uint64_t bytes, const struct cancel *c, struct err *e)
 {
-	if (wait_until(t, reserve(t, bytes), c))
+	struct ticket ticket = reserve(t, bytes);
+
+	if (wait_for(t, &ticket, c))
 		return 0;
-	reserve(t, -bytes);
+	move(t, -(int64_t)bytes);
 	return err_set(e, ERR_IO, -ECANCELED, "interrupted");
 }
 
@@ -69,11 +105,11 @@ static int rate_put(struct store *s, const struct store_put *req, struct store_m
 		    const struct cancel *c, struct err *e)
 {
 	struct rate_store *t = rate_of(s);
-	int64_t bytes = 0;
+	uint64_t bytes = 0;
 	int r;
 
 	for (int i = 0; i < req->body_count; i++)
-		bytes += (int64_t)req->body[i].iov_len;
+		bytes += req->body[i].iov_len;
 	r = enter(t, bytes, c, e);
 	return r < 0 ? r : t->below->ops->put(t->below, req, ret, c, e);
 }
@@ -82,16 +118,16 @@ static int rate_get(struct store *s, const struct store_get *req, struct store_m
 		    const struct cancel *c, struct err *e)
 {
 	struct rate_store *t = rate_of(s);
-	int64_t known = req->whole ? 0 : (int64_t)req->len_bytes;
-	int r = enter(t, known, c, e);
+	uint64_t expected = req->whole ? req->expected_bytes : req->len_bytes;
+	int r = enter(t, expected, c, e);
 
 	if (r < 0)
 		return r;
 	r = t->below->ops->get(t->below, req, ret, c, e);
 	if (r == 0 && req->whole)
-		reserve(t, (int64_t)ret->size_bytes);
-	else if (r > 0 && known > 0)
-		reserve(t, -known);
+		move(t, (int64_t)ret->size_bytes - (int64_t)expected);
+	else if (r > 0 && expected > 0)
+		move(t, -(int64_t)expected);
 	return r;
 }
 

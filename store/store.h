@@ -63,6 +63,7 @@ struct store_get {
 	uint64_t offset;
 	uint64_t len_bytes; /* exactly this many from offset, at least 1; a range that is not inside the object: -ERANGE, ERR_CORRUPT. 0 with whole = true */
 	bool whole;	    /* the whole object, at most cap_bytes (larger: -EFBIG, ERR_CORRUPT) */
+	uint64_t expected_bytes; /* whole: how long it may well be, for a rate limit; 0: short, or not known */
 	void *dst;
 	size_t cap_bytes;
 	/* Called as bytes arrive (from any thread, one call at a time): dst[0..done) is valid so far. May be NULL. Unverified bytes: check before use. A retry starts again from 0. */

@@ -10,9 +10,10 @@
 #include "store/store.h"
 
 /*
- * Rate limit: bodies in both directions together, in bytes a second. A request of known size (puts, ranges) reserves its bytes in order of arrival, and starts
- * when they are paid for; a get of a whole object starts when all before it is paid for, and pays when its size is known. Time without requests counts as paid for at
- * most one second. So from the start on never more than rate * (time + 1 s) bytes pass, plus the whole objects under way.
+ * Rate limit: bodies in both directions together, in bytes a second. A request reserves its bytes in order of arrival, and starts when they are paid for: those of a put and
+ * of a range, and what a get of a whole object says that it expects. What was expected and did not come is given back at once, and those who wait start that much earlier; what came
+ * beyond it is paid for by those behind. Time without requests counts as paid for at most one second. So from the start on never more than rate * time bytes pass, plus whole objects
+ * under way that said nothing; in any other time never more than rate * (time + 1 s), and what is under way.
  */
 struct store *rate_store_new(struct store *below, uint64_t bytes_per_second,
 			     const struct clock *clock);
@@ -21,9 +22,12 @@ struct store *rate_store_new(struct store *below, uint64_t bytes_per_second,
 struct rate_line {
 	uint64_t bytes_per_second;
 	int64_t free_ns;
+	int64_t moved_ns; /* by how much all that wait were moved so far */
 };
-/* Reserves; returns when the bytes are paid for. Negative bytes give back. */
-int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, int64_t bytes);
+/* Reserves at the end of the line; returns when the bytes are paid for, unless the line is moved. */
+int64_t rate_line_reserve(struct rate_line *line, int64_t now_ns, uint64_t bytes);
+/* What was reserved turned out to be so many bytes more, or less: moves all of the line. */
+void rate_line_move(struct rate_line *line, int64_t bytes);
 
 /*
  * Counts into metrics (may be NULL) and keeps the sums of struct trace_counts: store_requests_total{method="put",outcome="ok"}… (outcomes ok, not_found,

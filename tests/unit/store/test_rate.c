@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include "store/mem.h"
 #include "store/wrap.h"
 #include "tests/unit/base/fake_clock.h"
@@ -42,7 +45,8 @@ Test(rate, what_is_given_back_can_be_used)
 	struct rate_line line = { .bytes_per_second = 1000 };
 
 	rate_line_reserve(&line, 0, 5000);
-	rate_line_reserve(&line, 0, -5000);
+	rate_line_move(&line, -5000);
+	cr_expect_eq(line.moved_ns, -5 * NS_PER_S);
 	cr_expect_eq(rate_line_reserve(&line, 0, 1000), NS_PER_S);
 }
 
@@ -114,6 +118,113 @@ Test(rate, a_whole_object_is_paid_for_when_its_size_is_known)
 		cr_assert_eq(store_get(s, &whole, NULL, NULL, NULL), 0);
 	cr_assert(clock.fake.elapsed_ns - before >= 2 * NS_PER_S);
 	cr_assert(clock.fake.elapsed_ns - before < 3 * NS_PER_S);
+}
+
+/* A clock that stands still until it is set, and counts who asked. */
+struct standing {
+	struct clock clock;
+	_Atomic int64_t elapsed_ns;
+	_Atomic int asked[2]; /* by the main thread's helpers, in the order of their `number` */
+};
+
+static _Thread_local int number = -1;
+
+static int64_t standing_elapsed(void *ctx)
+{
+	struct standing *s = ctx;
+
+	if (number >= 0)
+		s->asked[number]++;
+	return s->elapsed_ns;
+}
+
+struct call {
+	struct store *s;
+	int number;
+	int result;
+};
+
+static void *get_whole(void *arg)
+{
+	struct call *call = arg;
+	char got[4096];
+	struct store_get req = { .key = "k",
+				 .whole = true,
+				 .expected_bytes = 5000,
+				 .dst = got,
+				 .cap_bytes = sizeof(got) };
+
+	number = call->number;
+	call->result = store_get(call->s, &req, NULL, NULL, NULL);
+	return NULL;
+}
+
+static void *put_1000(void *arg)
+{
+	struct call *call = arg;
+	char data[1000] = "";
+
+	number = call->number;
+	call->result = store_put_bytes(call->s, "l", data, sizeof(data), STORE_ALWAYS, NULL, NULL,
+				       NULL, NULL);
+	return NULL;
+}
+
+Test(rate, what_was_expected_and_did_not_come_lets_others_start_earlier, .timeout = 120)
+{
+	struct standing clock = { .clock = { NULL, standing_elapsed, NULL, &clock } };
+	struct fake_clock fake;
+	struct store *below;
+	_cleanup_(store_freep) struct store *s = NULL;
+	struct call calls[2] = { { .number = 0 }, { .number = 1 } };
+	pthread_t threads[2];
+
+	fake_clock_init(&fake, 0);
+	below = mem_store_new(&fake.clock);
+	cr_assert_eq(store_put_bytes(below, "k", (char[1000]){ "" }, 1000, STORE_ALWAYS, NULL, NULL,
+				     NULL, NULL),
+		     0);
+	s = rate_store_new(below, 1000, &clock.clock);
+	for (int i = 0; i < 2; i++) {
+		calls[i].s = s;
+		cr_assert_eq(pthread_create(&threads[i], NULL, i ? put_1000 : get_whole, &calls[i]),
+			     0);
+		while (clock.asked[i] < 3) /* it has its place in the line, and waits */
+			sched_yield();
+	}
+	/* The get may start, as 5000 bytes are paid for; 1000 come, so 2 s are paid for in all. The clock does not move any more. */
+	clock.elapsed_ns = 5 * NS_PER_S;
+	for (int i = 0; i < 2; i++) {
+		cr_assert_eq(pthread_join(threads[i], NULL), 0);
+		cr_expect_eq(calls[i].result, 0);
+	}
+}
+
+Test(rate, a_get_that_says_what_it_expects_starts_when_that_is_paid_for)
+{
+	struct stepping clock;
+	_cleanup_(store_freep) struct store *s = NULL;
+	char data[4096] = "", got[4096];
+	struct store_get whole = {
+		.key = "k", .whole = true, .expected_bytes = 4096, .dst = got, .cap_bytes = 4096
+	};
+
+	stepping_init(&clock, NS_PER_S / 16);
+	s = rate_store_new(mem_store_new(&clock.fake.clock), 4096, &clock.fake.clock);
+	for (int i = 1; i <= 4; i++) {
+		if (i == 1)
+			cr_assert_eq(store_put_bytes(s, "k", data, sizeof(data), STORE_ALWAYS, NULL,
+						     NULL, NULL, NULL),
+				     0);
+		else
+			cr_assert_eq(store_get(s, &whole, NULL, NULL, NULL), 0);
+		cr_expect(clock.fake.elapsed_ns >= i * NS_PER_S, "%d", i);
+	}
+	cr_expect_lt(clock.fake.elapsed_ns, 5 * NS_PER_S);
+	/* What is not there costs nothing. */
+	whole.key = "absent";
+	for (int i = 0; i < 20; i++)
+		cr_assert_gt(store_get(s, &whole, NULL, NULL, NULL), 0);
 }
 
 Test(rate, a_wait_that_is_cancelled_ends_and_costs_nothing)
