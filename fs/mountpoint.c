@@ -66,6 +66,23 @@ int mountpoint_query(const char *path, struct mountpoint_info *ret)
 	return 0;
 }
 
+int mountpoint_below(const char *path, struct mountpoint_info *ret, char *where)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t cap = 0, len = strlen(path);
+	bool found = false;
+
+	if (!f)
+		return -errno;
+	while (!found && getline(&line, &cap, f) > 0)
+		found = parse_line(line, where, ret) && strncmp(where, path, len) == 0 &&
+			(where[len] == '/' || where[len] == '\0');
+	fclose(f);
+	ret->mounted = found;
+	return 0;
+}
+
 /* realpath of the parent, and the last component as it is. New string, or NULL. */
 static char *absolute(const char *path)
 {
@@ -116,7 +133,7 @@ char *mountpoint_absolute(const char *path)
  * remembers, statfs is not. A daemon that is stopped keeps even a killed child in the kernel: it is
  * left to whoever reaps after us.
  */
-static bool is_stale(const char *path)
+bool mountpoint_is_stale(const char *path)
 {
 	const struct timespec slice = { .tv_nsec = ASK_SLICE_MS * 1000000L };
 	pid_t child = fork(), ended = 0;
@@ -145,7 +162,7 @@ static int check_mounted(const char *path, const char *full, bool *ret_stale, st
 	if (mountpoint_query(full, &info) < 0 || !info.mounted ||
 	    strncmp(info.type, "fuse", 4) != 0)
 		return 0;
-	*ret_stale = is_stale(full);
+	*ret_stale = mountpoint_is_stale(full);
 	if (*ret_stale && strcmp(info.type, OWN_TYPE) == 0)
 		return 0;
 	if (*ret_stale)
@@ -198,7 +215,7 @@ int mountpoint_clear(const char *path, unsigned *ret_cleared, struct err *e)
 
 	for (*ret_cleared = 0; *ret_cleared < STALE_MAX; ++*ret_cleared) {
 		if (mountpoint_query(path, &info) < 0 || !info.mounted ||
-		    strcmp(info.type, OWN_TYPE) != 0 || !is_stale(path))
+		    strcmp(info.type, OWN_TYPE) != 0 || !mountpoint_is_stale(path))
 			return 0;
 		r = mountpoint_detach(path, true, false);
 		if (r < 0)
@@ -222,7 +239,7 @@ int mountpoint_each_stale(void (*fn)(void *ctx, const char *path, const char *so
 		return -errno;
 	while (getline(&line, &cap, f) > 0)
 		if (parse_line(line, where, &info) && strcmp(info.type, OWN_TYPE) == 0 &&
-		    is_stale(where))
+		    mountpoint_is_stale(where))
 			fn(ctx, where, info.source);
 	fclose(f);
 	return 0;

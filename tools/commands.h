@@ -12,6 +12,7 @@ int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_mount(struct cli *cli, int argc, char **argv);
 int cmd_umount(struct cli *cli, int argc, char **argv);
 int cmd_restore(struct cli *cli, int argc, char **argv);
+int cmd_clone(struct cli *cli, int argc, char **argv);
 int cmd_diff(struct cli *cli, int argc, char **argv);
 int cmd_id(struct cli *cli, int argc, char **argv);
 int cmd_verify(struct cli *cli, int argc, char **argv);
@@ -74,6 +75,15 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"  --numeric-ids           owners by number, not by name\n" LIMITS_HELP "\n"                          \
 	"What is there with the right content is kept: after an interruption run the same command again.\n\n" \
 	"Example:\n  sstablefs -r /srv/backups restore 20261122T104200Z --only shop.orders /var/tmp/orders\n"
+
+#define CLONE_HELP                                                                                                  \
+	"  --cluster C, --node N   whose backup (default: this host's node if it holds the backup)\n"               \
+	"  -o OPTION,…             more options of its mount (sstablefs mount --help), such as cache_dir=\n"      \
+	"  --undo                  unmount the clone at DIRECTORY and remove all that was written to it\n\n"        \
+	"What Cassandra writes goes to DIRECTORY.sstablefs/upper, beside it. Takes root. After a reboot the same\n" \
+	"command puts the clone up again.\n\n"                                                                      \
+	"Example:\n  sstablefs -r s3://backups clone 20261122T104200Z --node n1 /var/lib/cassandra/clone\n"         \
+	"  sstablefs clone --undo /var/lib/cassandra/clone\n"
 
 #define DIFF_HELP                                                                                        \
 	"  --cluster C, --node N   whose backups\n\n"                                                    \

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unmounting, and who is in the way of it. */
+#ifndef SSTABLEFS_TOOLS_UNMOUNT_H
+#define SSTABLEFS_TOOLS_UNMOUNT_H
+
+#include "base/err.h"
+
+/* Unmounts a mount of sstablefs and waits for its daemon's end (not where lazy). Busy: -EBUSY (ERR_CONFLICT) naming the processes. Nothing mounted there: ERR_NOT_FOUND. */
+int unmount_run(const char *path, bool lazy, bool force, struct err *e);
+/* The processes that have something open, mapped or as directory below an absolute path: "123 (cp), 456 (bash)", at most 20, "" where none is seen. */
+void unmount_users(const char *path, char *out, size_t size);
+
+#endif
