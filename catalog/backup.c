@@ -358,18 +358,6 @@ static int make(struct backup *b, struct err *e)
 
 /* ---- all of it ---- */
 
-/* --once, before anything is written. > 0: the name is a backup already. */
-static int is_there(struct backup *b, struct err *e)
-{
-	const struct claim_options claim = { .repo = b->o->repo,
-					     .own = b->o->record,
-					     .dead_ms = b->renew.limit_ms,
-					     .look_only = true };
-	int r = b->o->once ? claim_name(&claim, b->o->cancel, e) : 0;
-
-	return r == -EEXIST ? BACKUP_EXISTS : r;
-}
-
 static int run_dry(struct backup *b, struct err *e)
 {
 	int r = name_is_free(b, e);
@@ -397,6 +385,39 @@ static int run(struct backup *b, struct err *e)
 		withdraw(b);
 	return r;
 }
+
+/* ---- whether it is there ---- */
+
+struct look {
+	struct repo *repo;
+	const struct node_name *where;
+	const struct cancel *cancel;
+	bool found;
+};
+
+static int is_committed(void *ctx, const struct record_key *key, struct err *e)
+{
+	struct look *l = ctx;
+	_cleanup_(record_freep) struct record *record = NULL;
+	int r = repo_get_record(l->repo, l->where, key->backup, &key->writer, &record, NULL,
+				l->cancel, e);
+
+	if (r != 0)
+		return MIN_OF(r, 0);
+	l->found = l->found || record->state == RECORD_COMMITTED;
+	return l->found;
+}
+
+int backup_exists(struct repo *repo, const struct node_name *where, const char *backup,
+		  const struct cancel *c, struct err *e)
+{
+	struct look look = { repo, where, c, false };
+	int r = repo_list_records(repo, where, backup, is_committed, &look, c, e);
+
+	return r == 0 && look.found ? BACKUP_EXISTS : r;
+}
+
+/* ---- the run ---- */
 
 /* A copy of the record, by way of its text. */
 static int copy_record(const struct record *r, struct record **ret, struct err *e)
@@ -466,15 +487,13 @@ int backup_run(const struct backup_options *o, struct backup_result *ret, struct
 		if (!o->dry_run)
 			probe_once(o);
 		prepare_record(&b);
-		r = is_there(&b, &mine);
-	}
-	if (r == 0)
 		r = o->dry_run ? run_dry(&b, &mine) : run(&b, &mine);
+	}
 	if (r == 0)
 		r = copy_record(o->record, &ret->record, &mine);
 	if (r == 0)
 		ret->uploaded_objects = b.uploaded_objects;
-	else if (r < 0 && e)
+	else if (e)
 		*e = mine;
 	return r;
 }

@@ -22,9 +22,8 @@ struct backup_options {
 	unsigned jobs;	      /* hashing threads, >= 1 */
 	unsigned connections; /* uploads at once, >= 1 */
 	uint64_t memory_bytes;
-	bool takeover; /* the node name's earlier backups have another host id */
-	bool once;     /* where the name is a backup already: BACKUP_EXISTS, and nothing is done */
-	bool dry_run;  /* reads and compares, writes nothing to the store */
+	bool takeover;		   /* the node name's earlier backups have another host id */
+	bool dry_run;		   /* reads and compares, writes nothing to the store */
 	int64_t renew_ms;	   /* W4; 0: 120,000 */
 	int64_t renew_limit_ms;	   /* the last success is too long ago; 0: 900,000 */
 	int64_t greatest_age_ms;   /* 0: 7 days */
@@ -39,10 +38,13 @@ struct backup_result {
 	uint64_t uploaded_objects;
 };
 
+/* Whether a node has a backup of that name: BACKUP_EXISTS, 0, or < 0. */
 enum { BACKUP_EXISTS = 1 };
+int backup_exists(struct repo *repo, const struct node_name *where, const char *backup,
+		  const struct cancel *c, struct err *e);
 
 /*
- * 0: committed. BACKUP_EXISTS: only with `once`; *ret is not set. Failures that a caller tells apart: ERR_CONFLICT (name taken; another data directory holds other bytes at the same path; fenced), ERR_USAGE (host id
+ * 0: committed. Failures that a caller tells apart: ERR_CONFLICT (name taken; another data directory holds other bytes at the same path; fenced), ERR_USAGE (host id
  * differs: takeover), -ECANCELED, ERR_IO naming a file that changed or vanished while it was read (nothing is committed). The own record is withdrawn (ABORTED)
  * whatever failed, where the store still answers. An outcome of W5 that stays unknown: outcome_unknown in *e.
  */

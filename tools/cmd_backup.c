@@ -178,8 +178,22 @@ static char *node_name(struct cli *cli, const struct arguments *a, const struct 
 	return host ? strdup(clean) : NULL;
 }
 
-static struct record *template_record(struct cli *cli, struct arguments *a, const struct live *live,
-				      struct err *e)
+/* Under which names the metrics of this run are kept: said as soon as they are known, as anything that follows may fail. */
+static void note_where(struct cli *cli, struct arguments *a, const struct facts *f)
+{
+	_cleanup_free_ char *node = node_name(cli, a, f);
+
+	if (!a->common.cluster || !node || keys_check_name("node", node, NULL) < 0)
+		return;
+	/* Another name than this one is found where Cassandra answers. */
+	if (is_live(a) && !f && !a->common.node && strcmp(node, "localhost") == 0)
+		return;
+	strcpy(a->metrics.where.cluster, a->common.cluster);
+	strcpy(a->metrics.where.node, node);
+}
+
+static struct record *template_record(struct cli *cli, const struct arguments *a,
+				      const struct live *live, struct err *e)
 {
 	const struct facts *f = live ? live_facts(live) : NULL;
 	_cleanup_(record_freep) struct record *rec = record_new();
@@ -203,7 +217,6 @@ static struct record *template_record(struct cli *cli, struct arguments *a, cons
 	}
 	strcpy(rec->where.cluster, a->common.cluster);
 	strcpy(rec->where.node, node);
-	a->metrics.where = rec->where;
 	return live && live_record(live, rec, e) < 0 ? NULL : steal_pointer(&rec);
 }
 
@@ -270,15 +283,16 @@ static int report(struct cli *cli, const struct arguments *a, struct session *s,
 }
 
 /* --once, and the backup is there: a run that was repeated, and no failure. */
-static int report_existing(struct cli *cli, const struct record *rec)
+static int report_existing(struct cli *cli, const struct arguments *a)
 {
 	if (cli->json)
 		return cli_print_json(cli, json_pack("{s:s, s:s, s:s, s:s}", "cluster",
-						     rec->where.cluster, "node", rec->where.node,
-						     "name", rec->backup, "state", "exists"));
+						     a->metrics.where.cluster, "node",
+						     a->metrics.where.node, "name", a->name,
+						     "state", "exists"));
 	if (!cli->quiet)
-		printf("backup %s of %s/%s is there already\n", rec->backup, rec->where.cluster,
-		       rec->where.node);
+		printf("backup %s of %s/%s is there already\n", a->name, a->metrics.where.cluster,
+		       a->metrics.where.node);
 	return EXIT_DONE;
 }
 
@@ -320,7 +334,6 @@ static int store(struct cli *cli, struct arguments *a, struct session *s, struct
 				     .memory_bytes = a->common.memory_bytes,
 				     .takeover = a->takeover,
 				     .dry_run = a->dry_run,
-				     .once = a->once,
 				     .progress = &progress,
 				     .log = cli->log,
 				     .cancel = &cli->cancel };
@@ -335,8 +348,6 @@ static int store(struct cli *cli, struct arguments *a, struct session *s, struct
 	progress_view_stop(view);
 	if (r < 0)
 		return r;
-	if (r == BACKUP_EXISTS)
-		return report_existing(cli, template);
 	metricsfile_note(&a->metrics, result.record);
 	r = report(cli, a, s, result.record, begun_ms, snapshot->left_out_count);
 	record_free(result.record);
@@ -356,6 +367,14 @@ static int open_live(struct cli *cli, struct arguments *a, const struct session_
 	return r == 0 ? complete(a, live_facts(*ret), e) : r;
 }
 
+/* --once: BACKUP_EXISTS before a snapshot is taken or anything written. */
+static int check_once(struct cli *cli, const struct arguments *a, struct session *s, struct err *e)
+{
+	return a->once && a->name
+		       ? backup_exists(s->repo, &a->metrics.where, a->name, &cli->cancel, e)
+		       : 0;
+}
+
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
 {
 	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
@@ -363,14 +382,24 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 	_cleanup_(record_freep) struct record *template = NULL;
 	struct live *live = NULL;
 	bool ask = is_live(a);
-	int r = ask ? open_live(cli, a, &open, s, &live, e) : 0;
+	int r;
 
+	note_where(cli, a, NULL);
+	r = ask ? open_live(cli, a, &open, s, &live, e) : 0;
+	if (r == 0)
+		note_where(cli, a, live ? live_facts(live) : NULL);
+	if (r == 0 && ask)
+		r = check_once(cli, a, s, e);
 	if (r == 0)
 		r = gather(cli, a, live, &snapshot, &template, e);
 	if (r == 0 && !ask)
 		r = session_open(cli, &open, s, e);
+	if (r == 0 && !ask)
+		r = check_once(cli, a, s, e);
 	if (r == 0)
 		r = store(cli, a, s, snapshot, template, e);
+	else if (r == BACKUP_EXISTS)
+		r = report_existing(cli, a);
 	/* Whatever happened, the snapshot goes. */
 	if (live && live_close(live) && r == EXIT_DONE)
 		r = EXIT_FOUND;

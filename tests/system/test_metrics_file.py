@@ -4,6 +4,7 @@
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -165,3 +166,12 @@ def test_what_is_there_already_is_no_failure_with_once(repository, node_director
 def test_a_dry_run_tells_nothing(repository, node_directory, file):
     backup(repository, node_directory, file, "monday", None, "--dry-run")
     assert not file.exists()
+
+
+def test_a_node_that_cannot_be_asked_is_told_under_its_name(repository, file):
+    Path(repository.program.environment["SSTABLEFS_CONFIG"]).write_text(
+        f"[cassandra]\ncluster = {CLUSTER}\nnode = {NODE}\nnodetool = /no/such/nodetool\n")
+    answer = repository("backup", "--metrics-file", file, code=None)
+    m = metrics(file)
+    assert answer.code not in (DONE, FOUND) and set(m) == RUN
+    assert (m["last_run_success"], m["last_run_exit_code"]) == (0, answer.code)
