@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from cassandra.concurrent import execute_concurrent_with_args
 
+from harness import wait_until
+
 LONG_TTL = 1_000_000
 
 
@@ -127,11 +129,12 @@ def one_of_100_mib(t):
 
 
 def many_sstables(t):
-    rows = []
-    for turn in range(300):
-        rows.append((turn, 0, turn, "s"))
-        t.many("INSERT INTO {t} (id, ck, n, v) VALUES (?, ?, ?, ?)", rows[-1:])
-        t.node.nodetool("flush", t.keyspace, t.kind.name)
+    """Each row is in an SSTable of its own: the table flushes by itself (the option that creates it says so)."""
+    directory, = t.node.table_directories(t.keyspace, t.kind.name)
+    rows = [(turn, 0, turn, "s") for turn in range(300)]
+    for row in rows:
+        t.many("INSERT INTO {t} (id, ck, n, v) VALUES (?, ?, ?, ?)", [row])
+        wait_until(lambda: len(list(directory.glob("*-TOC.txt"))) > row[0], 120, f"the flush of row {row[0]}")
     yield
     return rows
 
@@ -181,6 +184,8 @@ def expiring(t):
     yield
     t.cql("UPDATE {t} USING TTL 1 SET v = 'goes alone' WHERE id = 1 AND ck = 5")
     yield
+    wait_until(lambda: not t.cql("SELECT id FROM {t} WHERE id = 2"), 60, "rows expire")
+    wait_until(lambda: not t.cql("SELECT v FROM {t} WHERE id = 1 AND ck = 5")[0].v, 60, "a cell expires")
     return [(1, c, c, None if c == 5 else "stays") for c in range(9)]
 
 
@@ -301,7 +306,8 @@ KINDS = (
          "CLUSTERING ORDER BY (c DESC, d ASC)", "a, b, c, d, v"),
     Kind("wide", write=wide, each_format=True),
     Kind("wide_100_mib", write=one_of_100_mib, options="compression = {'enabled': false}", long=True),
-    Kind("sstables_300", write=many_sstables, options=compacted_by("SizeTiered", ", 'enabled': 'false'"), long=True),
+    Kind("sstables_300", write=many_sstables, long=True,
+         options=compacted_by("SizeTiered", ", 'enabled': 'false'") + " AND memtable_flush_period_in_ms = 50"),
 )
 
 

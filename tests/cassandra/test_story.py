@@ -2,6 +2,9 @@
 """The story that sstablefs is for: a table is backed up, truncated by mistake, and restored from the mount by Cassandra's own
 tools. Rows are counted; exit statuses prove nothing (sstableloader ends with 0 also where it loaded nothing)."""
 
+import json
+import re
+
 import pytest
 
 import place
@@ -32,3 +35,11 @@ def test_a_truncated_table_comes_back_by_each_way(node, users, backups):
         restore(node, source, KEYSPACE, "users")
         assert node.count(users) == 4, name
         assert dict(node.cql(f"SELECT id, name FROM {users}")) == USERS, name
+
+
+def test_the_tools_that_read_sstables_read_them_on_the_mount(node, users, backups):
+    backup = backups.take(node, KEYSPACE)
+    data, = backups.table(node, backup, KEYSPACE, "users").glob("*-Data.db")
+    rows = json.loads(node.run("sstabledump", data).out)
+    assert {row["partition"]["key"][0]: row["rows"][0]["cells"][0]["value"] for row in rows} == USERS
+    assert re.search(r"^totalRows: 4$", node.run("sstablemetadata", data).out, re.MULTILINE)

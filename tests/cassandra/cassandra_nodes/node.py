@@ -25,6 +25,7 @@ START_SECONDS = 300
 STOP_SECONDS = 120
 TOOL_SECONDS = 300
 POLL_SECONDS = 0.1
+PAGE_ROWS = 200  # a node of a small heap builds the whole page in memory
 # How JMX is reached.
 NONE, PASSWORD, TLS = "none", "password", "tls"
 
@@ -214,10 +215,13 @@ class Node:
             profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([self.address]), request_timeout=180,
                                        consistency_level=ConsistencyLevel.ALL)
             credentials = self.settings.credentials and PlainTextAuthProvider(*self.settings.credentials)
-            driver = Driver([self.address], port=9042, protocol_version=5, connect_timeout=30, control_connection_timeout=60,
-                            auth_provider=credentials, execution_profiles={EXEC_PROFILE_DEFAULT: profile})
+            # No heartbeat: a node on a busy machine may be silent for longer than the driver bears.
+            driver = Driver([self.address], port=9042, protocol_version=5, connect_timeout=60, control_connection_timeout=120,
+                            idle_heartbeat_interval=0, auth_provider=credentials,
+                            execution_profiles={EXEC_PROFILE_DEFAULT: profile})
             try:
                 self._session = driver.connect()
+                self._session.default_fetch_size = PAGE_ROWS
             except BaseException:
                 driver.shutdown()
                 raise
@@ -273,8 +277,8 @@ class Node:
     # Where things are.
 
     def table_directories(self, keyspace, table):
-        """The directories of a table as it is now, one for each data directory that has it."""
-        table_id, = (row.id for row in self.cql("SELECT id FROM system_schema.tables WHERE keyspace_name=%s AND table_name=%s",
-                                                (keyspace, table)))
+        """The directories of a table or view as it is now, one for each data directory that has it."""
+        table_id, = (row.id for kind in ("table", "view") for row in self.cql(
+            f"SELECT id FROM system_schema.{kind}s WHERE keyspace_name=%s AND {kind}_name=%s", (keyspace, table)))
         found = [data / keyspace / f"{table}-{table_id.hex}" for data in self.data_directories]
         return [path for path in found if path.is_dir()]
