@@ -201,15 +201,9 @@ static int note(struct live *l, struct err *e)
 {
 	struct ulid id = ulid_new(l->cli->clock);
 	char text[ULID_TEXT];
-	int r;
 
 	snprintf(l->tag, sizeof(l->tag), TAG_PREFIX "%s", ulid_format(text, &id));
-	r = leftover_note(l->state, l->tag, l->facts->host_id, &l->note, e);
-	return r < 0 ? err_wrap(
-			       e, r,
-			       "no snapshot was taken, as it could not be found again after a crash "
-			       "($SSTABLEFS_CACHE_DIR names another directory)")
-		     : 0;
+	return leftover_note(l->state, l->tag, l->facts->host_id, &l->note, e);
 }
 
 static int take(struct live *l, struct err *e)
@@ -230,6 +224,10 @@ int live_snapshot(struct live *l, const char **ret_tag, struct err *e)
 
 	if (r == 0 && !l->from_yaml)
 		r = note(l, e);
+	if (r < 0 && r != -ECANCELED)
+		return err_wrap(
+			e, r,
+			"no snapshot was taken, as local state cannot keep track of it ($SSTABLEFS_CACHE_DIR names another place)");
 	if (r == 0 && !l->o.snapshot)
 		r = take(l, e);
 	if (r == 0)

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for a running Cassandra: a nodetool and a cqlsh that lay out snapshots as Cassandra does, and fail as they are told.
+
+Its answers are those that Cassandra 5.0.9 gave. What real nodes do is tested in tests/cassandra."""
+
+import json
+import os
+import stat
+import sys
+import uuid
+import zlib
+from pathlib import Path
+
+HOST_ID = "3512f072-ed46-4bcb-84c8-a395dc445594"
+OTHER_ID = "90e31f5e-13a5-4d02-a8c5-a0bd7e5c2aa1"
+JOINING_ID = "a2f0b6a1-7a35-4f4f-9bd0-6d1f0b7b2c33"
+VERSION = "5.0.9"
+CLUSTER = "Live Test #1"
+PASSWORD = "the-password-of-jmx"
+SCHEMA = "CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy'};\n\nCREATE TABLE shop.orders (id int PRIMARY KEY) WITH ID = x;\n"
+
+# Runs as nodetool and as cqlsh. `state` is a directory: node.json, faults.json, calls.
+TOOL = r'''#!{python}
+import json, os, sys, time
+from pathlib import Path
+
+state = Path({state!r})
+node = json.loads((state / "node.json").read_text())
+tool = Path(sys.argv[0]).name
+words = sys.argv[1:]
+with open(state / "calls", "a") as calls:
+    calls.write(json.dumps([tool, *words]) + "\n")
+globals_of_it = {{}}
+if tool == "nodetool":
+    while words and words[0].startswith("-"):
+        name = words.pop(0)
+        globals_of_it[name] = True if name == "--ssl" else words.pop(0)
+command = words[0] if tool == "nodetool" else "cqlsh"
+fault = json.loads((state / "faults.json").read_text()).get(command, {{}})
+
+
+def tables(only=()):
+    for data in map(Path, node["data"]):
+        for path in sorted(data.glob("*/*-*")):
+            name = f"{{path.parent.name}}.{{path.name.rsplit('-', 1)[0]}}"
+            live = any(child.is_file() for child in path.iterdir())
+            if live and (not only or name in only or path.parent.name in only):
+                yield path
+
+
+def snapshot():
+    tag, only = "", []
+    rest = words[1:]
+    while rest:
+        word = rest.pop(0)
+        if word == "-t":
+            tag = rest.pop(0)
+        elif word == "-kt":
+            only += rest.pop(0).split(",")
+        else:
+            only.append(word)
+    print(f"Requested creating snapshot(s) for [{{only or 'all keyspaces'}}] with snapshot name [{{tag}}]")
+    for path in tables(only):
+        below = path / "snapshots" / tag
+        below.mkdir(parents=True)
+        for child in path.rglob("*"):
+            inside = child.relative_to(path)
+            if child.is_file() and inside.parts[0] not in ("snapshots", "backups"):
+                (below / inside).parent.mkdir(exist_ok=True)
+                os.link(child, below / inside)
+        (below / "manifest.json").write_text('{{"files": []}}\n')
+        (below / "schema.cql").write_text("CREATE TABLE;\n")
+        if fault.get("half"):
+            break
+    if "half" not in fault:
+        print("Snapshot directory:", tag)
+
+
+def clear():
+    tag = words[words.index("-t") + 1]
+    for data in map(Path, node["data"]):
+        for path in data.glob(f"*/*/snapshots/{{tag}}"):
+            for child in sorted(path.rglob("*"), reverse=True):
+                child.rmdir() if child.is_dir() else child.unlink()
+            path.rmdir()
+
+
+def info():
+    print("ID                     : " + node["host_id"])
+    print("Gossip active          : true")
+    print("Load                   : 114.42 KiB")
+    print("Data Center            : dc 1\nRack                   : r1\nExceptions             : 0")
+    for token in node["tokens"]:
+        print(f"Token                  : {{token}}")
+
+
+def status():
+    print("Datacenter: dc 1\n================\nStatus=Up/Down\n|/ State=Normal/Leaving/Joining/Moving")
+    print("--  Address     Load        Tokens  Owns (effective)  Host ID                               Rack ")
+    for line in node["status"]:
+        print(line)
+    print()
+
+
+def describecluster():
+    print("Cluster Information:\n\tName: " + node["cluster"] + "\n\tSnitch: org.apache.cassandra.locator.SimpleSnitch")
+    print("\tPartitioner: org.apache.cassandra.dht.Murmur3Partitioner\n\tSchema versions:\n\t\tx: [10.0.0.1, 10.0.0.2]\n")
+    print("Database versions:\n\t4.1.10: [10.0.0.2:7000]\n\t" + node["version"] + ": [10.0.0.1:7000]\n\nKeyspaces:")
+
+
+def datapaths():
+    found = {{}}
+    for path in tables():
+        found.setdefault(path.parent.name, {{}}).setdefault(path.name.rsplit("-", 1)[0], []).append(str(path))
+    print(json.dumps(found, indent=2))
+
+
+def cqlsh():
+    print("WARNING: cqlsh was built against 5.0.0, but this server is 5.0.9.  All features may not work!\n")
+    statement = words[words.index("-e") + 1]
+    if statement.startswith("DESCRIBE"):
+        print(node["schema"], end="")
+    else:
+        print(' [json]\n--------\n {{"name": "storage_compatibility_mode", "value": "UPGRADING"}}\n\n(1 rows)')
+
+
+if fault.get("first"):
+    print(fault["first"], file=sys.stderr)
+    sys.exit(fault.get("code", 1))
+password_file = globals_of_it.get("-pwf")
+if tool == "nodetool" and node.get("password"):
+    given = Path(password_file).read_text() if password_file else ""
+    if given.split() != [globals_of_it.get("-u"), node["password"]]:
+        print("nodetool: Failed to connect to '127.0.0.1:7199' - SecurityException: 'Authentication failed! "
+              "Invalid username or password'.", file=sys.stderr)
+        sys.exit(1)
+if fault.get("hang") == "before":
+    time.sleep(100000)
+{{"snapshot": snapshot, "clearsnapshot": clear, "info": info, "status": status, "describecluster": describecluster,
+  "datapaths": datapaths, "cqlsh": cqlsh}}[command]()
+sys.stdout.flush()
+if fault.get("hang") == "after":
+    time.sleep(100000)
+if fault.get("last"):
+    print(fault["last"], file=sys.stderr)
+    sys.exit(fault.get("code", 2))
+'''
+
+
+class Cassandra:
+    def __init__(self, program, name="cassandra", host_id=HOST_ID):
+        self.program = program
+        self.directory = program.directory / name
+        self.state = self.directory / "state"
+        self.data = [self.directory / "data1", self.directory / "data2"]
+        for path in (self.state, *self.data):
+            path.mkdir(parents=True)
+        for tool in ("nodetool", "cqlsh"):
+            path = self.directory / tool
+            path.write_text(TOOL.format(python=sys.executable, state=str(self.state)))
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        self.node = {"host_id": host_id, "cluster": CLUSTER, "version": VERSION, "tokens": ["-42", "7"],
+                     "data": [str(path) for path in self.data], "schema": SCHEMA,
+                     "status": [f"UN  10.0.0.1    114.42 KiB  2       100.0%            {host_id}  r1",
+                                f"DN  10.0.0.2    ?           16      ?                 {OTHER_ID}  r 2",
+                                f"UJ  10.0.0.3    1.5 GiB     16      ?                 {JOINING_ID}  r1"]}
+        self.faults = {}
+        self.save()
+        self.configuration = self.directory / "sstablefs.conf"
+        self.configure()
+
+    def configure(self, **keys):
+        keys = {"nodetool": self.directory / "nodetool", "cqlsh": self.directory / "cqlsh", "node": "n1", "timeout": 60, **keys}
+        lines = [f"{key} = {value}\n" for key, value in keys.items() if value is not None]
+        self.configuration.write_text("[cassandra]\n" + "".join(lines))
+
+    def save(self):
+        (self.state / "node.json").write_text(json.dumps(self.node))
+        (self.state / "faults.json").write_text(json.dumps(self.faults))
+
+    def fail(self, command, **fault):
+        self.faults[command] = fault
+        self.save()
+
+    def heal(self):
+        self.faults.clear()
+        self.save()
+
+    def calls(self):
+        """[tool, word...] of each call so far, and forgets them."""
+        path = self.state / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return [json.loads(line) for line in lines]
+
+    def table(self, keyspace, table, data_dir=0):
+        path = self.data[data_dir] / keyspace / f"{table}-{uuid.uuid5(uuid.NAMESPACE_DNS, keyspace + table).hex}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, table, generation, size=3000):
+        """A live SSTable."""
+        data = os.urandom(size)
+        for name, content in (("Data.db", data), ("Digest.crc32", b"%d" % zlib.crc32(data)), ("TOC.txt", b"Data.db\nTOC.txt\n")):
+            (table / f"nb-{generation}-big-{name}").write_bytes(content)
+
+    def fill(self, size=3000):
+        for keyspace, table in (("shop", "orders"), ("shop", "Users"), ("ks2", "t")):
+            for data_dir in (0, 1):
+                self.write(self.table(keyspace, table, data_dir), data_dir + 1, size)
+        self.write(self.table("system", "local"), 1)
+        return self
+
+    def live_files(self):
+        """{path in the backup: path on disk} of what a backup must hold now."""
+        return {f"{path.parent.parent.name}/{path.parent.name}/{path.name}": path
+                for data in self.data for path in data.glob("*/*/*") if path.is_file()}
+
+    def snapshots(self):
+        return sorted({path.name for data in self.data for path in data.glob("*/*/snapshots/*")})
