@@ -175,9 +175,13 @@ int leftover_find(const char *state, const char *host_id, size_t skip, struct le
 	return 0;
 }
 
-bool leftover_is_noted(const char *state, const char *tag)
+enum leftover_state leftover_look(const char *state, const char *tag)
 {
-	_cleanup_free_ char *path = util_printf("%s/%s/owner", state, tag);
+	_cleanup_free_ char *owner = util_printf("%s/%s/owner", state, tag),
+			    *directory = util_printf("%s/%s", state, tag);
+	_cleanup_close_ int fd = -1;
 
-	return !path || access(path, F_OK) == 0;
+	if (!owner || !directory || access(owner, F_OK) < 0)
+		return LEFTOVER_UNKNOWN;
+	return lock(directory, LOCK_EX | LOCK_NB, &fd) == 0 ? LEFTOVER_DEAD : LEFTOVER_RUNNING;
 }

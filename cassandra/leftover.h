@@ -33,7 +33,8 @@ DEFINE_CLEANUP(struct leftover *, leftover_free);
 /* A note of a run that is gone, of the Cassandra with that host id, locked; NULL in *ret: none is left. `skip` of them were returned before and failed. */
 int leftover_find(const char *state, const char *host_id, size_t skip, struct leftover **ret,
 		  struct err *e);
-/* Whether a note of that tag exists, locked or not. */
-bool leftover_is_noted(const char *state, const char *tag);
+enum leftover_state { LEFTOVER_UNKNOWN, LEFTOVER_RUNNING, LEFTOVER_DEAD };
+/* What the note of that tag says: there is none; its run lives; it is gone. */
+enum leftover_state leftover_look(const char *state, const char *tag);
 
 #endif

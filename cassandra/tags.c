@@ -13,6 +13,7 @@
 struct tags {
 	const struct cancel *cancel;
 	const char *wanted; /* NULL: all of them, as names; else only count this one */
+	const char *prefix; /* only these; NULL: all */
 	char **names;
 	size_t count, cap;
 };
@@ -26,6 +27,8 @@ static int on_tag(void *ctx, const struct walkdir *at, const char *name, struct 
 		t->count += strcmp(t->wanted, name) == 0;
 		return 0;
 	}
+	if (t->prefix && strncmp(t->prefix, name, strlen(t->prefix)) != 0)
+		return 0;
 	for (size_t i = 0; i < t->count; i++)
 		if (strcmp(t->names[i], name) == 0)
 			return 0;
@@ -128,4 +131,29 @@ size_t tags_count(const char *const *data_dirs, size_t data_dir_count, const cha
 	for (size_t i = 0; i < data_dir_count; i++)
 		(void)collect(&t, data_dirs[i], NULL);
 	return t.count;
+}
+
+char **tags_with_prefix(const char *const *data_dirs, size_t data_dir_count, const char *prefix)
+{
+	struct tags t = { .prefix = prefix };
+
+	for (size_t i = 0; i < data_dir_count; i++)
+		(void)collect(&t, data_dirs[i], NULL);
+	if (t.count)
+		qsort(t.names, t.count, sizeof(*t.names), compare_strings);
+	if (util_grow(&t.names, &t.cap, t.count + 1, sizeof(*t.names)) == 0) {
+		t.names[t.count] = NULL;
+		return t.names;
+	}
+	for (size_t i = 0; i < t.count; i++)
+		free(t.names[i]);
+	free(t.names);
+	return NULL;
+}
+
+void tags_free(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
 }

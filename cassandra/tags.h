@@ -11,6 +11,9 @@
 int tags_list(const char *const *data_dirs, size_t data_dir_count, const struct cancel *c,
 	      char **ret, struct err *e);
 
+/* The names, sorted, of all snapshots that begin with `prefix`: a new array of new strings, which ends with a NULL. NULL: out of memory. */
+char **tags_with_prefix(const char *const *data_dirs, size_t data_dir_count, const char *prefix);
+void tags_free(char **names);
 /* How many tables have the snapshot `tag`; where a data directory cannot be read, those that were seen. */
 size_t tags_count(const char *const *data_dirs, size_t data_dir_count, const char *tag);
 

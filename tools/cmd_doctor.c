@@ -6,12 +6,17 @@
 #include <sys/statvfs.h>
 #include "base/io.h"
 #include "catalog/probe.h"
+#include "cassandra/leftover.h"
+#include "cassandra/tags.h"
 #include "fs/mountpoint.h"
+#include "tools/asknode.h"
 #include "tools/commands.h"
+#include "tools/live.h"
 #include "tools/names.h"
 
 #define SKEW_WARNING_S 60
-#define SKEW_ERROR_S 900 /* S3 refuses signatures that are further off */
+#define ASK_TIMEOUT_MS 30000 /* of a call of nodetool */
+#define SKEW_ERROR_S 900     /* S3 refuses signatures that are further off */
 
 enum level { LEVEL_OK, LEVEL_WARNING, LEVEL_ERROR };
 
@@ -167,6 +172,83 @@ static void check_repository(struct report *r, const struct common *c)
 	session_close(&s);
 }
 
+/* ---- Cassandra ---- */
+
+static void check_data_dirs(struct report *r, const struct facts *f)
+{
+	size_t unreadable = 0;
+
+	for (size_t i = 0; i < f->data_dir_count; i++) {
+		if (access(f->data_dirs[i], R_OK | X_OK) == 0)
+			continue;
+		unreadable++;
+		line(r, LEVEL_ERROR, "cassandra",
+		     "its data directory %s cannot be read: %s (run backups as the user that runs Cassandra, or as root)",
+		     f->data_dirs[i], strerrordesc_np(errno));
+	}
+	if (unreadable == 0)
+		line(r, LEVEL_OK, "cassandra", "%s, %s, cluster %s: %zu data %s can be read",
+		     f->version, f->address, f->cluster, f->data_dir_count,
+		     f->data_dir_count == 1 ? "directory" : "directories");
+}
+
+static void check_leftovers(struct report *r, const struct facts *f)
+{
+	_cleanup_free_ char *state = live_state_dir();
+	char **tags = tags_with_prefix((const char *const *)f->data_dirs, f->data_dir_count,
+				       LIVE_TAG_PREFIX);
+
+	for (size_t i = 0; state && tags && tags[i]; i++) {
+		switch (leftover_look(state, tags[i])) {
+		case LEFTOVER_RUNNING:
+			break;
+		case LEFTOVER_DEAD:
+			line(r, LEVEL_WARNING, "snapshots",
+			     "%s is left of a run that ended early: the next backup clears it",
+			     tags[i]);
+			break;
+		default:
+			line(r, LEVEL_WARNING, "snapshots",
+			     "%s is not known here, so nothing will clear it; if no backup of another host or user uses it: nodetool clearsnapshot -t %s",
+			     tags[i], tags[i]);
+		}
+	}
+	tags_free(tags);
+}
+
+static bool is_configured(const struct cli *cli)
+{
+	static const char *const keys[] = { "nodetool", "jmx_host", "jmx_port", "jmx_username" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (config_get(cli->config, "cassandra", keys[i]))
+			return true;
+	return false;
+}
+
+/* A host need not have a Cassandra: it may only mount and restore. */
+static void check_cassandra(struct report *r)
+{
+	_cleanup_(facts_freep) struct facts *f = NULL;
+	struct asknode ask;
+	struct err e = ERR_INIT;
+	int n = asknode_init(&ask, r->cli, &e);
+
+	ask.nodetool.timeout_ms = MIN_OF(ask.nodetool.timeout_ms, ASK_TIMEOUT_MS);
+	if (n == 0)
+		n = asknode_facts(&ask, true, &f, &e);
+	if (n == -ENOENT && e.kind == ERR_USAGE && !is_configured(r->cli)) {
+		line(r, LEVEL_OK, "cassandra",
+		     "there is no nodetool: this host can mount and restore");
+	} else if (n < 0) {
+		line(r, LEVEL_ERROR, "cassandra", "%s", e.message);
+	} else {
+		check_data_dirs(r, f);
+		check_leftovers(r, f);
+	}
+	asknode_deinit(&ask);
+}
+
 int cmd_doctor(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_NAMES, COMMON_HELP, { NULL, 0, NULL, 0 } };
@@ -186,6 +268,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 	check_fuse(&report);
 	mountpoint_each_stale(stale_mount, &report);
 	check_cache(&report);
+	check_cassandra(&report);
 	if (check_credentials(&report, &common))
 		check_repository(&report, &common);
 	if (cli->json)

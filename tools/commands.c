@@ -5,8 +5,7 @@
 
 static const struct command commands[] = {
 	{ "init", "[--compression zstd|none]", "Create a repository.", INIT_HELP, cmd_init },
-	{ "backup", "--snapshot TAG --cluster C --node N --data-dir D… [options]",
-	  "Back up a snapshot of this node.", BACKUP_HELP, cmd_backup },
+	{ "backup", "[options]", "Back up this host's Cassandra node.", BACKUP_HELP, cmd_backup },
 	{ "list", "[--cluster C] [--node N] [--cached]", "Show the backups, newest first.",
 	  LIST_HELP, cmd_list },
 	{ "show", "BACKUP [--cluster C] [--node N]", "Show one backup, node by node.", SHOW_HELP,

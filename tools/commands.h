@@ -28,24 +28,27 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"  --compression zstd|none   how new objects are stored (default zstd, where it pays)\n\n" \
 	"Example:\n  sstablefs -r /srv/backups init\n"
 
-#define BACKUP_HELP                                                                                      \
-	"  --snapshot TAG       an existing snapshot (nodetool snapshot -t TAG); it is kept\n"           \
-	"  --cluster C          the cluster's name\n"                                                    \
-	"  --node N             the node's name (default: this host's full name)\n"                      \
-	"  --data-dir D         a data directory of Cassandra; more than once where there are several\n" \
-	"  --name N             the backup's name (default: the time, as 20261122T104200Z)\n"            \
-	"  --only KS[.TABLE]    only this keyspace or table; more than once\n"                           \
-	"  --reread             trust no local state (this version never does)\n"                        \
-	"  --takeover           this host replaces the one that made the node's earlier backups\n"       \
-	"  --dry-run            read and compare, write nothing\n"                                       \
-	"  --once               where a backup of this name is there already, do nothing: exit code 0\n" \
-	"  --metrics-file F     what the run did, for the textfile collector of node_exporter\n"         \
-	"  --jobs N             hashing threads (default: one for each two cores)\n"                     \
-	"  --connections N      uploads at once (default 4)\n"                                           \
-	"  --memory SIZE        memory for buffers (default 192M)\n"                                     \
-	"  --limit-rate SIZE    bytes a second\n\n"                                                      \
-	"Example:\n  nodetool snapshot -t nightly\n"                                                     \
-	"  sstablefs -r s3://backups backup --snapshot nightly --cluster prod --data-dir /var/lib/cassandra/data\n"
+#define BACKUP_HELP                                                                                                             \
+	"  Asks the Cassandra of this host (nodetool, cqlsh), takes a snapshot, backs it up, and clears it whatever happens.\n" \
+	"  --snapshot TAG       an existing snapshot (nodetool snapshot -t TAG) instead; it is kept\n"                          \
+	"  --cluster C          the cluster's name (default: what the node says)\n"                                             \
+	"  --node N             the node's name (default: this host's full name)\n"                                             \
+	"  --data-dir D         a data directory of Cassandra; more than once (default: what the node says)\n"                  \
+	"  --name N             the backup's name (default: the time, as 20261122T104200Z)\n"                                   \
+	"  --only KS[.TABLE]    only this keyspace or table; more than once\n"                                                  \
+	"  --reread             trust no local state (this version never does)\n"                                               \
+	"  --takeover           this host replaces the one that made the node's earlier backups\n"                              \
+	"  --dry-run            read and compare, write nothing\n"                                                              \
+	"  --once               where a backup of this name is there already, do nothing: exit code 0\n"                        \
+	"  --metrics-file F     what the run did, for the textfile collector of node_exporter\n"                                \
+	"  --jobs N             hashing threads (default: one for each two cores)\n"                                            \
+	"  --connections N      uploads at once (default 4)\n"                                                                  \
+	"  --memory SIZE        memory for buffers (default 192M)\n"                                                            \
+	"  --limit-rate SIZE    bytes a second\n\n"                                                                             \
+	"With --snapshot, --cluster, --node and --data-dir no Cassandra is asked. How it is reached: [cassandra] of the\n"      \
+	"configuration. A schema that cannot be read, or a snapshot that cannot be cleared: exit code 3.\n\n"                   \
+	"Example:\n  sstablefs -r s3://backups backup\n"                                                                        \
+	"  sstablefs -r s3://backups backup --snapshot nightly --cluster prod --node db1 --data-dir /var/lib/cassandra/data\n"
 
 #define LIST_HELP                                                                                    \
 	"  --cluster C, --node N   only these\n"                                                     \

@@ -13,7 +13,6 @@
 #include "cassandra/walkdir.h"
 #include "tools/asknode.h"
 
-#define TAG_PREFIX "sstablefs-"
 #define CLEAR_TRIES 5 /* a snapshot that was given up may still be growing */
 
 struct live {
@@ -23,7 +22,7 @@ struct live {
 	struct facts *facts;
 	const char *const *data_dirs;
 	size_t data_dir_count;
-	char tag[sizeof(TAG_PREFIX) + ULID_TEXT];
+	char tag[sizeof(LIVE_TAG_PREFIX) + ULID_TEXT];
 	char *state;	       /* where notes of snapshots lie */
 	struct leftover *note; /* from before the snapshot is taken until it is cleared */
 	bool from_yaml;	       /* the node did not answer */
@@ -111,16 +110,22 @@ static int ask(struct live *l, struct err *e)
 	return r < 0 ? r : check_data_dirs(l, e);
 }
 
-int live_open(struct cli *cli, const struct live_options *o, struct live **ret, struct err *e)
+char *live_state_dir(void)
 {
 	_cleanup_free_ char *cache = session_cache_dir();
+
+	return cache ? util_printf("%s/snapshots", cache) : NULL;
+}
+
+int live_open(struct cli *cli, const struct live_options *o, struct live **ret, struct err *e)
+{
 	struct live *l = calloc(1, sizeof(*l));
 	int r;
 
 	if (l) {
 		l->cli = cli;
 		l->o = *o;
-		l->state = cache ? util_printf("%s/snapshots", cache) : NULL;
+		l->state = live_state_dir();
 	}
 	r = l && l->state ? ask(l, e) : err_nomem(e);
 	if (r == 0)
@@ -202,7 +207,7 @@ static int note(struct live *l, struct err *e)
 	struct ulid id = ulid_new(l->cli->clock);
 	char text[ULID_TEXT];
 
-	snprintf(l->tag, sizeof(l->tag), TAG_PREFIX "%s", ulid_format(text, &id));
+	snprintf(l->tag, sizeof(l->tag), LIVE_TAG_PREFIX "%s", ulid_format(text, &id));
 	return leftover_note(l->state, l->tag, l->facts->host_id, &l->note, e);
 }
 

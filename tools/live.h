@@ -19,6 +19,11 @@ struct live_options {	      /* what the user said; borrowed */
 	size_t only_count;
 };
 
+#define LIVE_TAG_PREFIX "sstablefs-"
+
+/* Where notes of snapshots lie (cassandra/leftover.h). New string; NULL: out of memory. */
+char *live_state_dir(void);
+
 struct live;
 
 /* Asks the node, and checks that what it names can be read. Nothing is changed on it. */

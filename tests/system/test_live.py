@@ -363,3 +363,33 @@ def test_local_state_that_cannot_be_written_takes_no_snapshot(cassandra, backup,
     answer = backup(code=FAILED, environment={"SSTABLEFS_CACHE_DIR": str(program.directory / "file")})
     refused(answer, cassandra, "no snapshot was taken", "SSTABLEFS_CACHE_DIR")
     assert "snapshot" not in commands(cassandra)
+
+
+# ---- doctor ----
+
+def doctor(repository, cassandra, code):
+    answer = repository.json("--config", cassandra.configuration, "doctor", code=code)
+    return [(line["result"], line["message"]) for line in answer["checks"] if line["check"] in ("cassandra", "snapshots")]
+
+
+def test_doctor_says_whether_cassandra_can_be_backed_up(repository, cassandra, backup):
+    result, message = doctor(repository, cassandra, None)[0]
+    assert result == "ok" and "2 data directories" in message and "5.0.9" in message
+    lost = "sstablefs-01JZZZZZZZZZZZZZZZZZZZZZZZ"
+    (cassandra.table("shop", "orders") / "snapshots" / lost).mkdir(parents=True)
+    (cassandra.table("shop", "orders") / "snapshots/nightly").mkdir(parents=True)
+    cassandra.fail("clearsnapshot", first=DOWN)
+    backup(code=FOUND)
+    left, = set(cassandra.snapshots()) - {lost, "nightly"}
+    lines = doctor(repository, cassandra, FOUND)
+    assert [result for result, _ in lines] == ["ok", "warning", "warning"]
+    assert {message.split()[0] for _, message in lines[1:]} == {lost, left}
+    assert next(message for _, message in lines[1:] if message.startswith(left)).endswith("the next backup clears it")
+    cassandra.fail("info", first=DOWN)
+    (result, message), = doctor(repository, cassandra, FOUND)
+    assert result == "error" and "is Cassandra running" in message
+
+
+def test_doctor_does_not_want_a_cassandra_where_there_is_none(repository, program):
+    answer = repository.json("doctor", code=None, environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    assert [line["result"] for line in answer["checks"] if line["check"] == "cassandra"] == ["ok"]
