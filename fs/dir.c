@@ -3,6 +3,9 @@
  * Open directories. One that a backup holds is its tree: position 0 and 1 are "." and "..", then the child directories, then the files of all runs, so
  * that any position can be found by a search in run_first[]. Any other is a list that was taken when it was opened, and is taken anew when it is
  * read from its beginning again (rewinddir).
+ *
+ * What the overlay says comes on top: names of the backup that are hidden or lead elsewhere are left out where they were, and what is new follows at positions of
+ * its own (from OVERLAY_FIRST_COOKIE on). No position ever changes, so nothing that stays is missed or doubled. A directory of the overlay has only such names.
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +33,7 @@ struct fs_dir {
 	struct view_node *node;
 	struct cached *tree; /* of a backup's directory, or */
 	uint64_t generation;
+	bool own; /* of the overlay */
 	struct list *list;
 	bool was_read; /* both under fs->lock once it is open */
 };
@@ -237,6 +241,7 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct fs_dir *d = calloc(1, sizeof(*d));
+	struct overlay_dir up;
 	struct fs_tree t;
 	int r;
 
@@ -244,6 +249,16 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 		return err_nomem(e);
 	d->fs = f;
 	d->ino = ino;
+	d->own = overlay_owns(ino);
+	if (d->own) {
+		r = f->o.overlay ? overlay_parent(f->o.overlay, ino, &up) : -ESTALE;
+		if (r == 0)
+			fs_handle_add(f, &d->handle, free_dir);
+		else
+			free(d);
+		*ret = d;
+		return r;
+	}
 	r = fs_row(f, ino, &row, &d->position, e);
 	if (r == 0 && row.type != INDEX_PATH)
 		r = err_set(e, ERR_IO, -ENOTDIR, "not a directory");
@@ -253,7 +268,7 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 			d->node = t.node;
 			d->tree = t.tree;
 			d->generation = t.generation;
-			fs_stat_recorded(f, t.node, &t.attr, S_IFDIR, ino, 0, 1, &d->handle.st);
+			fs_stat_dir(f, t.node, &t.attr, ino, t.generation, &d->handle.st);
 		}
 	} else if (r == 0) {
 		r = take_list(d, w, e);
@@ -284,7 +299,11 @@ void fs_dir_unref(struct fs_dir *d)
 
 bool fs_dir_is_fixed(const struct fs_dir *d)
 {
-	return d->tree != NULL;
+	struct timespec changed;
+
+	return d->tree && !(d->fs->o.overlay &&
+			    overlay_has_changed(d->fs->o.overlay,
+						fs_overlay_dir(d->ino, d->generation), &changed));
 }
 
 static void plain_entry(struct fs_entry *en, uint64_t ino, mode_t type)
@@ -366,8 +385,18 @@ static int child_entry(struct fs_dir *d, const struct child *c, struct fs_entry 
 				 .generation = d->generation,
 				 .entry_timeout_s = FS_LONG_S,
 				 .attr_timeout_s = FS_LONG_S };
-	fs_stat_recorded(d->fs, d->node, &c->attr, S_IFDIR, ino, 0, 1, &en->st);
+	fs_stat_dir(d->fs, d->node, &c->attr, ino, d->generation, &en->st);
 	return 0;
+}
+
+/* Whether the overlay has something else by a name, or nothing at all. */
+static bool is_covered(const struct fs_dir *d, const char *name)
+{
+	uint64_t ino;
+
+	return d->fs->o.overlay &&
+	       overlay_find(d->fs->o.overlay, fs_overlay_dir(d->ino, d->generation), name, &ino) !=
+		       OVERLAY_BELOW;
 }
 
 static int file_entry(struct fs_dir *d, uint64_t ino, bool plus, struct fs_entry *en, struct err *e)
@@ -404,6 +433,8 @@ static int read_run(struct fs_dir *d, const struct run_ref *ref, uint32_t first,
 	for (uint32_t i = first; r == 0 && i < run->run->entry_count; i++, at++) {
 		struct fs_entry en;
 
+		if (is_covered(d, run->run->entries[i].name))
+			continue;
 		r = file_entry(d, inodes[i], plus, &en, e);
 		if (r == 0 && fill(ctx, run->run->entries[i].name, &en, at + 1) > 0)
 			r = FS_ABSENT; /* full */
@@ -427,23 +458,48 @@ static uint32_t find_run(const struct cached *tree, uint64_t file)
 	return low;
 }
 
+static int read_json(struct fs_dir *d, uint64_t next, bool plus, struct view_wait w,
+		     fs_fill_fn *fill, void *ctx, struct err *e)
+{
+	struct position p;
+	struct fs_entry en;
+	uint64_t ino = 0;
+	int r = position_child(&p, &d->position, "backup.json");
+
+	if (r == 0)
+		r = position_ino(d->fs, &p, NULL, &ino, e);
+	if (r < 0)
+		return r;
+	plain_entry(&en, ino, S_IFREG);
+	if (plus) {
+		en.ino = ino;
+		en.entry_timeout_s = d->fs->o.refresh_s;
+		r = fs_stat_position(d->fs, &p, NULL, ino, w, &en.st, &en.attr_timeout_s, e);
+		if (r != 0)
+			return r;
+	}
+	return fill(ctx, "backup.json", &en, next) > 0 ? FS_ABSENT : 0;
+}
+
+/* FS_ABSENT: full. */
 static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait w, fs_fill_fn *fill,
 		     void *ctx, struct err *e)
 {
 	const struct tree *t = d->tree->tree;
 	uint64_t files = d->tree->run_first[t->run_count], first_file = DOTS + t->child_count;
-	bool json = d->position.kind == PLACE_BACKUP;
 	struct fs_entry en;
 	int r = 0;
 
 	for (; at < first_file; at++) {
 		const struct child *c = &t->children[at - DOTS];
 
+		if (is_covered(d, c->name))
+			continue;
 		r = child_entry(d, c, &en, e);
 		if (r < 0)
 			return r;
 		if (fill(ctx, c->name, &en, at + 1) > 0)
-			return 0;
+			return FS_ABSENT;
 	}
 	while (at - first_file < files) {
 		uint32_t run = find_run(d->tree, at - first_file),
@@ -451,37 +507,53 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 
 		r = read_run(d, &t->runs[run], first, at, plus, w, fill, ctx, e);
 		if (r != 0)
-			return r == FS_ABSENT ? 0 : r;
+			return r;
 		at = first_file + d->tree->run_first[run + 1];
 	}
-	if (json && at == first_file + files) {
-		struct position p;
-		uint64_t ino = 0;
+	if (d->position.kind == PLACE_BACKUP && at == first_file + files &&
+	    !is_covered(d, "backup.json"))
+		r = read_json(d, at + 1, plus, w, fill, ctx, e);
+	return r;
+}
 
-		r = position_child(&p, &d->position, "backup.json");
-		if (r == 0)
-			r = position_ino(d->fs, &p, NULL, &ino, e);
-		if (r < 0)
-			return r;
-		plain_entry(&en, ino, S_IFREG);
-		if (plus) {
-			en.ino = ino;
-			en.entry_timeout_s = d->fs->o.refresh_s;
-			r = fs_stat_position(d->fs, &p, NULL, ino, w, &en.st, &en.attr_timeout_s,
-					     e);
-			if (r != 0)
-				return r;
-		}
-		fill(ctx, "backup.json", &en, at + 1);
-	}
-	return 0;
+/* ---- what is in the overlay ---- */
+
+struct adding {
+	fs_fill_fn *fill;
+	void *ctx;
+};
+
+/* The kernel asks for the attributes of each when it wants them: it is given inodes of the overlay by lookups only, which are counted. */
+static int add_own(void *ctx, const char *name, uint64_t ino, mode_t type, uint64_t cookie)
+{
+	const struct adding *a = ctx;
+	struct fs_entry en;
+
+	plain_entry(&en, ino, type);
+	return a->fill(a->ctx, name, &en, cookie);
+}
+
+static void read_own(struct fs_dir *d, uint64_t at, fs_fill_fn *fill, void *ctx)
+{
+	struct adding a = { fill, ctx };
+
+	if (d->fs->o.overlay)
+		overlay_list(d->fs->o.overlay, fs_overlay_dir(d->ino, d->own ? 0 : d->generation),
+			     at, add_own, &a);
 }
 
 static int parent_ino(struct fs_dir *d, uint64_t *ret, struct err *e)
 {
+	struct overlay_dir up = { INODE_ROOT, 0 };
 	struct position parent;
-	int r = position_parent(&parent, &d->position);
+	int r;
 
+	if (d->own) { /* one that was removed meanwhile has none */
+		overlay_parent(d->fs->o.overlay, d->ino, &up);
+		*ret = up.ino;
+		return 0;
+	}
+	r = position_parent(&parent, &d->position);
 	return r < 0 ? r : position_ino(d->fs, &parent, NULL, ret, e);
 }
 
@@ -492,7 +564,7 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 	struct fs_entry en;
 	int r = 0;
 
-	if (!d->tree && offset == 0 && was_read(d, false))
+	if (!d->tree && !d->own && offset == 0 && was_read(d, false))
 		r = take_list(d, w, e);
 	for (; r == 0 && offset < DOTS; offset++) {
 		uint64_t ino = d->ino;
@@ -503,10 +575,14 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 		if (r == 0 && fill(ctx, offset == 0 ? "." : "..", &en, offset + 1) > 0)
 			return 0;
 	}
-	if (r == 0)
-		r = d->tree ? read_tree(d, offset, plus, w, fill, ctx, e)
-			    : read_list(d, offset, plus, w, fill, ctx, e);
-	if (r == 0 && !d->tree)
-		was_read(d, true);
-	return r;
+	if (r == 0 && d->tree && offset < OVERLAY_FIRST_COOKIE)
+		r = read_tree(d, offset, plus, w, fill, ctx, e);
+	if (r == 0 && (d->tree || d->own)) {
+		read_own(d, offset, fill, ctx);
+	} else if (r == 0) {
+		r = read_list(d, offset, plus, w, fill, ctx, e);
+		if (r == 0)
+			was_read(d, true);
+	}
+	return r == FS_ABSENT ? 0 : r;
 }

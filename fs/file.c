@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <string.h>
 #include "fs/fs_private.h"
 
@@ -11,6 +12,7 @@ struct fs_file {
 	uint64_t ino;  /* of a file of a backup */
 	uint32_t node; /* likewise: the node's number */
 	char *text;
+	uint64_t own; /* of the overlay: its inode; else 0 */
 };
 
 static int open_recorded(struct fs *f, const struct index_node *row, struct view_wait w,
@@ -84,20 +86,47 @@ static void free_file(struct handle *h)
 {
 	struct fs_file *file = (struct fs_file *)h;
 
+	if (file->own)
+		overlay_close(file->fs->o.overlay, file->own);
 	if (file->stream)
 		stream_close(file->stream);
 	free(file->text);
 	free(file);
 }
 
-int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct,
-	    struct err *e)
+static int open_own(struct fs *f, uint64_t ino, bool truncate, struct fs_file **ret, struct err *e)
+{
+	struct fs_file *file = calloc(1, sizeof(*file));
+	int r;
+
+	if (!file)
+		return err_nomem(e);
+	r = f->o.overlay ? overlay_open(f->o.overlay, ino, truncate) : -ESTALE;
+	if (r < 0) {
+		free(file);
+		return err_errno(e, r, "cannot open");
+	}
+	file->fs = f;
+	file->own = ino;
+	fs_handle_add(f, &file->handle, free_file);
+	*ret = file;
+	return 0;
+}
+
+int fs_open(struct fs *f, uint64_t ino, int flags, struct view_wait w, struct fs_file **ret,
+	    bool *ret_direct, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
-	struct fs_file *file = calloc(1, sizeof(*file));
+	struct fs_file *file;
 	struct position p;
 	int r;
 
+	*ret_direct = false;
+	if (overlay_owns(ino))
+		return open_own(f, ino, flags & O_TRUNC, ret, e);
+	if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))
+		return err_set(e, ERR_IO, -EROFS, "a file of a backup");
+	file = calloc(1, sizeof(*file));
 	if (!file)
 		return err_nomem(e);
 	file->fs = f;
@@ -176,12 +205,33 @@ static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view
 	return 0;
 }
 
+static int read_own(struct fs_file *file, uint64_t offset, size_t len, struct fs_read *ret,
+		    struct err *e)
+{
+	_cleanup_free_ void *copy = malloc(len + 1);
+	ssize_t n;
+
+	if (!copy)
+		return err_nomem(e);
+	n = overlay_read(file->fs->o.overlay, file->own, offset, copy, len);
+	if (n < 0)
+		return err_errno(e, (int)n, "cannot read");
+	ret->one = (struct iovec){ copy, (size_t)n };
+	ret->copy = steal_pointer(&copy);
+	ret->iov = &ret->one;
+	ret->iov_count = 1;
+	ret->len_bytes = (size_t)n;
+	return 0;
+}
+
 int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,
 	    struct fs_read *ret, struct err *e)
 {
 	int r;
 
 	*ret = (struct fs_read){ .iov = NULL };
+	if (file->own)
+		return read_own(file, offset, len_bytes, ret, e);
 	if (offset >= file->size_bytes)
 		return 0;
 	len_bytes = (size_t)MIN_OF((uint64_t)len_bytes, file->size_bytes - offset);
@@ -216,4 +266,16 @@ void fs_read_done(struct fs_file *file, struct fs_read *rd)
 	free(rd->copy);
 	rd->pinned = false;
 	rd->copy = NULL;
+}
+
+ssize_t fs_write(struct fs_file *file, uint64_t offset, const void *data, size_t len_bytes)
+{
+	return file->own ? overlay_write(file->fs->o.overlay, file->own, offset, data, len_bytes)
+			 : -EBADF;
+}
+
+int fs_allocate(struct fs_file *file, int mode, uint64_t offset, uint64_t len_bytes)
+{
+	return file->own ? overlay_allocate(file->fs->o.overlay, file->own, mode, offset, len_bytes)
+			 : -EBADF;
 }

@@ -115,9 +115,9 @@ int fs_check_file(struct fs *f, uint32_t node, uint64_t ino, struct err *e)
 	return holds == 0 || (holds == INDEX_NOT_COUNTED && view_node_indexed(n)) ? 0 : r;
 }
 
-uint64_t fs_generation(const struct view_backup *b)
+uint64_t fs_generation_of(const struct ulid *writer)
 {
-	return digest_xxh64(b->writer.b, sizeof(b->writer.b)) >> 1 | 1;
+	return digest_xxh64(writer->b, sizeof(writer->b)) >> 1 | 1;
 }
 
 /* One step down: replaces *tree by that of the child named by the first component of rest, which has len bytes. */
@@ -242,14 +242,28 @@ void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes
 	set_size(ret, size);
 }
 
+/* Counts that differ in this mount change when a backup is forgotten, which nobody tells the kernel. */
 void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret,
 		  double *ret_timeout_s)
 {
 	struct view_node *n = view_by_number(f->o.view, row->node);
 	bool exact = view_node_indexed(n);
+	int64_t delta = f->o.overlay ? overlay_links(f->o.overlay, row->ino) : 0;
 
-	fs_stat_recorded(f, n, &row->attr, S_IFREG, row->ino, row->size_bytes, row->nlink, ret);
-	*ret_timeout_s = exact ? FS_LONG_S : 0;
+	fs_stat_recorded(f, n, &row->attr, S_IFREG, row->ino, row->size_bytes,
+			 (uint32_t)MAX_OF(row->nlink + delta, (int64_t)0), ret);
+	*ret_timeout_s = !exact ? 0 : delta ? f->o.refresh_s : FS_LONG_S;
+}
+
+void fs_stat_dir(struct fs *f, struct view_node *n, const struct attributes *attr, uint64_t ino,
+		 uint64_t generation, struct stat *ret)
+{
+	struct timespec changed;
+
+	fs_stat_recorded(f, n, attr, S_IFDIR, ino, 0, 1, ret);
+	if (f->o.overlay &&
+	    overlay_has_changed(f->o.overlay, fs_overlay_dir(ino, generation), &changed))
+		ret->st_mtim = ret->st_ctim = changed;
 }
 
 static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, struct view_wait w,
@@ -261,7 +275,7 @@ static int stat_inside(struct fs *f, const struct position *p, uint64_t ino, str
 	if (r != 0)
 		return r;
 	treecache_unref(f->o.trees, t.tree);
-	fs_stat_recorded(f, t.node, &t.attr, S_IFDIR, ino, 0, 1, ret);
+	fs_stat_dir(f, t.node, &t.attr, ino, t.generation, ret);
 	return 0;
 }
 
@@ -291,9 +305,12 @@ int fs_stat_position(struct fs *f, const struct position *p, const char *target,
 	r = fs_find_backup(f, p, &n, &b, e);
 	if (r < 0)
 		return r;
-	set_time(ret, b.finished_ns);
-	if (p->kind == PLACE_BACKUP_JSON)
+	if (p->kind == PLACE_BACKUP)
+		fs_stat_dir(f, n, &(struct attributes){ .mode = 0755, .mtime_ns = b.finished_ns },
+			    ino, fs_generation(&b), ret);
+	else
 		set_size(ret, b.json_bytes);
+	set_time(ret, b.finished_ns);
 	return 0;
 }
 
@@ -317,8 +334,13 @@ static int stat_known(struct fs *f, uint64_t ino, struct view_wait w, struct sta
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position p;
-	int r = fs_row(f, ino, &row, &p, e);
+	int r;
 
+	if (overlay_owns(ino)) {
+		*ret_timeout_s = FS_LONG_S;
+		return f->o.overlay ? overlay_stat(f->o.overlay, ino, ret) : -ESTALE;
+	}
+	r = fs_row(f, ino, &row, &p, e);
 	if (r != 0)
 		return r;
 	if (row.type == INDEX_PATH)
@@ -342,8 +364,11 @@ int fs_readlink(struct fs *f, uint64_t ino, char **ret, struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position p;
-	int r = fs_row(f, ino, &row, &p, e);
+	int r;
 
+	if (overlay_owns(ino) && f->o.overlay)
+		return overlay_readlink(f->o.overlay, ino, ret);
+	r = fs_row(f, ino, &row, &p, e);
 	if (r != 0)
 		return r;
 	if (row.type != INDEX_PATH || !row.target)
@@ -354,10 +379,16 @@ int fs_readlink(struct fs *f, uint64_t ino, char **ret, struct err *e)
 
 int fs_statvfs(struct fs *f, struct statvfs *ret)
 {
+	struct overlay_usage u = { 0 };
+
+	if (f->o.overlay)
+		u = overlay_usage(f->o.overlay);
 	*ret = (struct statvfs){
 		.f_bsize = 4096,
 		.f_frsize = 4096,
-		.f_blocks = view_total_bytes(f->o.view) / 4096,
+		.f_blocks = view_total_bytes(f->o.view) / 4096 + u.max_bytes / 4096,
+		.f_bfree = (u.max_bytes - u.used_bytes) / 4096,
+		.f_bavail = (u.max_bytes - u.used_bytes) / 4096,
 		.f_namemax = FORMAT_FILE_NAME_BYTES,
 	};
 	return 0;

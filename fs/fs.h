@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "catalog/reader.h"
+#include "fs/overlay.h"
 #include "fs/pinned.h"
 #include "fs/treecache.h"
 #include "fs/view.h"
@@ -24,7 +25,8 @@ struct fs_options { /* all borrowed */
 	struct index *index;
 	struct treecache *trees;
 	struct reader *reader;
-	struct pinned *pinned; /* NULL: none */
+	struct pinned *pinned;	 /* NULL: none */
+	struct overlay *overlay; /* NULL: nothing can be changed */
 	const struct clock *clock;
 	double refresh_s; /* timeout of names that a refresh can change */
 	bool has_uid, has_gid;
@@ -38,7 +40,9 @@ struct fs_options { /* all borrowed */
 };
 
 struct fs *fs_new(const struct fs_options *o); /* NULL: out of memory */
-void fs_free(struct fs *f);		       /* closes what is still open */
+/* The generation of all directories of a backup. */
+uint64_t fs_generation_of(const struct ulid *writer);
+void fs_free(struct fs *f); /* closes what is still open */
 DEFINE_CLEANUP(struct fs *, fs_free);
 
 #define FS_LONG_S 31536000.0 /* timeout of what never changes */
@@ -50,9 +54,14 @@ struct fs_entry { /* what a lookup gives, also for an absent name (ino 0) */
 	double entry_timeout_s, attr_timeout_s;
 };
 
-/* FS_ABSENT: ret->entry_timeout_s says for how long. "." of any inode and ".." of any directory: what a file handle leads to (name_to_handle_at(2)). */
+/* FS_ABSENT: ret->entry_timeout_s says for how long. "." of any inode and ".." of any directory: what a file handle leads to (name_to_handle_at(2)). Once the kernel was given an entry it may forget it; one that it was not given is undone. */
 int fs_lookup(struct fs *f, uint64_t parent, const char *name, struct view_wait w,
 	      struct fs_entry *ret, struct err *e);
+void fs_forget(struct fs *f, uint64_t ino, uint64_t times);
+static inline void fs_lookup_undo(struct fs *f, const struct fs_entry *en)
+{
+	fs_forget(f, en->ino, 1);
+}
 int fs_getattr(struct fs *f, uint64_t ino, struct view_wait w, struct stat *ret,
 	       double *ret_timeout_s, struct err *e);
 /* The target in a new string. */
@@ -78,8 +87,9 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 
 /* A file that is open. direct: the kernel must keep no page of it, because it may be another text at the next open (generated files). */
 struct fs_file;
-int fs_open(struct fs *f, uint64_t ino, struct view_wait w, struct fs_file **ret, bool *ret_direct,
-	    struct err *e);
+/* flags of open(2): what a backup holds opens for reading only. */
+int fs_open(struct fs *f, uint64_t ino, int flags, struct view_wait w, struct fs_file **ret,
+	    bool *ret_direct, struct err *e);
 void fs_close(struct fs_file *file);
 void fs_file_ref(struct fs_file *file); /* as fs_dir_ref */
 void fs_file_unref(struct fs_file *file);
@@ -97,5 +107,33 @@ struct fs_read { /* bytes to answer with; release with fs_read_done once they we
 int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,
 	    struct fs_read *ret, struct err *e);
 void fs_read_done(struct fs_file *file, struct fs_read *rd);
+
+/*
+ * What changes something: in the overlay only, and only below a backup. It takes two steps, because a change that was begun must be answered: first where it would be
+ * is found out, which may need the store; what follows is at once, and its errors are for the caller's program (-ENOSPC, -EEXIST, …).
+ */
+struct fs_name {
+	struct overlay_name at; /* its text is the caller's */
+	struct stat dir;	/* of the directory that it is in */
+};
+/* -EROFS: not below a backup, or there is no overlay. replaced: a directory by that name may be removed. */
+int fs_name(struct fs *f, uint64_t parent, const char *name, bool replaced, struct view_wait w,
+	    struct fs_name *ret, struct err *e);
+/* Whether the inode may be given a further name; -EROFS, -EPERM. */
+int fs_may_link(struct fs *f, uint64_t ino, struct err *e);
+
+/* The kernel knows the inode once more. mode with its type; target of a symlink, else NULL. */
+int fs_make(struct fs *f, const struct fs_name *n, mode_t mode, uid_t uid, gid_t gid,
+	    const char *target, struct fs_entry *ret);
+int fs_link(struct fs *f, const struct fs_name *n, uint64_t ino, struct fs_entry *ret);
+int fs_unlink(struct fs *f, const struct fs_name *n);
+int fs_rmdir(struct fs *f, const struct fs_name *n);
+int fs_rename(struct fs *f, const struct fs_name *from, const struct fs_name *to, unsigned flags);
+/* set: enum overlay_set */
+int fs_setattr(struct fs *f, uint64_t ino, const struct stat *st, int set, struct stat *ret,
+	       double *ret_timeout_s);
+/* Bytes written. */
+ssize_t fs_write(struct fs_file *file, uint64_t offset, const void *data, size_t len_bytes);
+int fs_allocate(struct fs_file *file, int mode, uint64_t offset, uint64_t len_bytes);
 
 #endif

@@ -104,8 +104,20 @@ int fs_look(struct fs *f, const struct position *p, struct view_wait w, struct v
 /* Whether any file of the node lies in objects/<aa>: 1 or 0. The node must be indexed. */
 int fs_has_objects(struct fs *f, struct view_node *n, uint8_t first_byte, struct err *e);
 
+/* What a backup holds by a name in that directory: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
+int fs_find_in_tree(struct fs *f, const struct position *parent, const struct fs_tree *t,
+		    const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e);
+/* A directory of a backup, as the overlay knows it. */
+struct overlay_dir fs_overlay_dir(uint64_t ino, uint64_t generation);
+/* The entry of an inode of the overlay, which the kernel is given. -ESTALE. */
+int fs_overlay_entry(struct fs *f, uint64_t ino, struct fs_entry *ret);
+uint64_t fs_overlay_generation(const struct fs *f);
+
 /* Attributes. */
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret);
+/* Of a directory in a backup, with its times where it was changed. */
+void fs_stat_dir(struct fs *f, struct view_node *n, const struct attributes *attr, uint64_t ino,
+		 uint64_t generation, struct stat *ret);
 void fs_stat_recorded(struct fs *f, struct view_node *n, const struct attributes *attr, mode_t type,
 		      uint64_t ino, uint64_t size, uint32_t nlink, struct stat *ret);
 void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret,
@@ -116,7 +128,10 @@ int fs_stat_position(struct fs *f, const struct position *p, const char *target,
 int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const struct tree *tree,
 		 const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e);
 /* The generation of a directory in a backup, from the backup's writer. */
-uint64_t fs_generation(const struct view_backup *b);
+static inline uint64_t fs_generation(const struct view_backup *b)
+{
+	return fs_generation_of(&b->writer);
+}
 /* How long a name directly below the position may be kept. */
 double fs_name_timeout(const struct fs *f, enum place_kind parent);
 

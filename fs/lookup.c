@@ -35,7 +35,15 @@ int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const st
 	return r;
 }
 
-/* A name in a directory of a backup: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
+int fs_find_in_tree(struct fs *f, const struct position *parent, const struct fs_tree *t,
+		    const char *name, struct view_wait w, uint64_t *ret_ino, struct err *e)
+{
+	*ret_ino = 0;
+	if (tree_find_child(t->tree->tree, name))
+		return 0;
+	return fs_find_file(f, t->node, parent->inside, t->tree->tree, name, w, ret_ino, e);
+}
+
 static int lookup_in_tree(struct fs *f, const struct position *parent, const char *name,
 			  struct view_wait w, uint64_t *ret_ino, struct err *e)
 {
@@ -44,9 +52,7 @@ static int lookup_in_tree(struct fs *f, const struct position *parent, const cha
 
 	if (r != 0)
 		return r;
-	*ret_ino = 0;
-	if (!tree_find_child(t.tree->tree, name))
-		r = fs_find_file(f, t.node, parent->inside, t.tree->tree, name, w, ret_ino, e);
+	r = fs_find_in_tree(f, parent, &t, name, w, ret_ino, e);
 	treecache_unref(f->o.trees, t.tree);
 	return r;
 }
@@ -213,6 +219,67 @@ static int entry_of_position(struct fs *f, const struct position *child, struct 
 		      : r;
 }
 
+/* A name that the overlay says something of. OVERLAY_BELOW: as the backup has it. */
+static int lookup_changed(struct fs *f, struct overlay_dir dir, const char *name,
+			  struct fs_entry *ret, struct err *e)
+{
+	uint64_t ino;
+	int r = overlay_find(f->o.overlay, dir, name, &ino);
+
+	if (r == OVERLAY_HIDDEN)
+		return FS_ABSENT;
+	if (r != 0)
+		return r;
+	if (overlay_owns(ino))
+		return fs_overlay_entry(f, ino, ret);
+	r = entry_of_file(f, ino, ret, e);
+	if (r == FS_ABSENT) /* its backup was removed */
+		overlay_drop(f->o.overlay, dir, name);
+	return r;
+}
+
+_Static_assert((int)OVERLAY_BELOW != (int)FS_ABSENT, "told apart below");
+
+/* In a directory of the overlay. */
+static int lookup_own(struct fs *f, uint64_t parent, const char *name, struct view_wait w,
+		      struct fs_entry *ret, struct err *e)
+{
+	struct overlay_dir dir = { parent, 0 };
+	int r;
+
+	*ret = (struct fs_entry){ .entry_timeout_s = FS_LONG_S };
+	if (!f->o.overlay)
+		return -ESTALE;
+	if (strcmp(name, ".") == 0)
+		return fs_overlay_entry(f, parent, ret);
+	if (strcmp(name, "..") == 0) {
+		r = overlay_parent(f->o.overlay, parent, &dir);
+		return r == 0 ? fs_lookup(f, dir.ino, ".", w, ret, e) : r;
+	}
+	return strlen(name) > FORMAT_FILE_NAME_BYTES
+		       ? err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long")
+		       : lookup_changed(f, dir, name, ret, e);
+}
+
+/* What was changed in a directory of a backup comes first. OVERLAY_BELOW: nothing was. */
+static int lookup_over(struct fs *f, uint64_t parent_ino, const struct position *parent,
+		       const char *name, struct fs_entry *ret, struct err *e)
+{
+	struct view_backup b;
+	struct view_node *n;
+	int r;
+
+	if (!f->o.overlay || (parent->kind != PLACE_BACKUP && parent->kind != PLACE_INSIDE))
+		return OVERLAY_BELOW;
+	r = fs_find_backup(f, parent, &n, &b, e);
+	if (r < 0)
+		return r;
+	r = lookup_changed(f, fs_overlay_dir(parent_ino, fs_generation(&b)), name, ret, e);
+	if (r == 0 || r == FS_ABSENT)
+		ret->entry_timeout_s = FS_LONG_S;
+	return r;
+}
+
 /* The inode itself, by its number: the kernel has forgotten it, but somebody has a file handle. */
 static int lookup_self(struct fs *f, const struct index_node *row, const struct position *p,
 		       struct view_wait w, struct fs_entry *ret, struct err *e)
@@ -241,8 +308,11 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position parent, child;
 	uint64_t file_ino = 0;
-	int r = fs_row(f, parent_ino, &row, &parent, e);
+	int r;
 
+	if (overlay_owns(parent_ino))
+		return lookup_own(f, parent_ino, name, w, ret, e);
+	r = fs_row(f, parent_ino, &row, &parent, e);
 	if (r != 0)
 		return r;
 	if (strcmp(name, ".") == 0)
@@ -256,6 +326,10 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 	}
 	if (strlen(name) > FORMAT_FILE_NAME_BYTES || position_child(&child, &parent, name) < 0)
 		return err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long");
+	r = lookup_over(f, parent_ino, &parent, name, ret, e);
+	if (r != OVERLAY_BELOW)
+		return r;
+	r = 0;
 	if (child.kind == PLACE_BACKUP_JSON) {
 		ret->entry_timeout_s = f->o.refresh_s;
 	} else if (parent.kind == PLACE_BACKUP || parent.kind == PLACE_INSIDE) {

@@ -14,7 +14,7 @@
 #define MEMORY_PREFIX "/dev/shm/sstablefs-"
 
 /*
- * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, and the parsed trees. Small tables and thread stacks are in the 64 MiB beside it.
+ * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, the parsed trees, and the scratch overlay. Small tables and thread stacks are in the 64 MiB beside it.
  */
 struct mount {
 	struct mount_options o;
@@ -25,6 +25,7 @@ struct mount {
 	struct reader *reader;
 	struct index *index;
 	struct treecache *trees;
+	struct overlay *overlay; /* NULL: nothing can be changed */
 	struct view *view;
 	struct pinned *pinned;
 	struct fs *fs;
@@ -56,6 +57,14 @@ static void forget_attributes(void *ctx, uint64_t ino)
 
 	if (m->mounted && !cancel_is_set(&m->cancel))
 		fuse_lowlevel_notify_inval_inode(m->session, ino, -1, 0);
+}
+
+static void backup_removed(void *ctx, const struct ulid *writer)
+{
+	struct mount *m = ctx;
+
+	if (m->overlay)
+		overlay_forget_backup(m->overlay, fs_generation_of(writer));
 }
 
 /* ---- .sstablefs ---- */
@@ -101,6 +110,7 @@ static void status_text(void *ctx, struct wbuf *out)
 	add_bytes(out, "index", kv_used_bytes(m->kv), m->o.cache_bytes);
 	if (m->pinned)
 		pinned_describe(m->pinned, out);
+	overlay_describe(m->overlay, out);
 	view_describe(m->view, out);
 }
 
@@ -117,6 +127,7 @@ static void metrics_text(void *ctx, struct wbuf *out)
 	metric_set(metrics_counter(m->o.metrics, "index_bytes",
 				   "local index, mapped from the cache directory"),
 		   kv_used_bytes(m->kv));
+	overlay_count(m->overlay, m->o.metrics);
 	metrics_format(m->o.metrics, out);
 }
 
@@ -201,6 +212,23 @@ static int open_cache(struct mount *m, struct err *e)
 	return 0;
 }
 
+/* Content must not be starved by an overlay, or by an index, that take its memory: what they leave is at least what one large object needs. */
+static int build_overlay(struct mount *m, uint64_t left, struct err *e)
+{
+	uint64_t most = left > BLOCKS_MIN_MEMORY ? left - BLOCKS_MIN_MEMORY : 0;
+
+	if (m->o.read_only || m->o.overlay_bytes == 0)
+		return 0;
+	if (m->o.overlay_bytes > most) {
+		m->o.overlay_bytes = most;
+		log_write(m->o.log, LOG_LEVEL_WARNING, "overlay",
+			  "the scratch overlay is bounded to %llu bytes: memory= leaves no more",
+			  (unsigned long long)most);
+	}
+	m->overlay = overlay_new(m->o.overlay_bytes, m->o.clock);
+	return m->overlay ? 0 : err_nomem(e);
+}
+
 static int build_reading(struct mount *m, struct err *e)
 {
 	_cleanup_free_ char *ring = util_printf("%s/frames", m->cache_path);
@@ -208,7 +236,6 @@ static int build_reading(struct mount *m, struct err *e)
 	struct meta_options mo = { m->repo, m->source, m->kv, part };
 	struct reader_options ro = {
 		.source = m->source,
-		.memory_bytes = m->o.memory_bytes - 2 * part - m->index_memory,
 		.connections = m->o.connections,
 		.kv = m->kv,
 		.ring_path = m->index_memory ? NULL : ring,
@@ -220,6 +247,12 @@ static int build_reading(struct mount *m, struct err *e)
 
 	if (!ring)
 		return err_nomem(e);
+	ro.memory_bytes = m->o.memory_bytes - 2 * part - m->index_memory;
+	r = build_overlay(m, ro.memory_bytes, e);
+	if (r < 0)
+		return r;
+	if (m->overlay)
+		ro.memory_bytes -= m->o.overlay_bytes;
 	m->meta = meta_new(&mo);
 	if (!m->meta)
 		return err_nomem(e);
@@ -264,7 +297,7 @@ static int build_tree(struct mount *m, struct err *e)
 		.node = m->o.node,
 		.refresh_ms = (int64_t)m->o.refresh_s * 1000,
 		.numeric_ids = m->o.numeric_ids,
-		.notify = { forget_entry, forget_attributes, m },
+		.notify = { forget_entry, forget_attributes, backup_removed, m },
 		.log = m->o.log,
 		.metrics = m->o.metrics,
 		.cancel = &m->cancel,
@@ -274,6 +307,7 @@ static int build_tree(struct mount *m, struct err *e)
 		.trees = m->trees,
 		.reader = m->reader,
 		.pinned = m->pinned,
+		.overlay = m->overlay,
 		.clock = m->o.clock,
 		.refresh_s = m->o.refresh_s,
 		.has_uid = m->o.has_uid || getuid() != 0,
@@ -526,6 +560,8 @@ void mount_close(struct mount *m)
 		fs_free(m->fs);
 	if (m->pinned)
 		pinned_end(m->pinned);
+	if (m->overlay)
+		overlay_free(m->overlay);
 	if (m->reader)
 		reader_free(m->reader);
 	if (m->trees)

@@ -19,6 +19,7 @@ struct mount_options {
 	const char *default_node;   /* this host's: which node's, where `node` is NULL */
 	const char *cache_dir;	    /* base directory; one locked sub-directory of it is used */
 	uint64_t cache_bytes, memory_bytes;
+	uint64_t overlay_bytes; /* of memory_bytes, at most a third; 0: every write is answered with EROFS */
 	unsigned connections;
 	unsigned refresh_s;
 	enum object_verify verify;

@@ -57,6 +57,15 @@ void op_fail(struct op *op, int code, const struct err *e)
 	fuse_reply_err(op->req, visible);
 }
 
+void op_refuse(struct op *op, int code)
+{
+	metric_add(op->server->failed, 1);
+	if (code == -ENOSPC)
+		log_write(op->server->log, LOG_LEVEL_WARNING, "overlay-full",
+			  "%s: the scratch overlay is full (mount option overlay_size=)", op->what);
+	fuse_reply_err(op->req, -code);
+}
+
 static void trace(struct server *s, const struct op *op)
 {
 	if (s->trace_fd < 0)
@@ -92,6 +101,7 @@ static void unlink_op(struct server *s, struct op *op)
 	if (op->drop)
 		op->drop(op);
 	free(op->own_name);
+	free(op->own_to);
 	free(op);
 }
 
@@ -145,11 +155,15 @@ static void defer(struct server *s, struct op *from)
 
 	if (op)
 		*op = *from;
-	if (op && from->name) {
-		op->own_name = strdup(from->name);
-		op->name = op->own_name;
-	}
-	if (!op || (from->name && !op->own_name)) {
+	if (op && from->name)
+		op->name = op->own_name = strdup(from->name);
+	if (op && from->to)
+		op->to = op->own_to = strdup(from->to);
+	if (!op || (from->name && !op->own_name) || (from->to && !op->own_to)) {
+		if (op) {
+			free(op->own_name);
+			free(op->own_to);
+		}
 		free(op);
 		fuse_reply_err(from->req, ENOMEM);
 		if (from->drop)

@@ -57,6 +57,13 @@ struct op {
 	off_t offset;
 	size_t size;
 	struct fuse_file_info fi;
+	/* of what changes something */
+	uint64_t to_parent; /* of a new name: rename, link */
+	const char *to;	    /* a new name, or where a symlink points; kept as `name` is */
+	mode_t mode;
+	unsigned flags;
+	const struct stat *attr; /* of a request that never waits, as are these */
+	const void *data;
 	void (*drop)(
 		struct op *op); /* called once, when the request is done with for good; may be NULL */
 	/* private */
@@ -66,7 +73,7 @@ struct op {
 	bool armed; /* libfuse has returned from taking on_interrupt: from now on the watch may answer */
 	int64_t begun_ms;
 	struct cancel cancel;
-	char *own_name;
+	char *own_name, *own_to;
 	struct op *next;
 };
 
@@ -83,5 +90,7 @@ void op_take(struct server *s, struct op *op);
 bool op_claim(struct op *op);
 /* Claims and answers with an error: logged where it is not an everyday one, and mapped to what a file system may answer. */
 void op_fail(struct op *op, int code, const struct err *e);
+/* Answers a claimed request with an error that is for the program that asked. */
+void op_refuse(struct op *op, int code);
 
 #endif

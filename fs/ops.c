@@ -3,15 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "fs/ops_private.h"
 
 #define READ_MAX (1 * MIB)
 
-static struct server *server_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct fuse_entry_param to_param(const struct fs_entry *en)
+struct fuse_entry_param ops_param(const struct fs_entry *en)
 {
 	return (struct fuse_entry_param){
 		.ino = en->ino,
@@ -80,9 +76,9 @@ static int run_lookup(struct server *s, struct op *op, struct view_wait w)
 	}
 	if (r == FS_ABSENT)
 		en = (struct fs_entry){ .entry_timeout_s = en.entry_timeout_s };
-	param = to_param(&en);
-	if (op_claim(op))
-		fuse_reply_entry(op->req, &param);
+	param = ops_param(&en);
+	if (!op_claim(op) || fuse_reply_entry(op->req, &param) < 0)
+		fs_lookup_undo(s->fs, &en);
 	return 0;
 }
 
@@ -92,21 +88,20 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		.req = req, .what = "lookup", .run = run_lookup, .ino = parent, .name = name
 	};
 
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
-/* A nodeid leads back to the index, so nothing is held for the kernel. */
+/* A nodeid of a backup leads back to the index, so nothing is held for the kernel; those of the overlay are counted. */
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-	(void)ino;
-	(void)count;
+	fs_forget(ops_server(req)->fs, ino, count);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	(void)count;
-	(void)forgets;
+	for (size_t i = 0; i < count; i++)
+		fs_forget(ops_server(req)->fs, forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -131,7 +126,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct op op = { .req = req, .what = "getattr", .run = run_getattr, .ino = ino };
 
 	(void)fi;
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 static int run_readlink(struct server *s, struct op *op, struct view_wait w)
@@ -152,7 +147,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	struct op op = { .req = req, .what = "readlink", .run = run_readlink, .ino = ino };
 
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -160,7 +155,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 	struct statvfs st;
 
 	(void)ino;
-	fs_statvfs(server_of(req)->fs, &st);
+	fs_statvfs(ops_server(req)->fs, &st);
 	fuse_reply_statfs(req, &st);
 }
 
@@ -196,7 +191,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 			 .name = name,
 			 .size = size };
 
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 /* No attribute is ever listed, so that no copy carries them. */
@@ -234,7 +229,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct op op = { .req = req, .what = "opendir", .run = run_opendir, .ino = ino, .fi = *fi };
 
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -254,7 +249,7 @@ struct listing {
 static int fill(void *ctx, const char *name, const struct fs_entry *entry, uint64_t next)
 {
 	struct listing *l = ctx;
-	struct fuse_entry_param param = to_param(entry);
+	struct fuse_entry_param param = ops_param(entry);
 	size_t room = l->size - l->used, need;
 
 	if (l->plus)
@@ -321,7 +316,7 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 			 .fi = *fi };
 
 	fs_dir_ref((struct fs_dir *)(uintptr_t)fi->fh);
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
@@ -337,10 +332,18 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 			 .fi = *fi };
 
 	fs_dir_ref((struct fs_dir *)(uintptr_t)fi->fh);
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 /* ---- files ---- */
+
+void ops_opened(struct fuse_file_info *fi, struct fs_file *file, bool direct)
+{
+	fi->fh = (uint64_t)(uintptr_t)file;
+	fi->keep_cache = !direct;
+	fi->direct_io = direct;
+	fi->noflush = 1;
+}
 
 static int run_open(struct server *s, struct op *op, struct view_wait w)
 {
@@ -349,21 +352,14 @@ static int run_open(struct server *s, struct op *op, struct view_wait w)
 	bool direct;
 	int r;
 
-	if ((op->fi.flags & O_ACCMODE) != O_RDONLY || (op->fi.flags & O_TRUNC)) {
-		op_fail(op, -EROFS, &e);
-		return 0;
-	}
-	r = fs_open(s->fs, op->ino, w, &file, &direct, &e);
+	r = fs_open(s->fs, op->ino, op->fi.flags, w, &file, &direct, &e);
 	if (r == FS_WOULD_BLOCK)
 		return r;
 	if (r < 0) {
 		op_fail(op, r, &e);
 		return 0;
 	}
-	op->fi.fh = (uint64_t)(uintptr_t)file;
-	op->fi.keep_cache = !direct;
-	op->fi.direct_io = direct;
-	op->fi.noflush = 1;
+	ops_opened(&op->fi, file, direct);
 	if (!op_claim(op) || fuse_reply_open(op->req, &op->fi) == -ENOENT)
 		fs_close(file);
 	return 0;
@@ -373,7 +369,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct op op = { .req = req, .what = "open", .run = run_open, .ino = ino, .fi = *fi };
 
-	op_take(server_of(req), &op);
+	op_take(ops_server(req), &op);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -421,83 +417,12 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 			 .fi = *fi };
 
 	fs_file_ref((struct fs_file *)(uintptr_t)fi->fh);
-	op_take(server_of(req), &op);
-}
-
-/* ---- what would change something ---- */
-
-static void refuse(fuse_req_t req)
-{
-	fuse_reply_err(req, EROFS);
-}
-
-static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
-		       struct fuse_file_info *fi)
-{
-	(void)ino, (void)attr, (void)to_set, (void)fi;
-	refuse(req);
-}
-
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t dev)
-{
-	(void)parent, (void)name, (void)mode, (void)dev;
-	refuse(req);
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-	(void)parent, (void)name, (void)mode;
-	refuse(req);
-}
-
-static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	(void)parent, (void)name;
-	refuse(req);
-}
-
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
-{
-	(void)target, (void)parent, (void)name;
-	refuse(req);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
-		      const char *new_name, unsigned flags)
-{
-	(void)parent, (void)name, (void)new_parent, (void)new_name, (void)flags;
-	refuse(req);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
-{
-	(void)ino, (void)new_parent, (void)new_name;
-	refuse(req);
-}
-
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-		      struct fuse_file_info *fi)
-{
-	(void)parent, (void)name, (void)mode, (void)fi;
-	refuse(req);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-			size_t size, int flags)
-{
-	(void)ino, (void)name, (void)value, (void)size, (void)flags;
-	refuse(req);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	(void)ino, (void)name;
-	refuse(req);
+	op_take(ops_server(req), &op);
 }
 
 struct fuse_lowlevel_ops ops_table(bool xattr)
 {
-	return (struct fuse_lowlevel_ops){
+	struct fuse_lowlevel_ops ops = {
 		.init = op_init,
 		.lookup = op_lookup,
 		.forget = op_forget,
@@ -507,8 +432,6 @@ struct fuse_lowlevel_ops ops_table(bool xattr)
 		.statfs = op_statfs,
 		.getxattr = xattr ? op_getxattr : NULL,
 		.listxattr = xattr ? op_listxattr : NULL,
-		.setxattr = xattr ? op_setxattr : NULL,
-		.removexattr = xattr ? op_removexattr : NULL,
 		.opendir = op_opendir,
 		.readdir = op_readdir,
 		.readdirplus = op_readdirplus,
@@ -516,14 +439,8 @@ struct fuse_lowlevel_ops ops_table(bool xattr)
 		.open = op_open,
 		.read = op_read,
 		.release = op_release,
-		.setattr = op_setattr,
-		.mknod = op_mknod,
-		.mkdir = op_mkdir,
-		.unlink = op_unlink,
-		.rmdir = op_unlink,
-		.symlink = op_symlink,
-		.rename = op_rename,
-		.link = op_link,
-		.create = op_create,
 	};
+
+	ops_change_table(&ops, xattr);
+	return ops;
 }

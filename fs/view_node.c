@@ -268,7 +268,10 @@ static void count_all(struct refresh *f, const struct view_backup *old, size_t o
 		const struct view_backup *b = find_backup(n->backups, n->backup_count, old[i].name);
 		struct err e = ERR_INIT;
 
-		if (!old[i].counted || (b && same_writer(b, &old[i])))
+		if (b && same_writer(b, &old[i]))
+			continue;
+		v->o.notify.removed(v->o.notify.ctx, &old[i].writer);
+		if (!old[i].counted)
 			continue;
 		if (index_remove_backup(v->o.index, n->number, &old[i].writer, changed_inode, &tell,
 					&e) < 0)

@@ -145,8 +145,10 @@ int mountcmd_run(struct cli *cli, const char *mountpoint, struct mountopt *m, bo
 {
 	struct serving v = { .cli = cli, .m = m, .link = { -1 }, .log_fd = -1 };
 	struct err e = ERR_INIT;
-	int r = 0;
+	int r = mountopt_finish(m, &e);
 
+	if (r < 0)
+		return cli_fail(cli, &e);
 	/* The daemon leaves this directory. A missing one is explained later. */
 	v.mountpoint = mountpoint_absolute(mountpoint);
 	if (!v.mountpoint)

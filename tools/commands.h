@@ -58,11 +58,11 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 #define SHOW_HELP \
 	"  --cluster C, --node N   only these\n\nExample:\n  sstablefs -r /srv/backups show 20261122T104200Z\n"
 
-#define MOUNT_HELP                                                                                                                     \
-	"  -f                   stay in the foreground, log to stderr\n"                                                               \
-	"  -o OPTION,…          allow_other uid= gid= umask= numeric_ids xattr cluster= node= pin= cache_dir= cache_size= memory=\n" \
-	"                       connections= refresh= verify=xxh3|sha256 ro log= trace= config= and those of mount(8)\n\n"             \
-	"Example:\n  sstablefs -r /srv/backups mount /mnt/backups\n"                                                                   \
+#define MOUNT_HELP                                                                                                                       \
+	"  -f                   stay in the foreground, log to stderr\n"                                                                 \
+	"  -o OPTION,…          allow_other uid= gid= umask= numeric_ids xattr cluster= node= pin= cache_dir= cache_size= memory=\n"   \
+	"                       overlay_size= connections= refresh= verify=xxh3|sha256 ro log= trace= config= and those of mount(8)\n\n" \
+	"Example:\n  sstablefs -r /srv/backups mount /mnt/backups\n"                                                                     \
 	"  cp -a /mnt/backups/prod/nodes/n1/latest/data/shop/orders-* /var/lib/cassandra/data/shop/\n"
 
 #define UMOUNT_HELP                                                                                \

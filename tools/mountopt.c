@@ -8,6 +8,9 @@
 
 #define CACHE_BYTES_MIN (128 * MIB)
 #define MEMORY_BYTES_MIN (64 * MIB)
+#define OVERLAY_BYTES (64 * MIB)
+#define OVERLAY_BYTES_MIN (1 * MIB)
+#define OVERLAY_SHARE 3 /* at most a third of memory= */
 
 void mountopt_init(struct mountopt *m)
 {
@@ -196,6 +199,15 @@ static int set_number(struct mountopt *m, const char *name, const char *value, s
 	return 0;
 }
 
+static int set_overlay(struct mountopt *m, const char *value, struct err *e)
+{
+	m->has_overlay = true;
+	m->o.overlay_bytes = 0;
+	return strcmp(value, "0") == 0
+		       ? 0
+		       : size("overlay_size", value, OVERLAY_BYTES_MIN, &m->o.overlay_bytes, e);
+}
+
 static int set_verify(struct mountopt *m, const char *value, struct err *e)
 {
 	if (strcmp(value, "xxh3") != 0 && strcmp(value, "sha256") != 0)
@@ -225,18 +237,15 @@ static int set_value(struct mountopt *m, const char *name, const char *value, st
 		return size(name, value, CACHE_BYTES_MIN, &m->o.cache_bytes, e);
 	if (strcmp(name, "memory") == 0)
 		return size(name, value, MEMORY_BYTES_MIN, &m->o.memory_bytes, e);
+	if (strcmp(name, "overlay_size") == 0)
+		return set_overlay(m, value, e);
 	if (strcmp(name, "verify") == 0)
 		return set_verify(m, value, e);
 	if (strcmp(name, "log") == 0)
 		return keep_path(&m->log_path, value, e);
 	if (strcmp(name, "trace") == 0)
 		return keep_path(&m->trace_path, value, e);
-	if (strcmp(name, "config") == 0)
-		return keep_path(&m->config_path, value, e);
-	return err_set(
-		e, ERR_USAGE, -ENOTSUP,
-		"mount option %s= is not in this version: there is no scratch overlay yet, every write is answered with EROFS",
-		name);
+	return keep_path(&m->config_path, value, e); /* config= */
 }
 
 /* What mount(8), FUSE and systemd add, and what has no meaning for a tree that nobody writes. */
@@ -285,6 +294,22 @@ int mountopt_set(struct mountopt *m, const char *name, const char *value, struct
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "unknown mount option '%s' (did you mean '%s'?)", name, near);
 	return err_set(e, ERR_USAGE, -EINVAL, "unknown mount option '%s'", name);
+}
+
+int mountopt_finish(struct mountopt *m, struct err *e)
+{
+	uint64_t most = m->o.memory_bytes / OVERLAY_SHARE;
+	char wanted[32], limit[32];
+
+	if (!m->has_overlay)
+		m->o.overlay_bytes = MIN_OF(OVERLAY_BYTES, most);
+	if (m->o.overlay_bytes <= most)
+		return 0;
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"mount option overlay_size= (%s) is more than a third of memory= (%s): raise memory= too",
+		util_format_bytes(wanted, m->o.overlay_bytes),
+		util_format_bytes(limit, m->o.memory_bytes));
 }
 
 int mountopt_parse(struct mountopt *m, const char *text, struct err *e)

@@ -303,8 +303,8 @@ def test_extended_attributes_are_answered_only_on_request_and_never_listed(store
     assert caught.value.errno == errno.EOPNOTSUPP
 
 
-@pytest.mark.parametrize("options", [[], ["ro"]], ids=["rw", "ro"])
-def test_whatever_would_write_gets_erofs(stored, small_node, options):
+@pytest.mark.parametrize("options", [["overlay_size=0"], ["ro"]], ids=["rw", "ro"])
+def test_without_an_overlay_whatever_would_write_gets_erofs(stored, small_node, options):
     with stored.mount(*options) as mount:
         path = everything(mount)[0]
         new, elsewhere = path.with_name("new"), mount.node() / "new"
@@ -317,7 +317,8 @@ def test_whatever_would_write_gets_erofs(stored, small_node, options):
             with pytest.raises(OSError) as caught:
                 attempt()
             assert caught.value.errno == errno.EROFS, (number, caught.value)
-        assert os.access(path, os.W_OK) == (not options), "nodetool import asks for it"
+        assert os.access(path, os.W_OK) == (options != ["ro"]), "nodetool import asks for it"
+        assert mount.status()["overlay"] == "none" and os.statvfs(path).f_bavail == 0
         assert describe_tree(mount.data("t1")) == describe_snapshot(small_node.data, "t1")
 
 

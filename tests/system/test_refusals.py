@@ -347,7 +347,8 @@ def test_a_cache_directory_that_cannot_be_used_is_named(stored, tmp_path):
     ("memory=1M", ["memory", "64"]), ("memory=lots", ["memory", "size"]), ("cache_size=1K", ["cache_size"]),
     ("uid=no-such-user", ["uid", "no-such-user"]),
     ("gid=no-such-group", ["gid"]), ("umask=9", ["umask", "octal"]), ("verify=md5", ["xxh3", "sha256"]), ("connections=0", ["connections"]),
-    ("cluster=a/b", ["cluster"]), ("refresh", ["refresh", "value"]), ("pin=a/b", ["backup"]), ("pin", ["pin", "value"]), ("overlay_size=64M", ["overlay"]),
+    ("cluster=a/b", ["cluster"]), ("refresh", ["refresh", "value"]), ("pin=a/b", ["backup"]), ("pin", ["pin", "value"]),
+    ("overlay_size=65M", ["overlay_size", "third", "memory="]), ("overlay_size=1K", ["overlay_size", "at least"]),
     ("log=/nonexistent/log", ["/nonexistent/log"]),
 ])
 def test_a_wrong_mount_option_is_explained(stored, tmp_path, option, words):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <string.h>
 #include "fs/view_private.h"
 #include "tests/unit/fs/tree_fixture.h"
@@ -199,7 +200,7 @@ static char *content(struct tree_fixture *t, const char *path)
 	char *text;
 
 	cr_assert_eq(tree_fixture_walk(t, path, &en), 0, "%s", path);
-	cr_assert_eq(fs_open(t->fs, en.ino, WAIT, &f, &direct, NULL), 0, "%s", path);
+	cr_assert_eq(fs_open(t->fs, en.ino, O_RDONLY, WAIT, &f, &direct, NULL), 0, "%s", path);
 	cr_assert_eq(fs_read(f, 0, 1 * MIB, WAIT, &rd, NULL), 0);
 	text = calloc(1, rd.len_bytes + 1);
 	for (int i = 0, at = 0; i < rd.iov_count; at += (int)rd.iov[i++].iov_len)
@@ -502,7 +503,7 @@ Test(fs, a_read_across_two_objects_is_whole_also_when_neither_is_here)
 	bool direct;
 
 	cr_assert_eq(tree_fixture_walk(t, NODE "/large/" TABLE "/nb-3-big-Data.db", &en), 0);
-	cr_assert_eq(fs_open(t->fs, en.ino, WAIT, &f, &direct, NULL), 0);
+	cr_assert_eq(fs_open(t->fs, en.ino, O_RDONLY, WAIT, &f, &direct, NULL), 0);
 	cr_expect_eq(fs_read(f, at, len, DONT_WAIT, &rd, NULL), FS_WOULD_BLOCK);
 	cr_assert_eq(fs_read(f, at, len, WAIT, &rd, NULL), 0);
 	cr_assert_eq(rd.len_bytes, len, "a short answer would mean the end of the file");

@@ -2,6 +2,7 @@
 /* A mount that lost its pin: EIO for that backup, and for no other. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include "catalog/pin.h"
@@ -85,7 +86,7 @@ static int open_file(struct setup *s, const char *path, struct fs_file **ret)
 	bool direct;
 	int r = tree_fixture_walk(s->t, path, &en);
 
-	return r ? r : fs_open(s->t->fs, en.ino, WAIT, ret, &direct, &s->e);
+	return r ? r : fs_open(s->t->fs, en.ino, O_RDONLY, WAIT, ret, &direct, &s->e);
 }
 
 static int read_file(struct setup *s, struct fs_file *file)
@@ -161,7 +162,7 @@ Test(pinned, a_lost_pin_ends_reads_of_that_backup_and_of_no_other)
 	cr_expect_eq(read_file(&s, monday), -EIO);
 	cr_expect(strstr(s.e.message, "its pin was lost"), "%s", s.e.message);
 	cr_expect_eq(read_file(&s, shared), -EIO, "it is in the pinned backup too");
-	cr_expect_eq(fs_open(s.t->fs, only_ino, WAIT, &again, &direct, &s.e), -EIO);
+	cr_expect_eq(fs_open(s.t->fs, only_ino, O_RDONLY, WAIT, &again, &direct, &s.e), -EIO);
 	cr_expect_eq(tree_fixture_walk(s.t, NODE "/monday/" TABLE, &en), -EIO);
 
 	cr_expect_eq(read_file(&s, tuesday), 0, "%s", s.e.message);

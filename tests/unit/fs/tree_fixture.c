@@ -38,6 +38,13 @@ static void told_attributes(void *ctx, uint64_t ino)
 	note(ctx, ino, "");
 }
 
+static void told_removed(void *ctx, const struct ulid *writer)
+{
+	struct tree_fixture *t = ctx;
+
+	overlay_forget_backup(t->overlay, fs_generation_of(writer));
+}
+
 static void text(void *ctx, struct wbuf *out)
 {
 	(void)ctx;
@@ -68,15 +75,17 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 	vo.repo = t->repo->repo;
 	vo.meta = t->repo->meta;
 	vo.index = t->index;
-	vo.notify = (struct notify){ told_entry, told_attributes, t };
+	vo.notify = (struct notify){ told_entry, told_attributes, told_removed, t };
 	vo.cancel = &t->cancel;
+	t->overlay = overlay_new(4 * MIB, clock_system());
 	t->view = view_new(&vo);
 	fo.view = t->view;
 	fo.index = t->index;
 	fo.trees = t->trees;
 	fo.reader = t->reader;
+	fo.overlay = t->overlay;
 	t->fs = fs_new(&fo);
-	require(t->view && t->fs, "tree");
+	require(t->view && t->fs && t->overlay, "tree");
 	return t;
 }
 
@@ -85,6 +94,7 @@ void tree_fixture_free(struct tree_fixture *t)
 	cancel_set(&t->cancel, 1);
 	view_free(t->view);
 	fs_free(t->fs);
+	overlay_free(t->overlay);
 	reader_free(t->reader);
 	treecache_free(t->trees);
 	index_free(t->index);

@@ -20,6 +20,7 @@ struct tree_fixture {
 	struct index *index;
 	struct treecache *trees;
 	struct reader *reader;
+	struct overlay *overlay;
 	struct view *view;
 	struct fs *fs;
 	struct cancel cancel;
