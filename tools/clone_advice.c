@@ -29,10 +29,18 @@ static void put_formats(json_t *o, const struct record *r, bool *failed)
 
 	for (size_t i = 0; i < r->sstable_version_count; i++)
 		newer = newer || strcmp(r->sstable_versions[i], "nb") > 0;
-	if (newer)
+	if (*r->compatibility_mode)
+		put(o, "storage_compatibility_mode", json_text(r->compatibility_mode), failed);
+	else if (newer)
 		put(o, "storage_compatibility_mode", json_string("NONE"), failed);
 	if (has(r->id_kinds, r->id_kind_count, "uuid"))
 		put(o, "uuid_sstable_identifiers_enabled", json_true(), failed);
+}
+
+/* A backup that was made without Cassandra has the name that --cluster gave, which need not be the one that system.local has. */
+static bool knows_cluster(const struct record *r)
+{
+	return *r->host_id && *r->cluster_original;
 }
 
 json_t *clone_advice_yaml(const struct record *r, const char *directory)
@@ -40,8 +48,8 @@ json_t *clone_advice_yaml(const struct record *r, const char *directory)
 	json_t *o = json_object(), *dirs = json_array();
 	bool failed = false;
 
-	put(o, "cluster_name",
-	    json_text(*r->cluster_original ? r->cluster_original : r->where.cluster), &failed);
+	if (knows_cluster(r))
+		put(o, "cluster_name", json_text(r->cluster_original), &failed);
 	if (json_array_append_new(dirs, json_text(directory)) < 0)
 		failed = true;
 	put(o, "data_file_directories", dirs, &failed);
@@ -131,6 +139,10 @@ json_t *clone_advice_steps(const struct record *r, const char *directory, bool h
 		    "Put these lines into cassandra.yaml; commitlog_directory, saved_caches_directory and hints_directory stay on local disks, outside of %s.",
 		    directory),
 	    &failed);
+	if (!knows_cluster(r))
+		add(list,
+		    strdup("cluster_name must be that of the node that was backed up (\"Saved cluster name X != configured name Y\" names it): the backup was made without asking Cassandra and does not know it."),
+		    &failed);
 	add(list,
 	    strdup("Empty those three directories: what is in them belongs to other data, and would be replayed over the backup."),
 	    &failed);

@@ -229,6 +229,8 @@ def test_what_is_documented_as_json_is_there(stored, disk):
     made = clone(stored, disk / "data")
     assert {"cluster", "node", "name", "state", "directory", "lower", "upper", "work", "pinned", "yaml", "steps", "cassandra_version",
             "duration_seconds"} == set(made)
+    # Made without Cassandra, the backup does not know what the cluster calls itself: a wrong name would keep Cassandra from starting.
+    assert "cluster_name" not in made["yaml"] and any(step.startswith("cluster_name must be") for step in made["steps"])
     gone = stored.program("--json", "clone", "--undo", disk / "data")
     assert json.loads(gone.out) == {"directory": str(disk / "data"), "undone": True}
     assert gone.code == DONE and nothing_left(stored, disk)
