@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from harness import run
+from harness import CLUSTER, NODE, run, wait_until
 from trees import describe_snapshot, describe_tree, files_below
 
 
@@ -54,3 +54,60 @@ def test_what_nodetool_import_does(stored):
         with path.open("r+b") as f, mmap.mmap(f.fileno(), 0) as m:
             m[:9] = b"REWRITTEN"
         assert path.read_bytes().startswith(b"REWRITTENrewritten")
+
+
+def test_a_full_overlay_is_enospc_and_reads_go_on(stored):
+    with stored.mount("overlay_size=2M", "allow_other") as mount:
+        path = first_file(mount)
+        content, full = path.read_bytes(), path.with_name("full")
+        with pytest.raises(OSError) as caught, full.open("wb", buffering=0) as f:
+            for _ in range(64):
+                f.write(b"x" * 65536)
+        assert caught.value.errno == errno.ENOSPC
+        assert 0 < full.stat().st_size <= 2 << 20 and set(full.read_bytes()) == {ord("x")}
+        used, limit = (int(word) for word in mount.status()["overlay"].split()[0:3:2])
+        assert 0.9 * limit < used <= limit == 2 << 20
+        assert "overlay_size=" in mount.log()
+        run("sh", "-c", "echo 3 > /proc/sys/vm/drop_caches")
+        assert path.read_bytes() == content
+        full.unlink()
+        path.with_name("again").write_bytes(b"y" * (1 << 20))
+        metrics = (mount.path / ".sstablefs/metrics").read_text()
+        assert "overlay_limit_bytes 2097152" in metrics and "overlay_hidden_names 0" in metrics
+    with stored.mount() as mount:
+        assert not path.with_name("again").exists() and mount.status()["overlay"].split()[4] == "0"
+
+
+def test_another_user_may_what_modes_and_owners_allow(stored):
+    """fs.protected_hardlinks lets users link only what is theirs: uid= makes it so."""
+    with stored.mount("allow_other", "uid=4711", "gid=4711") as mount:
+        path = first_file(mount)
+        script = f"set -e; ln {path.name} x.tmp; rm x.tmp; echo new > made; stat -c %u made; mv made {path.name}; cat {path.name}"
+        user = ["setpriv", "--reuid=4711", "--regid=4711", "--clear-groups", "sh", "-c"]
+        assert run(*user, script, cwd=path.parent).split() == ["4711", "new"]
+        user[1:3] = ["--reuid=4712", "--regid=4712"]
+        for command, code in ((f"ln {path.name} y", 1), ("echo > made", 2), (f"rm -f {path.name}", 1), ("mkdir d", 1)):
+            run(*user, command, cwd=path.parent, code=code)
+
+
+def test_what_was_changed_goes_with_its_backup(repository, small_node):
+    """A backup that is removed, and made again under its name, shows nothing of it; what is open can still be read."""
+    repository.backup(small_node.data, "t1", "keep")
+    repository.backup(small_node.data, "t1", "gone")
+    with repository.mount("refresh=0") as mount:
+        path = first_file(mount, "gone")
+        other = mount.data("keep") / path.relative_to(mount.data("gone"))
+        links, made = path.stat().st_nlink, path.with_name("made")
+        path.unlink()
+        made.write_bytes(b"scratch")
+        os.link(other, path.with_name("link"))
+        assert other.stat().st_nlink == links
+        with made.open("rb") as f:
+            run("rm", "-r", repository.path / f"nodes/{CLUSTER}/{NODE}/records/gone")
+            wait_until(lambda: "gone" not in os.listdir(mount.node()), 60, "the backup vanishes")
+            wait_until(lambda: mount.status()["overlay"].split()[6] == "0", 60, "what was hidden is forgotten")
+            wait_until(lambda: other.stat().st_nlink == links - 1, 60, "the count is that of the backups")
+            assert f.read() == b"scratch"
+        repository.backup(small_node.data, "t1", "gone")
+        wait_until(lambda: path.exists(), 60, "the new backup of that name")
+        assert not made.exists() and other.stat().st_nlink == links
