@@ -102,7 +102,8 @@ def write_bin(node):
             words["java"] = installation.java_of_nodetool
             body = NODETOOL.format(**words)
         else:
-            body = 'exec {java} @{options} -cp {classpath} {main} "$@"'.format(**words)
+            # JVM_OPTS as in Cassandra's own scripts: words, behind what the script itself says.
+            body = 'exec {java} @{options} $JVM_OPTS -cp {classpath} {main} "$@"'.format(**words)
         write_executable(directory / name, WRAPPER.format(name=name, version=installation.version,
                                                           address=node.address, body=body))
     cqlsh = Path(sys.executable).with_name("cqlsh")
