@@ -58,10 +58,10 @@ static const char *hint(const char *reason)
 	static const struct {
 		const char *part, *hint;
 	} hints[] = {
-		{ "uthentication failed",
-		  ": jmx_username and jmx_password_file of the configuration are refused" },
 		{ "redentials required",
 		  ": name jmx_username and jmx_password_file in the configuration" },
+		{ "nvalid username or password",
+		  ": jmx_username and jmx_password_file of the configuration are refused" },
 		{ "non-JRMP server",
 		  ": JMX may want TLS (jmx_ssl = yes), or jmx_port is another service's" },
 		{ "SSL", ": see jmx_ssl and ~/.cassandra/nodetool-ssl.properties" },

@@ -137,16 +137,6 @@ def test_a_killed_run_is_cleared_up_after_by_the_next(live, node, keyspace):
     node.nodetool("clearsnapshot", "-t", "nightly")
 
 
-def test_a_stopped_run_clears_its_snapshot(live, node, keyspace):
-    write_rows(node, f"{keyspace}.t", 30, 100_000)
-    process = live.start("b", *SLOW, "--only", keyspace)
-    wait_until(lambda: live.own_snapshots() or process.poll() is not None, 300, "the snapshot")
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
-    assert process.returncode == 143
-    assert live.own_snapshots() == []
-
-
 SECURE = [pytest.param("5.0", TLS, 2, {"storage_compatibility_mode": "NONE", "uuid_sstable_identifiers_enabled": True}, id="tls-5.0"),
           pytest.param("4.1", PASSWORD, 1, {}, id="password-4.1")]
 
@@ -181,7 +171,10 @@ def test_passwords_tls_and_several_data_directories(repository, tmp_path, versio
         wrong.write_text(f"{words[1]} not-the-password\n")
         live.configure(**{**keys, "jmx_password_file": wrong})
         answer = live.backup("c", code=FAILED)
-        assert "uthentication failed" in answer.err and "not-the-password" not in answer.err
+        assert "nvalid username or password" in answer.err and "jmx_password_file" in answer.err
+        assert "not-the-password" not in answer.err
+        live.configure(cql_credentials_file=secret, jmx_ssl=keys["jmx_ssl"])
+        assert "name jmx_username" in live.backup("c", code=FAILED).err
         live.configure(**{key: value for key, value in keys.items() if key != "cql_credentials_file"})
         assert "no schema.cql" in live.backup("d", code=FOUND).err
         live.configure(**keys)

@@ -131,8 +131,8 @@ password_file = globals_of_it.get("-pwf")
 if tool == "nodetool" and node.get("password"):
     given = Path(password_file).read_text() if password_file else ""
     if given.split() != [globals_of_it.get("-u"), node["password"]]:
-        print("nodetool: Failed to connect to '127.0.0.1:7199' - SecurityException: 'Authentication failed! "
-              "Invalid username or password'.", file=sys.stderr)
+        said = "Authentication failed! Invalid username or password" if given else "Authentication failed! Credentials required"
+        print(f"error: {{said}}\n-- StackTrace --", file=sys.stderr)
         sys.exit(1)
 if fault.get("hang") == "before":
     time.sleep(100000)

@@ -187,10 +187,12 @@ def test_a_wrong_password_is_said_and_not_repeated(cassandra, backup):
     secret.chmod(0o600)
     cassandra.configure(jmx_username="sstablefs", jmx_password_file=secret)
     answer = backup(code=FAILED)
-    refused(answer, cassandra, "Authentication failed", "jmx_password_file")
+    refused(answer, cassandra, "Invalid username or password", "jmx_password_file of the configuration are refused")
     assert PASSWORD not in answer.err + answer.out
     secret.chmod(0o644)
     refused(backup(code=USAGE), cassandra, secret, "chmod 600")
+    cassandra.configure()
+    refused(backup(code=FAILED), cassandra, "Credentials required", "name jmx_username")
 
 
 @pytest.mark.parametrize("keys, word", [
