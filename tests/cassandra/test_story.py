@@ -43,3 +43,15 @@ def test_the_tools_that_read_sstables_read_them_on_the_mount(node, users, backup
     rows = json.loads(node.run("sstabledump", data).out)
     assert {row["partition"]["key"][0]: row["rows"][0]["cells"][0]["value"] for row in rows} == USERS
     assert re.search(r"^totalRows: 4$", node.run("sstablemetadata", data).out, re.MULTILINE)
+
+
+def test_sstableloader_says_that_the_table_does_not_exist(node, users, backups):
+    backup = backups.take(node, KEYSPACE)
+    source = backups.table(node, backup, KEYSPACE, "users")
+    node.cql(f"DROP TABLE {users}")
+    said = node.run("sstableloader", "-d", node.address, source, code=None)
+    assert f"table {KEYSPACE}.users doesn't exist" in said.out + said.err
+    # Nothing was harmed: the backup still has it, for a table that is created again under another id.
+    node.cql(f"CREATE TABLE {users} (id text PRIMARY KEY, name text)")
+    place.load(node, source, KEYSPACE, "users")
+    assert dict(node.cql(f"SELECT id, name FROM {users}")) == USERS
