@@ -10,7 +10,7 @@ import pytest
 from cassandra_nodes import Cluster
 from cassandra_nodes.node import PASSWORD, TLS
 
-from harness import DONE, FAILED, FOUND, wait_until
+from harness import DONE, FAILED, FOUND, LONG, wait_until
 from place import create_keyspace, nodetool_import
 from trees import describe_tree
 
@@ -137,7 +137,8 @@ def test_a_killed_run_is_cleared_up_after_by_the_next(live, node, keyspace):
     node.nodetool("clearsnapshot", "-t", "nightly")
 
 
-SECURE = [pytest.param("5.0", TLS, 2, {"storage_compatibility_mode": "NONE", "uuid_sstable_identifiers_enabled": True}, id="tls-5.0"),
+# Two nodes on a machine of two cores take minutes: in the daily check the stand-in says that list knows n of m.
+SECURE = [pytest.param("5.0", TLS, 2 if LONG else 1, {"storage_compatibility_mode": "NONE", "uuid_sstable_identifiers_enabled": True}, id="tls-5.0"),
           pytest.param("4.1", PASSWORD, 1, {}, id="password-4.1")]
 
 

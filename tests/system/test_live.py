@@ -209,8 +209,8 @@ def test_a_wrong_setting_is_named(cassandra, backup, keys, word):
 @pytest.mark.parametrize("command, when", [("info", "before"), ("snapshot", "before"), ("snapshot", "after")])
 def test_a_nodetool_that_hangs_is_killed(cassandra, backup, command, when):
     cassandra.fail(command, hang=when)
-    cassandra.configure(timeout=5)
-    refused(backup(code=FAILED), cassandra, f"nodetool {command}", "did not end within 5 s and was killed")
+    cassandra.configure(timeout=10)
+    refused(backup(code=FAILED), cassandra, f"nodetool {command}", "did not end within 10 s and was killed")
     cassandra.heal()
     cassandra.configure()
     cassandra.calls()
@@ -226,7 +226,7 @@ def test_a_nodetool_that_hangs_is_killed(cassandra, backup, command, when):
 ])
 def test_without_a_schema_the_backup_goes_on_and_says_so(repository, cassandra, backup, fault, word):
     cassandra.fail("cqlsh", **fault)
-    cassandra.configure(timeout=5 if "hang" in fault else 60)
+    cassandra.configure(timeout=10 if "hang" in fault else 60)
     answer = backup(code=FOUND)
     assert "no schema.cql" in answer.err and word in answer.err
     assert cassandra.snapshots() == []
