@@ -50,6 +50,7 @@ void op_fail(struct op *op, int code, const struct err *e)
 	if (!op_claim(op))
 		return;
 	metric_add(s->failed, 1);
+	op->result = -visible;
 	if (visible == EIO || visible == ENOMEM)
 		log_write(s->log, LOG_LEVEL_ERROR, op->what, "%s of inode %llu failed: %s",
 			  op->what, (unsigned long long)op->ino,
@@ -60,22 +61,43 @@ void op_fail(struct op *op, int code, const struct err *e)
 void op_refuse(struct op *op, int code)
 {
 	metric_add(op->server->failed, 1);
+	op->result = code;
 	if (code == -ENOSPC)
 		log_write(op->server->log, LOG_LEVEL_WARNING, "overlay-full",
 			  "%s: the scratch overlay is full (mount option overlay_size=)", op->what);
 	fuse_reply_err(op->req, -code);
 }
 
-static void trace(struct server *s, const struct op *op)
+/*
+ * One line in one write: WHAT INODE (NAME | OFFSET SIZE) [> PARENT NAME] = RESULT, where RESULT is `ok`, `ok INODE`, an errno, or `waits` (for the store; the result follows). The request
+ * may be answered by others meanwhile, so only what is our own is looked at.
+ */
+static void trace(struct server *s, const struct op *op, const char *result)
 {
+	char what[320], to[320] = "", found[32] = "", line[1024];
+	int len;
+
 	if (s->trace_fd < 0)
 		return;
 	if (op->name)
-		dprintf(s->trace_fd, "%s %llu %s\n", op->what, (unsigned long long)op->ino,
-			op->name);
+		snprintf(what, sizeof(what), "%.255s", op->name);
 	else
-		dprintf(s->trace_fd, "%s %llu %lld %zu\n", op->what, (unsigned long long)op->ino,
-			(long long)op->offset, op->size);
+		snprintf(what, sizeof(what), "%lld %zu", (long long)op->offset, op->size);
+	if (op->to)
+		snprintf(to, sizeof(to), " > %llu %.255s", (unsigned long long)op->to_parent,
+			 op->to);
+	if (op->found && op->result == 0)
+		snprintf(found, sizeof(found), " %llu", (unsigned long long)op->found);
+	len = snprintf(line, sizeof(line), "%s %llu %s%s = %s%s", op->what,
+		       (unsigned long long)op->ino, what, to,
+		       result		? result
+		       : op->result < 0 ? strerrorname_np(-op->result)
+					: "ok",
+		       found);
+	util_one_line(line);
+	len = (int)strlen(line);
+	line[len++] = '\n';
+	(void)!write(s->trace_fd, line, (size_t)len);
 }
 
 /* ---- pending requests ---- */
@@ -105,6 +127,19 @@ static void unlink_op(struct server *s, struct op *op)
 	free(op);
 }
 
+/* Whether the watch answered it is said under the lock. */
+static void trace_end(struct server *s, struct op *op)
+{
+	int late;
+
+	pthread_mutex_lock(&s->lock);
+	late = op->late;
+	pthread_mutex_unlock(&s->lock);
+	if (late)
+		op->result = late;
+	trace(s, op, NULL);
+}
+
 static void run_pending(void *arg)
 {
 	struct op *op = arg;
@@ -116,6 +151,7 @@ static void run_pending(void *arg)
 	pthread_mutex_unlock(&s->lock);
 	if (!answered)
 		op->run(s, op, (struct view_wait){ true, &op->cancel });
+	trace_end(s, op);
 	unlink_op(s, op);
 }
 
@@ -185,10 +221,13 @@ void op_take(struct server *s, struct op *op)
 {
 	op->server = s;
 	metric_add(s->requests, 1);
-	trace(s, op);
-	if (op->run(s, op, (struct view_wait){ false, NULL }) == FS_WOULD_BLOCK)
+	if (op->run(s, op, (struct view_wait){ false, NULL }) == FS_WOULD_BLOCK) {
+		trace(s, op, "waits");
 		defer(s, op);
-	else if (op->drop)
+		return;
+	}
+	trace(s, op, NULL);
+	if (op->drop)
 		op->drop(op);
 }
 
@@ -205,6 +244,7 @@ static struct op *overdue(struct server *s, int64_t now_ms, int *ret_errno)
 			op->claimed = true;
 			cancel_set(&op->cancel, 1);
 			*ret_errno = op->was_interrupted ? EINTR : EIO;
+			op->late = -*ret_errno;
 			return op;
 		}
 	}

@@ -66,10 +66,13 @@ struct op {
 	const void *data;
 	void (*drop)(
 		struct op *op); /* called once, when the request is done with for good; may be NULL */
+	int result; /* for the trace: 0, or the negative errno of the answer; bytes of a write */
+	uint64_t found; /* for the trace: the inode that the answer gives; else 0 */
 	/* private */
 	struct server *server;
 	uint64_t id; /* 0: not pending, claimed by its own thread from the start */
 	bool claimed, was_interrupted;
+	int late; /* the errno that the watch answered with; 0: it did not */
 	bool armed; /* libfuse has returned from taking on_interrupt: from now on the watch may answer */
 	int64_t begun_ms;
 	struct cancel cancel;

@@ -77,6 +77,8 @@ static int run_lookup(struct server *s, struct op *op, struct view_wait w)
 	if (r == FS_ABSENT)
 		en = (struct fs_entry){ .entry_timeout_s = en.entry_timeout_s };
 	param = ops_param(&en);
+	op->found = en.ino;
+	op->result = en.ino ? 0 : -ENOENT;
 	if (!op_claim(op) || fuse_reply_entry(op->req, &param) < 0)
 		fs_lookup_undo(s->fs, &en);
 	return 0;

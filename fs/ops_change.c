@@ -44,6 +44,7 @@ static void answer_entry(struct op *op, int r, const struct fs_entry *en)
 		return;
 	}
 	param = ops_param(en);
+	op->found = en->ino;
 	if (fuse_reply_entry(op->req, &param) < 0)
 		fs_lookup_undo(op->server->fs, en);
 }
@@ -122,6 +123,7 @@ static void answer_create(struct server *s, struct op *op, const struct fs_entry
 		return;
 	}
 	ops_opened(&op->fi, file, direct);
+	op->found = en->ino;
 	if (fuse_reply_create(op->req, &param, &op->fi) < 0) {
 		fs_close(file);
 		fs_lookup_undo(s->fs, en);

@@ -73,4 +73,17 @@ def load(node, source, keyspace, table):
     assert "Skipping file" not in said.out + said.err, said
 
 
+def import_that_rewrites(node, source, keyspace, table):
+    """Without -l -r: Statistics.db of the source is written anew, in the overlay."""
+    node.nodetool("import", "--copy-data", keyspace, table, source)
+
+
+def import_that_moves(node, source, keyspace, table):
+    """Without --copy-data: the source is empty afterwards, in this mount."""
+    node.nodetool("import", keyspace, table, source)
+    assert not [path for path in source.iterdir() if path.name.endswith(".db")]
+
+
 WAYS = {"cp and nodetool refresh": copy_and_refresh, "nodetool import": nodetool_import, "sstableloader": load}
+# What needs the overlay, beside sstableloader. The last one takes the source along.
+OVERLAY_WAYS = {"nodetool import that rewrites": import_that_rewrites, "nodetool import that moves": import_that_moves}

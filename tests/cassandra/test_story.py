@@ -29,7 +29,7 @@ def users(node):
 def test_a_truncated_table_comes_back_by_each_way(node, users, backups):
     backup = backups.take(node, KEYSPACE)
     source = backups.table(node, backup, KEYSPACE, "users")
-    for name, restore in place.WAYS.items():
+    for name, restore in {**place.WAYS, **place.OVERLAY_WAYS}.items():
         node.cql(f"TRUNCATE {users}")
         assert node.count(users) == 0
         restore(node, source, KEYSPACE, "users")

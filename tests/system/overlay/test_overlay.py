@@ -111,3 +111,26 @@ def test_what_was_changed_goes_with_its_backup(repository, small_node):
         repository.backup(small_node.data, "t1", "gone")
         wait_until(lambda: path.exists(), 60, "the new backup of that name")
         assert not made.exists() and other.stat().st_nlink == links
+
+
+def test_the_trace_says_what_was_asked_and_answered(stored, tmp_path):
+    trace = tmp_path / "trace"
+    with stored.mount(f"trace={trace}") as mount:
+        path = first_file(mount)
+        directory, inode = path.parent.stat().st_ino, path.stat().st_ino
+        os.link(path, path.with_name("x.tmp"))
+        path.with_name("x.tmp").rename(path.with_name("y\ntmp"))
+        with pytest.raises(OSError):
+            path.chmod(0o600)
+        with pytest.raises(OSError):
+            (mount.node() / "new").mkdir()
+        (path.parent / "made").write_bytes(b"12345")
+    lines = trace.read_text().splitlines()
+    made, = (line.split()[-1] for line in lines if line.startswith(f"create {directory} made = ok "))
+    for line in (f"link {inode} 0 0 > {directory} x.tmp = ok {inode}", f"rename {directory} x.tmp > {directory} y?tmp = ok", f"setattr {inode} 0 0 = EROFS",
+                 f"mkdir {mount_inode(lines, 'n1')} new = EROFS", f"write {made} 0 5 = ok", f"lookup {directory} x.tmp = ENOENT"):
+        assert line in lines, line
+
+
+def mount_inode(lines, name):
+    return next(line.split()[-1] for line in lines if line.startswith("lookup ") and f" {name} = ok " in line)
