@@ -33,8 +33,8 @@ def test_a_killed_test_run_leaves_neither_process_nor_file(directory):
     run = subprocess.Popen([sys.executable, "-c", KILLED_RUN], stdin=subprocess.DEVNULL,
                            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     try:
-        wait_until(lambda: list(directory.glob("*/node1/pid")) and list(directory.glob("*/node1/log.txt")), 60, "a node starts")
-        pid_file, = directory.glob("*/node1/pid")
+        wait_until(lambda: list(directory.glob("*/pid")) and list(directory.glob("*/log.txt")), 60, "a node starts")
+        pid_file, = directory.glob("*/pid")
         wait_until(lambda: pid_file.read_text().strip(), 60, "its process id is known")
         pid = int(pid_file.read_text())
         assert is_alive(pid)
@@ -42,4 +42,4 @@ def test_a_killed_test_run_leaves_neither_process_nor_file(directory):
         run.send_signal(signal.SIGKILL)
         run.wait()
     wait_until(lambda: not is_alive(pid), 60, "the node has ended")
-    wait_until(lambda: not list(directory.glob("*/node1")), 60, "its files are gone")
+    wait_until(lambda: not list(directory.iterdir()), 60, "its files are gone")

@@ -66,7 +66,6 @@ class Cluster:
     def __post_init__(self):
         self.installation = Installation(self.version)
         self.name = self.name or f"test {uuid.uuid4().hex[:8]}"
-        self.directory = None
         self.nodes = []
 
     @property
@@ -84,8 +83,8 @@ class Cluster:
                             ("cassandra", "cassandra") if self.authentication else None, list(self.java_options),
                             seed=self.nodes[0].address if self.nodes else address, dc=self.dc,
                             rack=self.racks[number] if self.racks else "")
-        home = self.directory / f"node{number + 1}"
-        home.mkdir()
+        # Of its own, so that the guard of the node removes all there is.
+        home = Path(tempfile.mkdtemp(prefix=f"sstablefs-cassandra-{number + 1}-"))
         node = Node(self.installation, home, address, settings)
         self.nodes.append(node)
         node.start()
@@ -103,7 +102,6 @@ class Cluster:
                 time.sleep(POLL_SECONDS)
 
     def __enter__(self):
-        self.directory = Path(tempfile.mkdtemp(prefix="sstablefs-cassandra-"))
         try:
             for _ in range(self.count):
                 self.add()
@@ -115,4 +113,4 @@ class Cluster:
     def __exit__(self, *exception):
         for node in reversed(self.nodes):
             node.remove()
-        shutil.rmtree(self.directory, ignore_errors=True)
+            shutil.rmtree(node.home, ignore_errors=True)
