@@ -113,13 +113,24 @@ static int use_probe(const struct clone_place *p, struct err *e)
 	return 0;
 }
 
+/* One that was killed in the middle of it. */
+static void end_probe(const struct clone_place *p)
+{
+	_cleanup_free_ char *merged = util_printf("%s/probe/merged", p->state);
+
+	if (merged)
+		(void)umount2(merged, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
 static int fill_probe(const struct clone_place *p, struct err *e)
 {
 	static const char *const dirs[] = { "probe", "probe/lower", "probe/upper", "probe/work",
 					    "probe/merged" };
 	static const char *const names[] = { "probe/lower/a", "probe/lower/b" };
-	int r = io_remove_tree(p->fd, "probe");
+	int r;
 
+	end_probe(p);
+	r = io_remove_tree(p->fd, "probe");
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++)
 		r = mkdirat(p->fd, dirs[i], 0700) < 0 ? -errno : 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++) {
@@ -335,6 +346,7 @@ int clone_mount_end(const struct clone_place *p, struct err *e)
 	unsigned cleared;
 	int r = query(p->directory, &info, e);
 
+	end_probe(p);
 	if (r == 0 && info.mounted)
 		r = end_overlay(p, e);
 	/* A killed daemon's mount is cleared; a living one is unmounted, and waited for. */

@@ -96,14 +96,21 @@ static int write_note(struct clone_place *p, const struct record *record, struct
 
 /* ---- the directories ---- */
 
+static int busy(const struct clone_place *p, struct err *e)
+{
+	return err_set(e, ERR_CONFLICT, -EBUSY, "another process is working on the clone at %s",
+		       p->directory);
+}
+
 int clone_place_open(struct clone_place *p, struct err *e)
 {
-	p->fd = open(p->state, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (p->fd < 0)
+	_cleanup_close_ int fd = open(p->state, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
 		return errno == ENOENT ? 0 : err_errno(e, -errno, "cannot open %s", p->state);
-	if (flock(p->fd, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, ERR_CONFLICT, -EBUSY,
-			       "another process is working on the clone at %s", p->directory);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return busy(p, e);
+	p->fd = steal_fd(&fd);
 	return read_note(p, e);
 }
 
@@ -141,15 +148,23 @@ static int make(const char *path, mode_t mode, bool *ret_made, struct err *e)
 	return *ret_made || errno == EEXIST ? 0 : err_errno(e, -errno, "cannot make %s", path);
 }
 
+/* There was none a moment ago: one that is there now is another process's, and so is what is in it. */
 static int make_state(struct clone_place *p, struct err *e)
 {
-	bool made;
 	int r;
 
 	if (p->fd >= 0)
 		return 0;
-	r = make(p->state, 0700, &made, e);
-	return r < 0 ? r : clone_place_open(p, e);
+	if (mkdir(p->state, 0700) < 0)
+		return errno == EEXIST ? busy(p, e)
+				       : err_errno(e, -errno, "cannot make %s", p->state);
+	r = clone_place_open(p, e);
+	if (r == 0 && !p->noted)
+		return p->fd >= 0 ? 0 : busy(p, e);
+	if (p->fd >= 0)
+		close(p->fd);
+	p->fd = -1;
+	return r < 0 ? r : busy(p, e);
 }
 
 bool clone_place_is_of(const struct clone_place *p, const struct record *record)

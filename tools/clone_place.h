@@ -26,9 +26,12 @@ struct clone_place {
 /* Paths only. -ENOENT (ERR_USAGE) where the directory above DIRECTORY is missing. */
 int clone_place_init(struct clone_place *p, const char *directory, struct err *e);
 void clone_place_deinit(struct clone_place *p);
-/* Opens the state directory, locks it and reads clone.json. 0: also where there is no state directory (fd -1). -EBUSY: another process works on it. */
+/* Opens the state directory, locks it and reads clone.json. 0: also where there is no state directory (fd -1). -EBUSY: another process works on it (fd -1). */
 int clone_place_open(struct clone_place *p, struct err *e);
-/* Makes what is missing of the directories, and clone.json for this backup. */
+/*
+ * Makes what is missing of the directories, and clone.json for this backup. -EBUSY (fd -1): another process made the state directory since
+ * clone_place_open(); nothing of it is ours to undo.
+ */
 int clone_place_make(struct clone_place *p, const struct record *record, struct err *e);
 /* Whether clone.json says this backup. */
 bool clone_place_is_of(const struct clone_place *p, const struct record *record);

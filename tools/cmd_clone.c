@@ -141,8 +141,11 @@ static void take_down(struct work *w)
 {
 	struct err e = ERR_INIT;
 	char text[1200];
-	int r = clone_mount_end(&w->place, &e);
+	int r;
 
+	if (w->place.fd < 0)
+		return; /* nothing was begun; what is there is another process's */
+	r = clone_mount_end(&w->place, &e);
 	if (r == 0 && !w->again)
 		r = clone_place_remove(&w->place, &e);
 	if (r < 0)

@@ -162,6 +162,24 @@ def test_after_a_reboot_the_same_command_puts_it_up_again(stored, small_node, di
     assert nothing_left(stored, disk)
 
 
+def test_a_clone_that_was_killed_while_it_tried_overlayfs_can_be_made_and_undone(stored, disk):
+    def killed():
+        probe = Path(f"{directory}.sstablefs/probe")
+        for name in ("lower", "upper", "work", "merged"):
+            (probe / name).mkdir(parents=True)
+        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir={probe}/lower,upperdir={probe}/upper,workdir={probe}/work", probe / "merged")
+
+    directory = disk / "data"
+    clone(stored, directory)
+    run("umount", directory)
+    stored.program("umount", f"{directory}.sstablefs/backup")
+    killed()
+    assert clone(stored, directory)["state"] == "cloned again"
+    killed()
+    undo(stored, directory)
+    assert nothing_left(stored, disk)
+
+
 def test_another_backup_does_not_take_the_place_of_a_clone(stored, small_node, disk):
     directory = disk / "data"
     stored.backup(small_node.data, "t1", "t2")
