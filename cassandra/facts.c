@@ -173,7 +173,8 @@ int facts_read_info(struct facts *f, const char *text, struct err *e)
 			r = set(&f->dc, value, e);
 		else if (value_of(line, "Rack", &value))
 			r = set(&f->rack, value, e);
-		else if (value_of(line, "Token", &value))
+		/* "(node is not joined to the cluster)" is none. */
+		else if (value_of(line, "Token", &value) && !(value.len && *value.at == '('))
 			r = add_string(&f->tokens, &f->token_count, FACTS_TOKENS_MAX, value.at,
 				       value.len, e);
 	}
@@ -257,9 +258,26 @@ static bool is_uuid(struct text t)
 	return true;
 }
 
+/* "--  Address  Load  Owns  Host ID  Token  Rack": where every node of the cluster has one token, that stands before the rack. */
+static bool is_header(struct text line, bool *ret_tokens)
+{
+	struct text word = next_word(&line);
+	bool after_id = false;
+
+	if (word.len != 2 || memcmp(word.at, "--", 2) != 0)
+		return false;
+	*ret_tokens = false;
+	while ((word = next_word(&line)).len > 0) {
+		if (after_id && word.len == 5 && memcmp(word.at, "Token", 5) == 0)
+			*ret_tokens = true;
+		after_id = after_id || (word.len == 2 && memcmp(word.at, "ID", 2) == 0);
+	}
+	return true;
+}
+
 /* "UN  10.0.0.1  114.42 KiB  16  100.0%  3512f072-…  rack1": the load has one word or two, so what counts is the host id. */
-static bool is_member(struct text line, struct text *state, struct text *address, struct text *id,
-		      struct text *rack)
+static bool is_member(struct text line, bool tokens, struct text *state, struct text *address,
+		      struct text *id, struct text *rack)
 {
 	*state = next_word(&line);
 	if (state->len != 2 || !strchr("UD?", state->at[0]) || !strchr("NLJMS?", state->at[1]))
@@ -268,6 +286,8 @@ static bool is_member(struct text line, struct text *state, struct text *address
 	do
 		*id = next_word(&line);
 	while (id->len > 0 && !is_uuid(*id));
+	if (tokens)
+		next_word(&line);
 	*rack = trim(line);
 	return id->len > 0;
 }
@@ -285,14 +305,15 @@ static int add_member(struct facts *f, const struct facts_member *m, size_t *cap
 int facts_read_status(struct facts *f, const char *text, struct err *e)
 {
 	struct text line, dc = { "", 0 }, state, address, id, rack;
+	bool tokens = false;
 	size_t cap = 0;
 	int r = 0;
 
 	while (r == 0 && next_line(&text, &line)) {
 		struct facts_member *m;
 
-		if (value_of(line, "Datacenter", &dc) ||
-		    !is_member(line, &state, &address, &id, &rack))
+		if (value_of(line, "Datacenter", &dc) || is_header(line, &tokens) ||
+		    !is_member(line, tokens, &state, &address, &id, &rack))
 			continue;
 		r = add_member(
 			f, &(struct facts_member){ NULL, NULL, NULL, NULL, *state.at, state.at[1] },

@@ -100,6 +100,39 @@ Test(facts, every_node_of_the_cluster_is_seen)
 	}
 }
 
+/* Where every node has one token (num_tokens: 1), the token stands between the host id and the rack. */
+Test(facts, a_token_is_not_the_rack)
+{
+	static const char text[] =
+		"Datacenter: dc1\n===============\nStatus=Up/Down\n|/ State=Normal/Leaving/Joining/Moving\n"
+		"--  Address    Load       Owns (effective)  Host ID                               Token                 Rack \n"
+		"UN  127.0.0.1  70.3 KiB   50.0%             " ID_A
+		"  -9223372036854775808  rack 1\n"
+		"UN  127.0.0.2  ?          50.0%             " ID_B "  0                     r2\n";
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	struct err e = ERR_INIT;
+
+	cr_assert_eq(facts_read_status(f, text, &e), 0, "%s", e.message);
+	cr_assert_eq(f->member_count, 2);
+	cr_expect_str_eq(f->members[0].rack, "rack 1");
+	cr_expect_str_eq(f->members[1].rack, "r2");
+	cr_expect_str_eq(f->members[1].host_id, ID_B);
+}
+
+Test(facts, a_node_that_has_not_joined_has_no_token)
+{
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	struct err e = ERR_INIT;
+
+	cr_assert_eq(
+		facts_read_info(f,
+				"ID                     : " ID_A "\n"
+				"Token                  : (node is not joined to the cluster)\n",
+				&e),
+		0, "%s", e.message);
+	cr_expect_eq(f->token_count, 0);
+}
+
 Test(facts, data_directories_come_in_the_order_of_cassandra_yaml)
 {
 	/* `local` lies where the node keeps its own tables; the order of tables is that of a hash map. */
