@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 struct cancel {
-	atomic_int reason; /* 0, or why: a signal number, or 1 */
+	atomic_int reason; /* 0, or why: a signal number; none: -1, or 1 where no signal can set it */
 };
 
 static inline void cancel_set(struct cancel *c, int reason)

@@ -39,10 +39,10 @@ int cli_fail(struct cli *cli, const struct err *e)
 	int signal = atomic_load(&cli->cancel.reason);
 	char text[2048];
 
-	if (signal > 1) {
+	if (signal > 0) {
 		if (!cli->quiet)
-			fprintf(stderr, "sstablefs: %s: stopped by %s\n", cli->command,
-				signal == SIGINT ? "SIGINT" : "SIGTERM");
+			fprintf(stderr, "sstablefs: %s: stopped by SIG%s\n", cli->command,
+				sigabbrev_np(signal));
 		return 128 + signal;
 	}
 	if (cli->json)

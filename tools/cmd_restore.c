@@ -140,7 +140,7 @@ static void stop_restore(void *ctx)
 	struct cancel *c = ctx;
 
 	if (!cancel_is_set(c))
-		cancel_set(c, 1);
+		cancel_set(c, -1);
 }
 
 /* restore_run, which a lost pin ends. */

@@ -27,7 +27,7 @@ struct live {
 	struct leftover *note; /* from before the snapshot is taken until it is cleared */
 	bool from_yaml;	       /* the node did not answer */
 	bool taken;	       /* a snapshot of ours may be there */
-	bool unsure;	       /* nodetool was given up: Cassandra may still be taking it */
+	bool unsure;	       /* nodetool did not see its end: Cassandra may still be taking it */
 	bool found;	       /* something could not be had, or was left behind */
 };
 
@@ -219,7 +219,8 @@ static int take(struct live *l, struct err *e)
 	r = nodetool_snapshot(&l->ask.nodetool, l->tag, l->o.only, l->o.only_count, e);
 	if (r == -EEXIST)
 		l->taken = false; /* somebody else's: not ours to clear */
-	l->unsure = r == -ETIMEDOUT || r == -ECANCELED || r == -E2BIG;
+	/* Also where nodetool died or lost its connection: Cassandra takes it without anybody listening. */
+	l->unsure = r < 0 && r != -EEXIST && r != -ENOENT && r != -EACCES;
 	return r;
 }
 

@@ -20,11 +20,14 @@ static void on_signal(int signal)
 
 static void catch_signals(struct cli *cli)
 {
-	struct sigaction act = { .sa_handler = on_signal };
+	struct sigaction act = { .sa_handler = on_signal }, hup;
 
 	signal_target = &cli->cancel;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
+	/* A terminal that is gone: what was begun is cleaned up, unless nohup(1) wants it done. */
+	if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &act, NULL);
 }
 
 void run_prepare(void)

@@ -219,6 +219,17 @@ def test_a_nodetool_that_hangs_is_killed(cassandra, backup, command, when):
     assert commands(cassandra).count("clearsnapshot") == (2 if command == "snapshot" else 1)
 
 
+def test_a_snapshot_that_cassandra_finishes_after_nodetool_failed_is_cleared_by_the_next_run(cassandra, backup):
+    cassandra.fail("snapshot", half=True, last="error: error unmarshalling return header; nested exception is: java.io.EOFException")
+    refused(backup(code=FAILED), cassandra, "unmarshalling")
+    tag = next(words[words.index("-t") + 1] for words in cassandra.calls() if "snapshot" in words)
+    cassandra.heal()
+    late = cassandra.table("shop", "orders") / "snapshots" / tag
+    late.mkdir(parents=True)
+    assert f"cleared the snapshot {tag}" in backup().err
+    assert cassandra.snapshots() == []
+
+
 @pytest.mark.parametrize("fault, word", [
     ({"first": "Connection error: ('Unable to connect to any servers')"}, "Unable to connect"),
     ({"last": "<stdin>:1:Unauthorized"}, "Unauthorized"),
@@ -291,10 +302,14 @@ def begun(repository, cassandra, *arguments):
     return process
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_backup_that_is_stopped_clears_its_snapshot(repository, cassandra, number, code):
     cassandra.fill(BIG)
-    process = begun(repository, cassandra)
+    before = signal.signal(number, signal.SIG_DFL)  # what runs the tests may ignore it, as nohup does
+    try:
+        process = begun(repository, cassandra)
+    finally:
+        signal.signal(number, before)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == code

@@ -92,6 +92,11 @@ def test_a_timer_elapses_at_the_begin_of_its_period_and_its_delay_is_shorter(per
     assert int(re.search(r"[uμ]s: (\d+)", delay.stdout)[1]) / 1e6 < PERIODS[period]
 
 
+def test_stopping_a_backup_does_not_end_the_nodetool_that_clears_its_snapshot():
+    """By default systemd sends SIGTERM to every process of the unit at once."""
+    assert setting(UNITS / "sstablefs-backup@.service", "KillMode") == "mixed"
+
+
 # ---- the line itself ----
 
 def exec_start(instance):
