@@ -261,6 +261,28 @@ static int rename_spots(struct overlay *o, struct spot *from, struct spot *to,
 	return 0;
 }
 
+/*
+ * To make a folder may forget what a removed backup of the same name had, and directories of the overlay in it. So the target's is made before the source is looked at, and that
+ * of the source forgets no name that is being changed.
+ */
+static int init_source(struct overlay *o, const struct overlay_name *from,
+		       const struct overlay_name *to, struct spot *ret)
+{
+	struct folder *f;
+	int r;
+
+	if (from->dir.ino == to->dir.ino && from->dir.generation != to->dir.generation)
+		return -ESTALE;
+	r = overlay_folder_make(o, to->dir, &f);
+	if (r < 0)
+		return r;
+	r = spot_init(o, from, ret);
+	f = r < 0 ? overlay_folder(o, to->dir) : NULL;
+	if (f)
+		overlay_folder_settle(o, f);
+	return r;
+}
+
 int overlay_rename(struct overlay *o, const struct overlay_name *from,
 		   const struct overlay_name *to, unsigned flags)
 {
@@ -271,7 +293,7 @@ int overlay_rename(struct overlay *o, const struct overlay_name *from,
 	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	pthread_mutex_lock(&o->lock);
-	r = spot_init(o, from, &a);
+	r = init_source(o, from, to, &a);
 	if (r == 0) {
 		r = spot_init(o, to, &b);
 		if (r == 0) {
