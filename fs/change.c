@@ -26,6 +26,23 @@ int fs_overlay_entry(struct fs *f, uint64_t ino, struct fs_entry *ret)
 	return 0;
 }
 
+int fs_overlay_covering(struct fs *f, struct overlay_dir dir, const char *name, uint64_t *ret_ino,
+			mode_t *ret_type)
+{
+	struct stat st = { .st_mode = S_IFREG };
+	int r = f->o.overlay ? overlay_find(f->o.overlay, dir, name, ret_ino) : OVERLAY_BELOW;
+
+	if (r == 0 && overlay_owns(*ret_ino) && overlay_stat(f->o.overlay, *ret_ino, &st) < 0)
+		return OVERLAY_HIDDEN;
+	*ret_type = st.st_mode & S_IFMT;
+	return r;
+}
+
+uint64_t fs_overlay_last_cookie(struct fs *f)
+{
+	return f->o.overlay ? overlay_last_cookie(f->o.overlay) : 0;
+}
+
 void fs_forget(struct fs *f, uint64_t ino, uint64_t times)
 {
 	if (f->o.overlay && overlay_owns(ino))

@@ -4,8 +4,9 @@
  * that any position can be found by a search in run_first[]. Any other is a list that was taken when it was opened, and is taken anew when it is
  * read from its beginning again (rewinddir).
  *
- * What the overlay says comes on top: names of the backup that are hidden or lead elsewhere are left out where they were, and what is new follows at positions of
- * its own (from OVERLAY_FIRST_COOKIE on). No position ever changes, so nothing that stays is missed or doubled. A directory of the overlay has only such names.
+ * What the overlay says comes on top: a name of the backup that leads elsewhere is given where the backup has it, one that is hidden is left out, and what is new follows
+ * at positions of its own (from OVERLAY_FIRST_COOKIE on), up to the newest there was when the listing began: whoever renames what he reads comes to an end. No position
+ * ever changes, so nothing that stays is missed or doubled. A directory of the overlay has only such names.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,9 +32,9 @@ struct fs_dir {
 	uint64_t ino;
 	struct position position;
 	struct view_node *node;
-	struct cached *tree; /* of a backup's directory, or */
-	uint64_t generation;
-	bool own; /* of the overlay */
+	struct cached *tree;		  /* of a backup's directory, or */
+	uint64_t generation;		  /* 0: a directory of the overlay */
+	atomic_uint_fast64_t last_cookie; /* what was made later is not listed */
 	struct list *list;
 	bool was_read; /* both under fs->lock once it is open */
 };
@@ -249,8 +250,8 @@ int fs_opendir(struct fs *f, uint64_t ino, struct view_wait w, struct fs_dir **r
 		return err_nomem(e);
 	d->fs = f;
 	d->ino = ino;
-	d->own = overlay_owns(ino);
-	if (d->own) {
+	d->last_cookie = fs_overlay_last_cookie(f);
+	if (overlay_owns(d->ino)) {
 		r = f->o.overlay ? overlay_parent(f->o.overlay, ino, &up) : -ESTALE;
 		if (r == 0)
 			fs_handle_add(f, &d->handle, free_dir);
@@ -389,14 +390,17 @@ static int child_entry(struct fs_dir *d, const struct child *c, struct fs_entry 
 	return 0;
 }
 
-/* Whether the overlay has something else by a name, or nothing at all. */
-static bool is_covered(const struct fs_dir *d, const char *name)
+/* As fs_overlay_covering(). Without attributes, as in add_own(). */
+static int find_covering(const struct fs_dir *d, const char *name, struct fs_entry *en)
 {
 	uint64_t ino;
+	mode_t type;
+	int r = fs_overlay_covering(d->fs, fs_overlay_dir(d->ino, d->generation), name, &ino,
+				    &type);
 
-	return d->fs->o.overlay &&
-	       overlay_find(d->fs->o.overlay, fs_overlay_dir(d->ino, d->generation), name, &ino) !=
-		       OVERLAY_BELOW;
+	if (r == 0)
+		plain_entry(en, ino, type);
+	return r;
 }
 
 static int file_entry(struct fs_dir *d, uint64_t ino, bool plus, struct fs_entry *en, struct err *e)
@@ -432,10 +436,12 @@ static int read_run(struct fs_dir *d, const struct run_ref *ref, uint32_t first,
 			d->position.inside, &ref->place, run->run, inodes, e);
 	for (uint32_t i = first; r == 0 && i < run->run->entry_count; i++, at++) {
 		struct fs_entry en;
+		int covering = find_covering(d, run->run->entries[i].name, &en);
 
-		if (is_covered(d, run->run->entries[i].name))
+		if (covering == OVERLAY_HIDDEN)
 			continue;
-		r = file_entry(d, inodes[i], plus, &en, e);
+		if (covering == OVERLAY_BELOW)
+			r = file_entry(d, inodes[i], plus, &en, e);
 		if (r == 0 && fill(ctx, run->run->entries[i].name, &en, at + 1) > 0)
 			r = FS_ABSENT; /* full */
 	}
@@ -464,8 +470,11 @@ static int read_json(struct fs_dir *d, uint64_t next, bool plus, struct view_wai
 	struct position p;
 	struct fs_entry en;
 	uint64_t ino = 0;
-	int r = position_child(&p, &d->position, "backup.json");
+	int r = find_covering(d, "backup.json", &en);
 
+	if (r != OVERLAY_BELOW)
+		return r == 0 && fill(ctx, "backup.json", &en, next) > 0 ? FS_ABSENT : 0;
+	r = position_child(&p, &d->position, "backup.json");
 	if (r == 0)
 		r = position_ino(d->fs, &p, NULL, &ino, e);
 	if (r < 0)
@@ -488,14 +497,16 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 	const struct tree *t = d->tree->tree;
 	uint64_t files = d->tree->run_first[t->run_count], first_file = DOTS + t->child_count;
 	struct fs_entry en;
-	int r = 0;
+	int r = 0, covering;
 
 	for (; at < first_file; at++) {
 		const struct child *c = &t->children[at - DOTS];
 
-		if (is_covered(d, c->name))
+		covering = find_covering(d, c->name, &en);
+		if (covering == OVERLAY_HIDDEN)
 			continue;
-		r = child_entry(d, c, &en, e);
+		if (covering == OVERLAY_BELOW)
+			r = child_entry(d, c, &en, e);
 		if (r < 0)
 			return r;
 		if (fill(ctx, c->name, &en, at + 1) > 0)
@@ -510,8 +521,7 @@ static int read_tree(struct fs_dir *d, uint64_t at, bool plus, struct view_wait 
 			return r;
 		at = first_file + d->tree->run_first[run + 1];
 	}
-	if (d->position.kind == PLACE_BACKUP && at == first_file + files &&
-	    !is_covered(d, "backup.json"))
+	if (d->position.kind == PLACE_BACKUP && at == first_file + files)
 		r = read_json(d, at + 1, plus, w, fill, ctx, e);
 	return r;
 }
@@ -538,8 +548,8 @@ static void read_own(struct fs_dir *d, uint64_t at, fs_fill_fn *fill, void *ctx)
 	struct adding a = { fill, ctx };
 
 	if (d->fs->o.overlay)
-		overlay_list(d->fs->o.overlay, fs_overlay_dir(d->ino, d->own ? 0 : d->generation),
-			     at, add_own, &a);
+		overlay_list(d->fs->o.overlay, fs_overlay_dir(d->ino, d->generation), at,
+			     atomic_load(&d->last_cookie), add_own, &a);
 }
 
 static int parent_ino(struct fs_dir *d, uint64_t *ret, struct err *e)
@@ -548,7 +558,7 @@ static int parent_ino(struct fs_dir *d, uint64_t *ret, struct err *e)
 	struct position parent;
 	int r;
 
-	if (d->own) { /* one that was removed meanwhile has none */
+	if (overlay_owns(d->ino)) { /* one that was removed meanwhile has none */
 		overlay_parent(d->fs->o.overlay, d->ino, &up);
 		*ret = up.ino;
 		return 0;
@@ -564,7 +574,9 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 	struct fs_entry en;
 	int r = 0;
 
-	if (!d->tree && !d->own && offset == 0 && was_read(d, false))
+	if (offset == 0)
+		atomic_store(&d->last_cookie, fs_overlay_last_cookie(d->fs));
+	if (!d->tree && !overlay_owns(d->ino) && offset == 0 && was_read(d, false))
 		r = take_list(d, w, e);
 	for (; r == 0 && offset < DOTS; offset++) {
 		uint64_t ino = d->ino;
@@ -577,7 +589,7 @@ int fs_readdir(struct fs_dir *d, uint64_t offset, bool plus, struct view_wait w,
 	}
 	if (r == 0 && d->tree && offset < OVERLAY_FIRST_COOKIE)
 		r = read_tree(d, offset, plus, w, fill, ctx, e);
-	if (r == 0 && (d->tree || d->own)) {
+	if (r == 0 && (d->tree || overlay_owns(d->ino))) {
 		read_own(d, offset, fill, ctx);
 	} else if (r == 0) {
 		r = read_list(d, offset, plus, w, fill, ctx, e);

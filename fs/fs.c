@@ -305,11 +305,12 @@ int fs_stat_position(struct fs *f, const struct position *p, const char *target,
 	r = fs_find_backup(f, p, &n, &b, e);
 	if (r < 0)
 		return r;
-	if (p->kind == PLACE_BACKUP)
+	if (p->kind == PLACE_BACKUP) {
 		fs_stat_dir(f, n, &(struct attributes){ .mode = 0755, .mtime_ns = b.finished_ns },
 			    ino, fs_generation(&b), ret);
-	else
-		set_size(ret, b.json_bytes);
+		return 0;
+	}
+	set_size(ret, b.json_bytes);
 	set_time(ret, b.finished_ns);
 	return 0;
 }

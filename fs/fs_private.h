@@ -112,6 +112,11 @@ struct overlay_dir fs_overlay_dir(uint64_t ino, uint64_t generation);
 /* The entry of an inode of the overlay, which the kernel is given. -ESTALE. */
 int fs_overlay_entry(struct fs *f, uint64_t ino, struct fs_entry *ret);
 uint64_t fs_overlay_generation(const struct fs *f);
+/* What the overlay has by a name of a backup: OVERLAY_BELOW (as the backup has it), OVERLAY_HIDDEN, or 0: where it leads. */
+int fs_overlay_covering(struct fs *f, struct overlay_dir dir, const char *name, uint64_t *ret_ino,
+			mode_t *ret_type);
+/* Where a listing that begins now ends. */
+uint64_t fs_overlay_last_cookie(struct fs *f);
 
 /* Attributes. */
 void fs_stat_static(struct fs *f, const struct position *p, uint64_t ino, struct stat *ret);

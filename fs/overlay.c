@@ -336,8 +336,6 @@ void overlay_name_set(struct overlay *o, struct name *n, enum name_state state, 
 	if (state == NAME_HERE) {
 		count(o, ino, 1);
 		n->folder->here++;
-		take_out(n);
-		append(o, n);
 	} else if (state == NAME_BELOW && counts_below(n)) {
 		count(o, n->below.ino, 1);
 	}
@@ -407,8 +405,18 @@ int64_t overlay_links(struct overlay *o, uint64_t ino)
 	return delta;
 }
 
-void overlay_list(struct overlay *o, struct overlay_dir dir, uint64_t cookie, overlay_list_fn *fn,
-		  void *ctx)
+uint64_t overlay_last_cookie(struct overlay *o)
+{
+	uint64_t last;
+
+	pthread_mutex_lock(&o->lock);
+	last = o->last_seq;
+	pthread_mutex_unlock(&o->lock);
+	return last;
+}
+
+void overlay_list(struct overlay *o, struct overlay_dir dir, uint64_t cookie, uint64_t last,
+		  overlay_list_fn *fn, void *ctx)
 {
 	struct folder *f;
 	struct name *n;
@@ -416,8 +424,8 @@ void overlay_list(struct overlay *o, struct overlay_dir dir, uint64_t cookie, ov
 	pthread_mutex_lock(&o->lock);
 	f = overlay_folder(o, dir);
 	n = f && f->cursor && f->cursor->seq <= cookie ? f->cursor : f ? f->first : NULL;
-	for (; n; n = n->next) {
-		if (n->seq <= cookie || n->state != NAME_HERE)
+	for (; n && n->seq <= last; n = n->next) {
+		if (n->seq <= cookie || n->state != NAME_HERE || n->below.ino)
 			continue;
 		if (fn(ctx, n->text, n->ino, n->type, n->seq) > 0)
 			break;

@@ -59,11 +59,13 @@ int overlay_find(struct overlay *o, struct overlay_dir dir, const char *name, ui
 bool overlay_has_changed(struct overlay *o, struct overlay_dir dir, struct timespec *ret);
 /* To be added to st_nlink of a backup's inode. */
 int64_t overlay_links(struct overlay *o, uint64_t ino);
-/* Names that lead somewhere else than the backup's, in the order of their positions, those behind `cookie`; fn: > 0 stops. fn must not call the overlay. */
+/* Names that the backup has not, in the order of their positions, those behind `cookie` up to `last`; fn: > 0 stops. fn must not call the overlay. A name that is replaced keeps its position. */
 typedef int overlay_list_fn(void *ctx, const char *name, uint64_t ino, mode_t type,
 			    uint64_t cookie);
-void overlay_list(struct overlay *o, struct overlay_dir dir, uint64_t cookie, overlay_list_fn *fn,
-		  void *ctx);
+void overlay_list(struct overlay *o, struct overlay_dir dir, uint64_t cookie, uint64_t last,
+		  overlay_list_fn *fn, void *ctx);
+/* The position of the newest name of all: a listing that begins now ends there. */
+uint64_t overlay_last_cookie(struct overlay *o);
 
 /* ---- inodes of the overlay: -ESTALE where there is none ---- */
 

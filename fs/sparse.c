@@ -109,24 +109,6 @@ ssize_t sparse_write(struct sparse *s, struct room *r, uint64_t offset, const vo
 	return (ssize_t)done;
 }
 
-int sparse_reserve(struct sparse *s, struct room *r, uint64_t offset, uint64_t len_bytes)
-{
-	uint64_t last = (offset + len_bytes - 1) / ROOM_PAGE_BYTES;
-
-	if (len_bytes == 0)
-		return 0;
-	if (last - offset / ROOM_PAGE_BYTES >= room_limit(r) / ROOM_PAGE_BYTES)
-		return -ENOSPC;
-	for (uint64_t page = offset / ROOM_PAGE_BYTES; page <= last; page++) {
-		uint8_t *made;
-		int rc = find_or_make(s, r, page, &made);
-
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
 /* Gives back the pages [first, last] of what hangs at *at, which begins at page `base`; the table too where nothing is left. */
 static void drop(struct sparse *s, struct room *r, void **at, unsigned level, uint64_t base,
 		 uint64_t first, uint64_t last)
@@ -175,4 +157,41 @@ void sparse_punch(struct sparse *s, struct room *r, uint64_t from, uint64_t to)
 		drop(s, r, &s->root, s->height, 0, first, end - 1);
 	if (!s->root)
 		s->height = 0;
+}
+
+/* Gives back those of `count` pages from `first` on that were made. */
+static void undo(struct sparse *s, struct room *r, uint64_t first, const bool *made, uint64_t count)
+{
+	for (uint64_t i = 0, end; i < count; i = end + 1) {
+		for (end = i; end < count && made[end]; end++)
+			;
+		sparse_punch(s, r, (first + i) * ROOM_PAGE_BYTES, (first + end) * ROOM_PAGE_BYTES);
+	}
+}
+
+int sparse_reserve(struct sparse *s, struct room *r, uint64_t offset, uint64_t len_bytes)
+{
+	uint64_t first = offset / ROOM_PAGE_BYTES,
+		 count = (offset + len_bytes - 1) / ROOM_PAGE_BYTES - first + 1;
+	_cleanup_free_ bool *made = NULL;
+
+	if (len_bytes == 0)
+		return 0;
+	if (count > room_limit(r) / ROOM_PAGE_BYTES)
+		return -ENOSPC;
+	made = calloc(count, sizeof(*made));
+	if (!made)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < count; i++) {
+		uint8_t *page;
+		bool missing = !find(s, first + i);
+		int rc = find_or_make(s, r, first + i, &page);
+
+		made[i] = missing;
+		if (rc < 0) { /* tables may have been made for this one too */
+			undo(s, r, first, made, i + 1);
+			return rc;
+		}
+	}
+	return 0;
 }

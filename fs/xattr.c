@@ -42,7 +42,7 @@ int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w
 	char hex[SHA256_HEX];
 	int r;
 
-	if (strncmp(name, "user.sstablefs.", 15) != 0)
+	if (strncmp(name, "user.sstablefs.", 15) != 0 || overlay_owns(ino))
 		return no_attribute(e);
 	r = fs_row(f, ino, &row, &p, e);
 	if (r != 0 || row.type != INDEX_FILE)

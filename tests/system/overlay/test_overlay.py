@@ -134,3 +134,51 @@ def test_the_trace_says_what_was_asked_and_answered(stored, tmp_path):
 
 def mount_inode(lines, name):
     return next(line.split()[-1] for line in lines if line.startswith("lookup ") and f" {name} = ok " in line)
+
+
+def read_and(change, directory):
+    """Streams the names of a directory, as find(1) does, and changes each."""
+    names = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            assert len(names) < 1000, "the listing has no end"
+            change(entry.path)
+    return sorted(names)
+
+
+def test_a_directory_is_read_to_its_end_though_each_name_is_renamed(stored):
+    """As in `for f in *: rewrite f to a file beside it and rename that over f`."""
+    with stored.mount() as mount:
+        where = first_file(mount).parent
+        for number in range(5):
+            (where / f"made{number}").write_bytes(b"old")
+
+        def replace(path):
+            beside = where / "beside"
+            beside.write_bytes(b"new")
+            beside.rename(path)
+
+        def move_away_and_back(path):
+            os.rename(path, where / "beside")
+            os.rename(where / "beside", path)
+
+        names = sorted(os.listdir(where))
+        assert read_and(replace, where) == names
+        assert all((where / name).read_bytes() == b"new" for name in names)
+        read_and(move_away_and_back, where)  # which of them it still gives is open
+        assert sorted(os.listdir(where)) == names
+
+
+def test_a_backup_tells_when_it_was_changed(stored):
+    with stored.mount("xattr") as mount:
+        backup = mount.node() / "t1"
+        finished, made = backup.stat(), backup / "made"
+        made.mkdir()
+        assert backup.stat().st_mtime_ns > finished.st_mtime_ns
+        for name in ("user.sstablefs.content", "user.other"):
+            with pytest.raises(OSError) as caught:
+                os.getxattr(made, name)
+            assert caught.value.errno == errno.ENODATA
+        made.rmdir()
+        assert backup.stat().st_mtime_ns == finished.st_mtime_ns

@@ -260,13 +260,73 @@ Test(overlay, a_listing_goes_on_where_it_stopped_while_names_are_removed)
 		struct overlay_name gone;
 
 		l.most = l.count + 1;
-		overlay_list(o, (struct overlay_dir){ dir, 0 }, l.cookie, note, &l);
+		overlay_list(o, (struct overlay_dir){ dir, 0 }, l.cookie, UINT64_MAX, note, &l);
 		snprintf(name, sizeof(name), "%03d", i);
 		cr_assert_str_eq(l.last, name);
 		gone = in(dir, name);
 		cr_assert_eq(overlay_unlink(o, &gone), 0, "as rm -r does");
 	}
 	cr_expect_eq(l.count, 100);
+}
+
+Test(overlay, a_listing_ends_though_all_that_it_gives_is_renamed)
+{
+	_cleanup_(overlay_freep) struct overlay *o = overlay_new(1 * MIB, clock_system());
+	uint64_t dir = make(o, at("d", 0), S_IFDIR | 0755), last;
+	struct overlay_name a = in(dir, "a"), b = in(dir, "b"), tmp = in(dir, "tmp");
+	struct listing l = { .most = 1 };
+
+	make(o, a, S_IFREG | 0644);
+	make(o, b, S_IFREG | 0644);
+	last = overlay_last_cookie(o);
+	overlay_list(o, a.dir, l.cookie, last, note, &l);
+	cr_assert_str_eq(l.last, "a");
+	make(o, tmp, S_IFREG | 0644);
+	cr_assert_eq(overlay_rename(o, &tmp, &b, 0), 0);
+	cr_assert_eq(overlay_rename(o, &a, &tmp, 0), 0);
+	cr_assert_eq(overlay_rename(o, &tmp, &a, 0), 0);
+	l.most = 10;
+	overlay_list(o, a.dir, l.cookie, last, note, &l);
+	cr_expect_eq(l.count, 2);
+	cr_expect_str_eq(l.last, "b", "what was replaced is where it was");
+	l = (struct listing){ .most = 10 };
+	overlay_list(o, a.dir, 0, overlay_last_cookie(o), note, &l);
+	cr_expect_eq(l.count, 2);
+}
+
+/* Its folder goes when one of the new backup is made, and what is below it goes too. */
+Test(overlay, nothing_is_moved_out_of_a_backup_that_was_made_again)
+{
+	_cleanup_(overlay_freep) struct overlay *o = overlay_new(1 * MIB, clock_system());
+	uint64_t before = used(o), dir = make(o, at("d", 0), S_IFDIR | 0755), ino;
+	struct overlay_name old = at("f", 0), deep = in(dir, "f"),
+			    new = { { BACKUP_DIR.ino, 9 }, "f", { .ino = 0 } };
+
+	make(o, old, S_IFREG | 0644);
+	make(o, deep, S_IFREG | 0644);
+	cr_expect_eq(overlay_rename(o, &old, &new, 0), -ESTALE);
+	cr_expect_eq(overlay_rename(o, &new, &old, 0), -ESTALE);
+	cr_expect_eq(overlay_find(o, old.dir, "f", &ino), 0, "nothing was changed");
+	cr_expect_eq(overlay_rename(o, &deep, &new, 0), -ENOENT);
+	cr_expect_eq(overlay_find(o, new.dir, "f", &ino), OVERLAY_BELOW);
+	overlay_forget(o, dir, 1);
+	cr_expect_eq(overlay_usage(o).inodes, 2, "two files that the kernel knows");
+	cr_expect_lt(used(o), before + 8 * KIB);
+}
+
+Test(overlay, an_allocation_that_fails_leaves_the_room_that_there_was)
+{
+	_cleanup_(overlay_freep) struct overlay *o = overlay_new(256 * KIB, clock_system());
+	uint64_t ino = make(o, at("f", 0), S_IFREG | 0644), before;
+	char byte;
+
+	cr_assert_eq(overlay_write(o, ino, 20 * KIB, "x", 1), 1);
+	before = used(o);
+	cr_expect_eq(overlay_allocate(o, ino, 0, 100, 255 * KIB), -ENOSPC);
+	cr_expect_eq(used(o), before);
+	cr_assert_eq(overlay_read(o, ino, 20 * KIB, &byte, 1), 1);
+	cr_expect_eq(byte, 'x');
+	cr_expect_eq(overlay_allocate(o, ino, 0, 100, 128 * KIB), 0);
 }
 
 Test(overlay, holes_take_nothing_and_read_as_zeros)
