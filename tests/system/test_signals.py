@@ -24,7 +24,7 @@ def node(tmp_path):
     for i in range(600):
         node.write(node.table("ks", "small"), "t1", f"nb-{i}-big-Index.db", node.bytes(6000 + i))
     for i in range(3):
-        node.write(node.table("ks", "zlarge"), "t1", f"nb-{i}-big-Data.db", node.bytes(2 * MIB + i))
+        node.write(node.table("ks", "zlarge"), "t1", f"nb-{i}-big-Partitions.db", node.bytes(2 * MIB + i))
     return node
 
 
@@ -152,7 +152,7 @@ def changed_between_scan_and_read(hanging, node, change):
     seen = proxy.connections
     process = repository.start(*repository.backup_arguments(node.data, "t1", "b"))
     wait_until(lambda: proxy.connections > seen, 20, "a request")
-    change(node.path(node.table("shop", "orders"), "t1", "nb-1-big-Data.db"))
+    change(node.path(node.table("shop", "orders"), "t1", "nb-1-big-Index.db"))
     proxy.work()
     _, err = process.communicate(timeout=60)
     return process.returncode, err
@@ -173,12 +173,12 @@ def test_a_file_that_changed_since_the_scan_is_taken_as_it_is_now(hanging, small
 
 def test_a_file_that_vanishes_under_a_backup_is_named(hanging, small_node):
     code, err = changed_between_scan_and_read(hanging, small_node, os.unlink)
-    assert code == FAILED and is_sentence(err) and "nb-1-big-Data.db" in err and "vanished" in err
+    assert code == FAILED and is_sentence(err) and "nb-1-big-Index.db" in err and "vanished" in err
     assert hanging[0].json("list")["backups"] == []
 
 
 def test_a_file_that_never_keeps_still_is_no_mixture(repository, small_node):
-    victim = small_node.path(small_node.table("shop", "orders"), "t1", "nb-1-big-Data.db")
+    victim = small_node.path(small_node.table("shop", "orders"), "t1", "nb-1-big-Index.db")
     os.truncate(victim, 24 * MIB)  # takes so long to read that it must change meanwhile
     enough = threading.Event()
 
