@@ -7,6 +7,8 @@
 #include "base/util.h"
 
 #define NO_DATA_DIR 65535
+#define SHOWN_MODE \
+	0644 /* the schema is for whoever may see the backup; the file that it is read from is ours alone */
 
 static struct snapshot_place *add_place(struct snapshot *s, const char *directory)
 {
@@ -47,7 +49,7 @@ static int describe(struct snapshot *s, const struct snapshot_place *place, cons
 	*ret = (struct snapshot_file){ .place = place,
 				       .name = kept,
 				       .data_dir = NO_DATA_DIR,
-				       .mode = st.st_mode & 07777,
+				       .mode = SHOWN_MODE,
 				       .uid = st.st_uid,
 				       .gid = st.st_gid,
 				       .mtime_ns = clock_timespec_ns(st.st_mtim),

@@ -5,6 +5,7 @@ tests/cassandra does the same with real nodes."""
 import json
 import os
 import signal
+import stat
 
 import pytest
 
@@ -70,6 +71,7 @@ def test_a_running_node_is_asked_and_backed_up(repository, cassandra, backup):
     with repository.mount() as mount:
         top = mount.node("n1", CLEAN_NAME) / "b"
         assert (top / "schema.cql").read_text() == SCHEMA
+        assert [stat.S_IMODE((top / name).stat().st_mode) for name in ("schema.cql", "topology.json")] == [0o644, 0o644]
         topology = json.loads((top / "topology.json").read_text())
         assert {node["host_id"]: (node["status"], node["state"]) for node in topology["nodes"]} == {
             HOST_ID: ("up", "normal"), OTHER_ID: ("down", "normal"), JOINING_ID: ("up", "joining")}
