@@ -396,6 +396,14 @@ static int compare_strings(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A JVM prints its warnings on standard output. The document begins at the first line that begins with its brace. */
+static const char *skip_warnings(const char *text)
+{
+	const char *brace = *text == '{' ? text : strstr(text, "\n{");
+
+	return brace ? brace : text;
+}
+
 /*
  * Most tables lie in all data_file_directories, and name them in the order of cassandra.yaml; the node's own system tables
  * lie in the first one or in local_system_data_file_directory. So the longest lists come first; what they do not name follows,
@@ -405,7 +413,10 @@ int facts_read_datapaths(struct facts *f, const char *text, struct err *e)
 {
 	json_t *tables = NULL;
 	size_t most, sure;
-	int r = json_parse("it", text, strlen(text), FACTS_TEXT_MAX, &tables, e);
+	int r;
+
+	text = skip_warnings(text);
+	r = json_parse("it", text, strlen(text), FACTS_TEXT_MAX, &tables, e);
 
 	if (r < 0)
 		return err_wrap(e, r, "what nodetool datapaths printed cannot be read");

@@ -137,6 +137,7 @@ Test(facts, data_directories_come_in_the_order_of_cassandra_yaml)
 {
 	/* `local` lies where the node keeps its own tables; the order of tables is that of a hash map. */
 	static const char *const texts[] = {
+		"OpenJDK 64-Bit Server VM warning: Option X was deprecated\n[0.01s][warning] {x}\n{\"ks\": {\"t\": [\"/b/ks/t-2\", \"/a/ks/t-2\"], \"v\": [\"/s y/ks/v-1\"]}}\n",
 		"{\"system\": {\"local\": [\"/s y/system/local-1\"]}, \"ks\": {\"t\": [\"/b/ks/t-2\", \"/a/ks/t-2\"]}}",
 		"{\"ks\": {\"t\": [\"/b/ks/t-2\", \"/a/ks/t-2\"]}, \"system\": {\"peers\": [\"/b/system/p-3\"], \"local\": [\"/s y/system/local-1\"]}}",
 	};
