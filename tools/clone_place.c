@@ -222,7 +222,8 @@ static int remove_all(struct clone_place *p, struct err *e)
 		if (r < 0)
 			return err_errno(e, r, "cannot remove %s/%s", p->state, below[i]);
 	}
-	if (p->made_directory && rmdir(p->directory) < 0 && errno != ENOENT)
+	/* What somebody put there while nothing was mounted stays. */
+	if (p->made_directory && rmdir(p->directory) < 0 && errno != ENOENT && errno != ENOTEMPTY)
 		return err_errno(e, -errno, "cannot remove %s", p->directory);
 	r = io_remove_tree(AT_FDCWD, p->state);
 	return r < 0 ? err_errno(e, r, "cannot remove %s", p->state) : 0;

@@ -180,6 +180,16 @@ def test_a_clone_that_was_killed_while_it_tried_overlayfs_can_be_made_and_undone
     assert nothing_left(stored, disk)
 
 
+def test_what_was_written_while_nothing_was_mounted_is_not_removed(stored, disk):
+    directory = disk / "data"
+    clone(stored, directory)
+    run("umount", directory)
+    stored.program("umount", f"{directory}.sstablefs/backup")
+    (directory / "foreign").write_bytes(b"x")
+    undo(stored, directory)
+    assert nothing_left(stored, disk, "data") and [p.name for p in directory.iterdir()] == ["foreign"]
+
+
 def test_another_backup_does_not_take_the_place_of_a_clone(stored, small_node, disk):
     directory = disk / "data"
     stored.backup(small_node.data, "t1", "t2")
