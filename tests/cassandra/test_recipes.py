@@ -13,13 +13,19 @@ import threading
 from pathlib import Path
 
 import pytest
+from cassandra_nodes import VERSIONS
 
 import place
+from harness import LONG
+
+pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
 
 PAGE = Path(__file__).parents[2] / "docs/restore.md"
 RECIPE = re.compile(r"^<!-- recipe ([a-z-]+) -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RECIPES = dict(RECIPE.findall(PAGE.read_text()))
 RECIPE_SECONDS = 300
+# The options of import that the page names.
+IMPORT_OPTIONS = re.findall(r"`(-[a-z])`", re.search(r"^Options: .*$", PAGE.read_text(), re.MULTILINE)[0])
 ORDERS = {number: f"order {number}" for number in range(200)}
 
 
@@ -118,6 +124,17 @@ def test_a_table_is_imported_by_each_recipe(shop):
         assert shop.rows() == ORDERS, recipe
     # The last one is looked at as the page says.
     assert "200" in shop.run("check")
+
+
+@pytest.mark.parametrize("node", VERSIONS if LONG else VERSIONS[:1], indirect=True)
+def test_import_takes_each_option_of_the_page(shop):
+    assert sorted(IMPORT_OPTIONS) == ["-c", "-e", "-q", "-t", "-v"]
+    shop.take(shop.keyspace)
+    source = shop.backups.table(shop.node, shop.backup, shop.keyspace, "orders")
+    for option in IMPORT_OPTIONS:
+        shop.truncate()
+        shop.node.nodetool("import", "--copy-data", "-l", "-r", option, shop.keyspace, "orders", source)
+        assert shop.rows() == ORDERS, option
 
 
 def test_the_repaired_state_is_changed_in_the_mount(shop):
