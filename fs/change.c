@@ -111,6 +111,8 @@ static int name_in_backup(struct fs *f, uint64_t parent_ino, const char *name, b
 	if (r != 0)
 		return r;
 	ret->at.dir = fs_overlay_dir(parent_ino, t.generation);
+	ret->node = t.node;
+	memcpy(ret->backup, parent.backup, sizeof(ret->backup));
 	fs_stat_dir(f, t.node, &t.attr, parent_ino, t.generation, &ret->dir);
 	r = find_below(f, &parent, &t, name, replaced, w, &ret->at.below, e);
 	treecache_unref(f->o.trees, t.tree);
@@ -151,6 +153,20 @@ int fs_may_link(struct fs *f, uint64_t ino, struct err *e)
 					   : read_only(e);
 }
 
+/*
+ * What was found out may have taken long. Where the backup was removed meanwhile what is kept of it was forgotten already, so it is once more: either the
+ * refresh that removes it sees the change, or this sees that it is gone.
+ */
+static int changed(struct fs *f, const struct fs_name *n, int r)
+{
+	struct view_backup b;
+
+	if (r == 0 && n->node &&
+	    (!view_node_find(n->node, n->backup, &b) || fs_generation(&b) != n->at.dir.generation))
+		overlay_forget_backup(f->o.overlay, n->at.dir.generation);
+	return r;
+}
+
 int fs_make(struct fs *f, const struct fs_name *n, mode_t mode, uid_t uid, gid_t gid,
 	    const char *target, struct fs_entry *ret)
 {
@@ -165,7 +181,7 @@ int fs_make(struct fs *f, const struct fs_name *n, mode_t mode, uid_t uid, gid_t
 	*ret = (struct fs_entry){ .generation = fs_overlay_generation(f),
 				  .entry_timeout_s = FS_LONG_S,
 				  .attr_timeout_s = FS_LONG_S };
-	r = overlay_make(f->o.overlay, &n->at, &what, &ret->st);
+	r = changed(f, n, overlay_make(f->o.overlay, &n->at, &what, &ret->st));
 	ret->ino = ret->st.st_ino;
 	return r;
 }
@@ -177,7 +193,7 @@ int fs_link(struct fs *f, const struct fs_name *n, uint64_t ino, struct fs_entry
 	int r = overlay_owns(ino) ? 0 : fs_row(f, ino, &row, &p, NULL);
 
 	if (r == 0)
-		r = overlay_link(f->o.overlay, &n->at, ino);
+		r = changed(f, n, overlay_link(f->o.overlay, &n->at, ino));
 	if (r < 0)
 		return r;
 	*ret = (struct fs_entry){ .ino = ino, .entry_timeout_s = FS_LONG_S };
@@ -192,17 +208,19 @@ int fs_link(struct fs *f, const struct fs_name *n, uint64_t ino, struct fs_entry
 
 int fs_unlink(struct fs *f, const struct fs_name *n)
 {
-	return overlay_unlink(f->o.overlay, &n->at);
+	return changed(f, n, overlay_unlink(f->o.overlay, &n->at));
 }
 
 int fs_rmdir(struct fs *f, const struct fs_name *n)
 {
-	return overlay_rmdir(f->o.overlay, &n->at);
+	return changed(f, n, overlay_rmdir(f->o.overlay, &n->at));
 }
 
 int fs_rename(struct fs *f, const struct fs_name *from, const struct fs_name *to, unsigned flags)
 {
-	return overlay_rename(f->o.overlay, &from->at, &to->at, flags);
+	int r = overlay_rename(f->o.overlay, &from->at, &to->at, flags);
+
+	return changed(f, to, changed(f, from, r));
 }
 
 int fs_setattr(struct fs *f, uint64_t ino, const struct stat *st, int set, struct stat *ret,

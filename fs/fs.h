@@ -115,6 +115,8 @@ void fs_read_done(struct fs_file *file, struct fs_read *rd);
 struct fs_name {
 	struct overlay_name at; /* its text is the caller's */
 	struct stat dir;	/* of the directory that it is in */
+	struct view_node *node; /* where that is a backup's; else NULL */
+	char backup[FORMAT_NAME_BYTES + 1];
 };
 /* -EROFS: not below a backup, or there is no overlay. replaced: a directory by that name may be removed. */
 int fs_name(struct fs *f, uint64_t parent, const char *name, bool replaced, struct view_wait w,

@@ -361,6 +361,33 @@ Test(fs, a_removed_backup_vanishes_and_counts_go_down)
 		     "a directory of a removed backup");
 }
 
+/* Its request waited for the store meanwhile. */
+Test(fs, a_change_that_comes_after_its_backup_was_removed_is_forgotten)
+{
+	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
+	_cleanup_(record_freep) struct record *a = add_monday(t), *b = add_tuesday(t);
+	struct fs_entry data, dir, gone, made;
+	struct fs_name hidden, new;
+	struct timespec changed;
+
+	cr_assert_eq(tree_fixture_walk(t, NODE "/tuesday/" TABLE "/nb-1-big-Data.db", &data), 0);
+	cr_assert_eq(tree_fixture_walk(t, NODE "/monday/" TABLE, &dir), 0);
+	tree_fixture_settle(t, FIXTURE_NODE);
+	cr_assert_eq(fs_name(t->fs, dir.ino, "nb-1-big-Data.db", false, WAIT, &hidden, NULL), 0);
+	cr_assert_eq(fs_name(t->fs, dir.ino, "new", false, WAIT, &new, NULL), 0);
+	remove_backup(t, a);
+	cr_expect_eq(tree_fixture_walk(t, NODE "/monday", &gone), FS_ABSENT);
+	tree_fixture_settle(t, FIXTURE_NODE);
+
+	cr_expect_eq(fs_unlink(t->fs, &hidden), 0);
+	cr_expect_eq(fs_make(t->fs, &new, S_IFDIR | 0755, 0, 0, NULL, &made), 0);
+	cr_expect_eq(overlay_usage(t->overlay).hidden, 0);
+	cr_expect_eq(overlay_links(t->overlay, data.ino), 0, "tuesday's file has its links");
+	cr_expect_not(overlay_has_changed(t->overlay, hidden.at.dir, &changed));
+	fs_lookup_undo(t->fs, &made);
+	cr_expect_eq(overlay_usage(t->overlay).inodes, 0);
+}
+
 Test(fs, an_unchanged_record_is_not_fetched_twice)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
