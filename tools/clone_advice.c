@@ -37,10 +37,10 @@ static void put_formats(json_t *o, const struct record *r, bool *failed)
 		put(o, "uuid_sstable_identifiers_enabled", json_true(), failed);
 }
 
-/* A backup that was made without Cassandra has the name that --cluster gave, which need not be the one that system.local has. */
+/* Its own name, which is the one that system.local has; a backup that was made without Cassandra does not know it. */
 static bool knows_cluster(const struct record *r)
 {
-	return *r->host_id && *r->cluster_original;
+	return *r->cluster_original;
 }
 
 json_t *clone_advice_yaml(const struct record *r, const char *directory)

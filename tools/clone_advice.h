@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include "catalog/record.h"
 
+/* In both, cluster_original is what the cluster calls itself, "" where that is not known. */
 /* The settings of cassandra.yaml that the backup asks for, in order: an object. NULL: out of memory. */
 json_t *clone_advice_yaml(const struct record *r, const char *directory);
 /* The same as lines of YAML. A new string; NULL: out of memory. */

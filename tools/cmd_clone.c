@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/io.h"
+#include "cassandra/facts.h"
 #include "tools/clone_advice.h"
 #include "tools/clone_mount.h"
 #include "tools/commands.h"
@@ -207,14 +208,36 @@ static void print_text(const struct work *w, const char *state, const char *lowe
 	       p->directory);
 }
 
+/* The record has the name that --cluster gave, if it did; what the cluster calls itself is in the topology. "": not known. */
+static int learn_cluster(struct record *record, const char *lower)
+{
+	_cleanup_free_ char *path = util_printf("%s/../topology.json", lower);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *o = NULL;
+	const char *name = "";
+	char *copy;
+	size_t len;
+
+	if (path && io_read_file(AT_FDCWD, path, FACTS_TEXT_MAX, &text, &len) == 0 &&
+	    json_parse("topology.json", text, len, FACTS_TEXT_MAX, &o, NULL) == 0)
+		(void)json_get_string(o, "cluster", FACTS_WORD_MAX, &name, NULL);
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	free(record->cluster_original);
+	record->cluster_original = copy;
+	return 0;
+}
+
 static int report(const struct work *w, const char *state)
 {
 	const struct clone_place *p = &w->place;
 	_cleanup_free_ char *lower = clone_mount_lower(p, w->record);
 	_cleanup_free_ char *work_dir = util_printf("%s/work", p->state);
+	bool learnt = lower && learn_cluster(w->record, lower) == 0;
 	_cleanup_json_ json_t *yaml = clone_advice_yaml(w->record, p->directory);
 	_cleanup_json_ json_t *steps =
-		lower ? clone_advice_steps(w->record, p->directory, has_system(lower)) : NULL;
+		learnt ? clone_advice_steps(w->record, p->directory, has_system(lower)) : NULL;
 	bool pinned = is_pinned(p);
 	struct err e = ERR_INIT;
 

@@ -14,6 +14,8 @@ import pytest
 
 import harness
 from harness import ABSENT, CLUSTER, DONE, FAILED, NODE, USAGE, is_alive, is_mounted, is_sentence, run, wait_until
+from standin import CLUSTER as CLUSTER_OF_CASSANDRA
+from standin import Cassandra
 from test_pin import pins
 from trees import describe_snapshot, describe_tree
 
@@ -241,6 +243,13 @@ def test_a_kernel_that_refuses_overlayfs_is_explained(stored, disk):
     answer = stored("clone", "t1", disk / "data", code=FAILED, prefix=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])
     assert is_sentence(answer.err) and "CAP_SYS_ADMIN" in answer.err
     assert nothing_left(stored, disk)
+
+
+def test_the_cluster_has_its_own_name_whatever_the_backup_calls_it(repository, program, disk):
+    node = Cassandra(program).fill()
+    repository("--config", node.configuration, "backup", "--name", "t1", "--cluster", "alias")
+    assert clone(repository, disk / "data")["yaml"]["cluster_name"] == CLUSTER_OF_CASSANDRA
+    undo(repository, disk / "data")
 
 
 def test_several_clones_of_one_backup_do_not_see_each_other(stored, disk):
