@@ -23,6 +23,7 @@ import pytest
 
 import harness
 from harness import DONE, FAILED, FOUND, LONG, STORE, is_mounted
+from linux import AT_FDCWD, check, libc
 from trees import Node, describe_snapshot, describe_tree
 
 SAMPLE = 7  # stacks of a scenario
@@ -33,6 +34,7 @@ LACKING = (errno.ENOMEM, errno.EIO, errno.EMFILE, errno.EAGAIN)
 MEMORY_CALLS = ("malloc", "calloc", "realloc", "strdup", "strndup", "vasprintf", "__getdelim", "realpath", "mmap64")
 ASAN = {"ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:strict_string_checks=1",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:abort_on_error=1"}
+ORDERS = ("nb-1-big-Data.db", "nb-1-big-Index.db", "nb-1-big-TOC.txt")  # of a table
 CONFIGURATION = """[repository]
 url = {url}
 [cassandra]
@@ -181,9 +183,18 @@ class MountSession:
     """A mount in the foreground, looked at twice: what failed at first works then."""
 
     OPTIONS = "refresh=0,xattr,memory=64M,cache_size=128M,cluster=c1"
+    LACKING = LACKING
 
     def __init__(self):
         self.right = None
+
+    def look(self, mountpoint):
+        """{what was asked: its answer, or the OSError}"""
+        return look(mountpoint)
+
+    def is_right(self, path, value):
+        """Whether an answer given when something failed is as without the failure. A directory may show less."""
+        return isinstance(value, OSError) or value == self.right[path] or stat.S_ISDIR(value[0])
 
     def __call__(self, place, environment):
         place.reset("two")
@@ -202,11 +213,11 @@ class MountSession:
         harness.wait_until(lambda: process.poll() is not None or is_mounted(place.mountpoint), HANG_SECONDS, "the mount")
         looks = []
         if process.poll() is None:
-            looks = [look(place.mountpoint) for _ in range(2)]
+            looks = [self.look(place.mountpoint) for _ in range(2)]
             # Names are waited for two seconds at most, which a busy machine may need.
             deadline = time.monotonic() + HANG_SECONDS
             while self.right and looks[1] != self.right and process.poll() is None and time.monotonic() < deadline:
-                looks[1] = look(place.mountpoint)
+                looks[1] = self.look(place.mountpoint)
             if process.poll() is None:
                 harness.run("umount", place.mountpoint)
         _, err = process.communicate(timeout=HANG_SECONDS)
@@ -218,10 +229,88 @@ class MountSession:
         elif process.returncode == DONE:
             expect(looks[1] == self.right, f"the mount did not recover: {differences(looks[1], self.right)}\n{err}")
             failed = {value.errno for value in looks[0].values() if isinstance(value, OSError)}
-            expect(failed <= set(LACKING), f"{failed}\n{err}")
-            wrong = {path: value for path, value in looks[0].items() if not isinstance(value, OSError) and value != self.right[path]
-                     and not stat.S_ISDIR(value[0])}
+            expect(failed <= set(self.LACKING), f"{failed}\n{err}")
+            wrong = {path: value for path, value in looks[0].items() if not self.is_right(path, value)}
             expect(not wrong, f"wrong answers: {wrong}\n{err}")
+
+
+def change(top):
+    """{step: its answer}: what tools do to the directory of a table, up to the first step that fails, and nothing of it is left."""
+    directory = top / "c1/nodes/n1/b2/data" / Node.table(None, "shop", "orders")
+    data, index, toc, made, tmp, sub = (directory / name for name in (*ORDERS, "made", "x.tmp", "sub"))
+    steps = {
+        "undo": lambda: undo(directory),
+        "link": lambda: os.link(data, tmp),
+        "move": lambda: tmp.rename(directory / "y.tmp") and None,
+        "write": lambda: made.write_bytes(b"x" * 5000),
+        "write far behind": lambda: write_at(made, b"far", 5 << 20),
+        "replace": lambda: (toc.rename(f"{toc}.saved"), made.rename(toc)) and None,
+        "hide": lambda: index.rename(f"{index}.saved") and None,
+        "mkdir": sub.mkdir,
+        "symlink": lambda: (sub / "link").symlink_to("t" * 300),
+        "readlink": lambda: os.readlink(sub / "link"),
+        "many": lambda: [os.link(data, sub / f"name{number}") for number in range(100)] and None,
+        "exchange": lambda: exchange(sub / "name0", sub / "link"),
+        "list": lambda: (sorted(os.listdir(directory)), sorted(os.listdir(sub))),
+        "read": lambda: read(toc)[:5003],
+        "count": lambda: data.stat().st_nlink,
+        "undo again": lambda: undo(directory),
+        "what is left": lambda: sorted(os.listdir(directory)),
+    }
+    found = {}
+    for name, step in steps.items():
+        try:
+            found[name] = step()
+        except OSError as error:
+            found[name] = error
+            break
+    return found
+
+
+def undo(directory):
+    for name in ORDERS:
+        if (saved := directory / f"{name}.saved").exists():
+            saved.rename(directory / name)
+    for where, _, names in os.walk(directory, topdown=False):
+        top = where == str(directory)
+        for name in names:
+            if not (top and name.startswith("nb-")):
+                os.unlink(os.path.join(where, name))
+        if not top:
+            os.rmdir(where)
+
+
+def exchange(old, new):
+    check(libc.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), 2))
+
+
+def write_at(path, content, offset):
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(fd, content, offset)
+    finally:
+        os.close(fd)
+
+
+def clear(directory):
+    """Leaves nothing there."""
+    for where, _, names in os.walk(directory, topdown=False):
+        for name in names:
+            os.unlink(os.path.join(where, name))
+        if where != str(directory):
+            os.rmdir(where)
+
+
+class OverlaySession(MountSession):
+    """The same with what is written in a mount: what fails leaves everything as it was, and works when it is asked again."""
+
+    LACKING = (*LACKING, errno.ENOSPC)
+
+    def look(self, mountpoint):
+        return change(mountpoint)
+
+    def is_right(self, path, value):
+        return isinstance(value, OSError) or value == self.right[path]
 
 
 def differences(one, other):
@@ -278,6 +367,7 @@ SCENARIOS = {
     "doctor": lambda: Command("doctor", same_output=False, codes=(DONE, FAILED, FOUND)),
     "configuration": lambda: Command("--config", "{DIR}/full.conf", "list"),
     "mount": MountSession,
+    "writes in a mount": OverlaySession,
 }
 S3_SCENARIOS = {
     "list": lambda: Command("list", same_output=False),

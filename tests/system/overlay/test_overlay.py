@@ -78,6 +78,29 @@ def test_a_full_overlay_is_enospc_and_reads_go_on(stored):
         assert not path.with_name("again").exists() and mount.status()["overlay"].split()[4] == "0"
 
 
+def test_a_bucket_is_as_it_was(minio, minio_server, small_node):
+    """No object is written, replaced or removed by changes in a mount."""
+    minio.backup(small_node.data, "t1")
+    bucket = minio.url.split("/")[2]
+
+    def objects():
+        pages = minio_server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [(entry["Key"], entry["ETag"], entry["Size"], entry["LastModified"]) for page in pages for entry in page["Contents"]]
+
+    before = objects()
+    assert len(before) > 3
+    with minio.mount() as mount:
+        path = first_file(mount)
+        os.link(path, path.with_name("x.tmp"))
+        path.with_name("made").write_bytes(path.read_bytes()[:100_000])
+        path.with_name("made").rename(path)
+        path.with_name("directory").mkdir()
+        path.with_name("x.tmp").rename(path.with_name("directory") / "x")
+        run("rm", "-rf", *(mount.node() / "t1").iterdir())
+        assert not os.listdir(mount.node() / "t1")
+    assert objects() == before
+
+
 def test_another_user_may_what_modes_and_owners_allow(stored):
     """fs.protected_hardlinks lets users link only what is theirs: uid= makes it so."""
     with stored.mount("allow_other", "uid=4711", "gid=4711") as mount:
