@@ -5,7 +5,9 @@ With a release build: sanitizers need memory of their own.
 """
 
 import contextlib
+import errno
 import fcntl
+import itertools
 import os
 import random
 import threading
@@ -185,6 +187,52 @@ def test_memory_does_not_follow_the_number_of_entries(release, many_entries):
     if not LONG:  # there it is the bound that tells
         assert max(peaks[name].memory for name in ("b1", "b2")) <= 10 + ENTRIES * 130 / MIB, peaks
     assert max(peak.memory for name, peak in peaks.items() if name not in ("b1", "b2", "mount")) <= 30, peaks
+
+
+def fill(step):
+    """Calls step(0), step(1)... until there is no room left. How many went well."""
+    for number in itertools.count():
+        try:
+            step(number)
+        except OSError as failure:
+            assert failure.errno == errno.ENOSPC, failure
+            return number
+
+
+def overlay_of(mount):
+    """Bytes used of the scratch overlay, and its bound."""
+    words = mount.status()["overlay"].split()
+    return int(words[0]), int(words[2])
+
+
+def test_a_full_overlay_stays_within_memory(release, large_files):
+    """Full of names and inodes, then of data, with the caches full of what was read."""
+    repository = release.repository().init()
+    repository.backup(large_files.data, "t1")
+    with repository.mount(f"memory={MEMORY}M", "cache_size=128M") as mount, watched(mount.pid) as peak:
+        files = [mount.data("t1") / path for path in files_below(mount.data("t1"))]
+        made = files[0].with_name("made")
+        made.mkdir()
+
+        def make(number):
+            os.link(files[0], made / f"link{number}")
+            os.close(os.open(made / f"file{number}", os.O_CREAT | os.O_WRONLY))
+
+        in_threads([lambda path=path: read_in_order(path) for path in files])
+        names = fill(make)
+        used, limit = overlay_of(mount)
+        assert names > 1000 and 0.98 * limit < used <= limit, (names, used, limit)
+        in_threads([lambda path=path: read_at_random(path) for path in files])
+        assert len(os.listdir(made)) in (2 * names, 2 * names + 1)
+        run("rm", "-r", made)
+        assert overlay_of(mount)[0] < limit / 10  # tables do not shrink
+        with open(files[0].with_name("full"), "wb", buffering=0) as f:
+            fill(lambda number: os.pwrite(f.fileno(), b"x" * MIB, number * MIB))
+            used, limit = overlay_of(mount)
+            assert 0.98 * limit < used <= limit, (used, limit)
+            in_threads([lambda path=path: read_at_random(path) for path in files])
+    print(peak, names)
+    assert 10 < peak.memory <= MEMORY + BESIDE and peak.threads <= THREADS and peak.descriptors <= DESCRIPTORS, peak
 
 
 def test_64_descriptors_are_enough(release, minio_server, small_node):
