@@ -94,9 +94,8 @@ void reader_share_leave(struct reader *r, struct reader_share *s)
 
 /* ---- hints ---- */
 
-/* Whether the object is new among the hints; *ret_oldest is the one that it replaces. */
-static bool note_hint(struct reader *r, const struct block_object *o,
-		      struct block_object *ret_oldest)
+/* Whether the object is new among the hints. */
+static bool note_hint(struct reader *r, const struct block_object *o)
 {
 	bool is_new = true;
 
@@ -105,7 +104,6 @@ static bool note_hint(struct reader *r, const struct block_object *o,
 		if (memcmp(&r->hints[i].id, &o->id, sizeof(o->id)) == 0)
 			is_new = false;
 	if (is_new) {
-		*ret_oldest = r->hints[r->hint_next];
 		r->hints[r->hint_next] = *o;
 		r->hint_next = (r->hint_next + 1) % READER_HINTS;
 	}
@@ -116,16 +114,13 @@ static bool note_hint(struct reader *r, const struct block_object *o,
 void reader_hint(struct reader *r, const struct node_name *n, const struct extent *extents,
 		 size_t extent_count)
 {
-	struct block_object o, oldest;
+	struct block_object o;
 	uint32_t node;
 
 	if (extent_count == 0 || blockload_node(r->loads, n, &node) < 0)
 		return;
 	o = blockload_object(node, &extents[0].object);
-	if (!note_hint(r, &o, &oldest))
-		return;
-	/* A pack stays: cp opens the files of a directory in the order of their inode numbers, so it comes back to each of its packs. */
-	if (oldest.plain_bytes > 0 && !oldest.whole)
-		blocks_forget(r->blocks, &oldest);
-	blocks_prefetch(r->blocks, &o, extents[0].offset, extents[0].len_bytes, o.whole);
+	/* Cassandra opens every Data.db when it starts, and reads none. */
+	if (o.whole && note_hint(r, &o))
+		blocks_prefetch(r->blocks, &o, extents[0].offset, extents[0].len_bytes, true);
 }

@@ -53,7 +53,7 @@ int stream_read(struct stream *s, uint64_t offset, size_t len_bytes, bool wait,
 		struct stream_read *ret, const struct cancel *c, struct err *e);
 void stream_release(struct stream *s, struct stream_read *rd);
 
-/* Starts fetching what holds this file's content (a small file's pack; a large file's first object): a hint by directory order. Never blocks. Of objects that were only hinted at a few are kept. */
+/* A file was opened: starts fetching the pack that holds a small file. Of a large one nothing: who opens it may not read it. Never blocks. */
 void reader_hint(struct reader *r, const struct node_name *n, const struct extent *extents,
 		 size_t extent_count);
 /* Everybody who waits in stream_read looks at its cancel token now. */
