@@ -108,7 +108,8 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	op_take(ops_server(req), &op);
 }
 
-static void answer_create(struct server *s, struct op *op, const struct fs_entry *en)
+static void answer_create(struct server *s, struct op *op, const struct fs_name *n,
+			  const struct fs_entry *en)
 {
 	struct fuse_entry_param param = ops_param(en);
 	struct fs_file *file;
@@ -118,6 +119,7 @@ static void answer_create(struct server *s, struct op *op, const struct fs_entry
 			&direct, &e);
 
 	if (r < 0) {
+		fs_unlink(s->fs, n); /* the kernel keeps it that there is no such name */
 		fs_lookup_undo(s->fs, en);
 		op_refuse(op, r);
 		return;
@@ -144,7 +146,7 @@ static int run_create(struct server *s, struct op *op, struct view_wait w)
 	if (r < 0)
 		op_refuse(op, r);
 	else
-		answer_create(s, op, &en);
+		answer_create(s, op, &n, &en);
 	return 0;
 }
 
