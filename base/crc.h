@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CRC-32 as zlib and java.util.zip.CRC32 compute it; a thin cover of zlib. Pure, any thread. */
+/* CRC-32 as zlib and java.util.zip.CRC32 compute it, by the fastest instructions that the processor has (libdeflate). Pure, any thread. */
 #ifndef SSTABLEFS_BASE_CRC_H
 #define SSTABLEFS_BASE_CRC_H
 

@@ -11,6 +11,9 @@
 #include <openssl/sha.h>
 #include <string.h>
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* the same functions by AVX2 and AVX-512 where the CPU has them; without it they take SSE2 */
+#endif
 
 #define SHA256_BLOCK 64
 

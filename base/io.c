@@ -204,6 +204,19 @@ int io_publish_file(int dirfd, const char *path, const void *data, size_t len_by
 	return 0;
 }
 
+int io_rename_new(int from_fd, const char *name, int to_fd, const char *new_name)
+{
+	struct stat st;
+
+	if (renameat2(from_fd, name, to_fd, new_name, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (fstatat(to_fd, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return renameat(from_fd, name, to_fd, new_name) < 0 ? -errno : 0;
+}
+
 int io_mkdirs(int dirfd, const char *path, mode_t mode)
 {
 	char copy[PATH_MAX];

@@ -22,6 +22,8 @@ int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data,
 /* Writes `path` atomically and durably: temporary name beside it, fsync, rename, fsync of the directory. */
 int io_publish_file(int dirfd, const char *path, const void *data, size_t len_bytes, mode_t mode,
 		    struct err *e);
+/* Renames, and replaces nothing: -EEXIST. A file system that cannot promise that (NFS, some FUSE) is asked before. */
+int io_rename_new(int from_fd, const char *name, int to_fd, const char *new_name);
 /* mkdir -p of `path` below dirfd (AT_FDCWD allowed). 0 or -errno. */
 int io_mkdirs(int dirfd, const char *path, mode_t mode);
 int io_fsync_dir(int dirfd, const char *path);

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include "base/clock.h"
+#include "base/spawn.h"
 
 #define POLL_MS 20 /* between two looks at the process and at cancel */
 
@@ -26,37 +26,6 @@ struct child {
 };
 
 /* ---- start ---- */
-
-/* Where the child's descriptor `target` goes: to the pipe's end, or nowhere. */
-static int direct(posix_spawn_file_actions_t *files, int target, int end)
-{
-	if (end < 0)
-		return posix_spawn_file_actions_addopen(files, target, "/dev/null", O_WRONLY, 0);
-	return posix_spawn_file_actions_adddup2(files, end, target);
-}
-
-static int set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *attr, int out, int errors)
-{
-	sigset_t none, all;
-	int r = posix_spawn_file_actions_addopen(files, 0, "/dev/null", O_RDONLY, 0);
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	if (!r)
-		r = direct(files, 1, out);
-	if (!r)
-		r = direct(files, 2, errors);
-	if (!r)
-		r = posix_spawn_file_actions_addclosefrom_np(files, 3);
-	if (!r)
-		r = posix_spawnattr_setsigmask(attr, &none);
-	if (!r)
-		r = posix_spawnattr_setsigdefault(attr, &all);
-	if (!r)
-		r = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-							   POSIX_SPAWN_SETSIGDEF);
-	return -r;
-}
 
 /* A pipe for what is to be kept; *ret_theirs stays -1 where nothing is. */
 static int open_stream(struct stream *s, struct wbuf *text, int *ret_theirs)
@@ -81,22 +50,6 @@ static void close_stream(struct stream *s)
 	s->fd = -1;
 }
 
-static int spawn(struct child *c, char *const *words, int out, int errors)
-{
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	int r;
-
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attr);
-	r = set_up(&files, &attr, out, errors);
-	if (r == 0)
-		r = -posix_spawnp(&c->pid, words[0], &files, &attr, words, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return r;
-}
-
 static int start(struct child *c, const struct process_options *o)
 {
 	_cleanup_close_ int out = -1;
@@ -106,8 +59,15 @@ static int start(struct child *c, const struct process_options *o)
 	if (r == 0)
 		r = open_stream(&c->errors, o->errors, &errors);
 	c->errors.cut = o->cut_errors;
-	if (r == 0)
-		r = spawn(c, o->words, out, errors);
+	if (r == 0) {
+		const struct spawn_options so = { .words = o->words,
+						  .environment = o->environment,
+						  .in = -1,
+						  .out = out,
+						  .errors = errors };
+
+		r = spawn_start(&so, &c->pid);
+	}
 	if (r < 0) {
 		close_stream(&c->out);
 		close_stream(&c->errors);

@@ -11,50 +11,32 @@ which `nodetool refresh` makes Cassandra load. Each is whole and can be read; in
 All lies below $TMPDIR, which must not be on overlayfs.
 """
 
-import argparse
 import os
-import random
 import re
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import measure
 import place
-import report
-import servers
-from cassandra.concurrent import execute_concurrent_with_args
-from cassandra_nodes import Cluster
-from harness import Program, run, wait_until
+import real
+from harness import run, wait_until
+from real import GIB, LIMIT_SECONDS, MIB
 
 KEYSPACE = "clonebench"
 ROWS, ZEROS = f"{KEYSPACE}.rows", f"{KEYSPACE}.zeros"
-ROW_BYTES, SEED = 20_000, 5
 ZERO_BYTES, ZERO_ROWS = 4 << 20, 64
-MIB, GIB = 1 << 20, 1 << 30
-IN_FLIGHT = 16
-LIMIT_SECONDS = 7200  # of one command
 BACKUP = "b"
-
-
-def value_of(key):
-    return random.Random(SEED << 32 | key).randbytes(ROW_BYTES)
 
 
 # ---- what the node holds ----
 
 def fill(node, count):
-    """Without compaction, so that what runs beside the start does not depend on chance; it also leaves more SSTables to open."""
     place.create_keyspace(node, KEYSPACE)
-    node.cql(f"CREATE TABLE {ROWS} (id bigint PRIMARY KEY, v blob) WITH compaction = {{'class': 'SizeTieredCompactionStrategy', 'enabled': false}}")
-    insert = node.connect().prepare(f"INSERT INTO {ROWS} (id, v) VALUES (?, ?)")
-    rows = ((key, value_of(key)) for key in range(count))
-    for _ in execute_concurrent_with_args(node.connect(), insert, rows, concurrency=IN_FLIGHT, results_generator=True):
-        pass
+    real.create_table(node, ROWS)
+    real.insert(node, ROWS, range(count))
     node.nodetool("flush", KEYSPACE)
 
 
@@ -91,13 +73,8 @@ def fill_sparse(node, size):
 
 def check(node, rows, zeros):
     """Reads every row of the function and compares it; of the zeros one, which every SSTable of them has. Seconds."""
-    begun, seen = time.monotonic(), 0
-    for row in node.connect().execute(f"SELECT id, v FROM {ROWS}"):
-        if row.v != value_of(row.id):
-            raise measure.Failed(f"the row {row.id} is not what was written")
-        seen += 1
-    if seen != rows:
-        raise measure.Failed(f"{seen} rows of {rows}")
+    begun = time.monotonic()
+    real.check_rows(node, [ROWS], rows)
     if zeros and [row.v for row in node.cql(f"SELECT v FROM {ZEROS} WHERE id = 0")] != [bytes(ZERO_BYTES)]:
         raise measure.Failed("the row of zeros is not what was written")
     return time.monotonic() - begun
@@ -128,31 +105,27 @@ class Bench:
         """The first query."""
         key = self.rows // 2
         (value,), = self.node.cql(f"SELECT v FROM {ROWS} WHERE id = {key}")
-        if value != value_of(key):
+        if value != real.value_of(key):
             raise measure.Failed(f"the row {key} is not what was written")
 
     def start(self, name, yaml, prepared, mount):
         """Starts the node, asks, and reads all. prepared: when the clock began, and what was done by then in how many seconds."""
         begun, before = prepared
-        local = {f"{kind}_directory": str(self.directory / name / kind) for kind in ("commitlog", "hints", "saved_caches", "cdc_raw")}
-        self.node.yaml.update(yaml, **local)
-        self.node.start()
-        self.answer()
-        result = self.results[name] = {"before": before, "seconds": time.monotonic() - begun}
-        if mount:
-            result.update(fetched=fetched(mount))
-            if self.traced:
-                result.update(operations=self.operations(name))
-        print(f"{name}: {result}", file=sys.stderr, flush=True)
-        result["read_seconds"] = check(self.node, self.rows, self.zeros)
-        if mount:
-            result["fetched_in_all"] = fetched(mount)
-        self.node.drain()
-        for key in (*yaml, *local):
-            self.node.yaml.pop(key)
+        with real.running_on(self.node, self.directory / name, yaml):
+            self.answer()
+            result = self.results[name] = {"before": before, "seconds": time.monotonic() - begun}
+            if mount:
+                result.update(fetched=fetched(mount))
+                if self.traced:
+                    result.update(operations=self.operations(name))
+            print(f"{name}: {result}", file=sys.stderr, flush=True)
+            result["read_seconds"] = check(self.node, self.rows, self.zeros)
+            if mount:
+                result["fetched_in_all"] = fetched(mount)
+            self.node.drain()
 
     def drop_caches(self):
-        self.dropped &= measure.drop_caches()
+        self.dropped &= real.drop_caches(self.node)
         return time.monotonic()
 
     def own(self):
@@ -170,7 +143,6 @@ class Bench:
             self.start("clone", made["yaml"], (begun, time.monotonic() - begun), Path(f"{where}.sstablefs/backup"))
             self.results["clone"]["upper"] = sum(path.lstat().st_blocks * 512 for path in Path(made["upper"]).rglob("*"))
         finally:
-            self.node.stop()
             self.repository.program("clone", "--undo", where)
         return made["yaml"]
 
@@ -206,28 +178,17 @@ def table(results):
     return "\n".join(lines)
 
 
-def parse_arguments():
-    parser = argparse.ArgumentParser(prog="bench/clone", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", default="5.0", help="of Cassandra: 5.0 (default) or 4.1")
-    parser.add_argument("--heap", default="1G", help="of the node (default 1G)")
-    parser.add_argument("--mib", type=int, default=256, help="of rows that are read and compared (default 256)")
-    parser.add_argument("--sparse-gib", type=int, default=0, help="of zeros beside them (default 0)")
-    parser.add_argument("--trace", action="store_true", help="count the operations of the mount too, which takes time")
-    return parser.parse_args()
-
-
-def measured(arguments, directory, node, server):
+def measured(site):
     """Fills the node, backs it up, and takes each way."""
+    arguments, directory, node = site.arguments, site.directory, site.node
     needed = 4 * arguments.mib * MIB + (arguments.sparse_gib + 1) * GIB
     if shutil.disk_usage(directory).free < needed:
         raise measure.Failed(f"{directory} has less than {needed >> 30} GiB free; set TMPDIR")
-    rows, zeros = arguments.mib * MIB // ROW_BYTES, 0
+    rows, zeros = arguments.mib * MIB // real.ROW_BYTES, 0
     fill(node, rows)
     if arguments.sparse_gib:
         zeros = fill_sparse(node, arguments.sparse_gib * GIB)
-    program = Program(os.environ["SSTABLEFS_BINARY"], directory / "p")
-    program.environment.update(server.environment())
-    repository = program.repository(server.url(server.make_bucket())).init()
+    repository = site.repository()
     node.nodetool("snapshot", "-t", BACKUP)
     made = repository.backup(node.data_directories, BACKUP, node=place.node_name(node), cluster=place.CLUSTER, timeout=LIMIT_SECONDS)
     node.nodetool("clearsnapshot", "-t", BACKUP)
@@ -239,26 +200,18 @@ def measured(arguments, directory, node, server):
 
 
 def main():
-    arguments = parse_arguments()
+    parser = real.parser("clone", __doc__, mib=256, rounds=0)
+    parser.add_argument("--sparse-gib", type=int, default=0, help="of zeros beside them (default 0)")
+    parser.add_argument("--trace", action="store_true", help="count the operations of the mount too, which takes time")
+    arguments = parser.parse_args()
     if os.geteuid():
         raise measure.Failed("only root can clone")
-    for number in (signal.SIGTERM, signal.SIGHUP):  # nothing may stay mounted
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="sstablefs-clone-") as work, servers.minio() as server, \
-            Cluster(arguments.version, heap=arguments.heap) as cluster:
-        bench, made, zeros = measured(arguments, Path(work), cluster.node, server)
+    with real.site("clone", arguments) as site:
+        bench, made, zeros = measured(site)
         print(table(bench.results))
-    machine = report.machine()
     print(f"\nThe backup: {made['total_bytes'] / GIB:.2f} GiB in {made['files']} files, {bench.rows} rows" + (f", {zeros} SSTables of zeros" if zeros else "")
-          + f". {machine['processor']}, {machine['cores']} cores for the node, MinIO, the mount and the reader together; Cassandra {arguments.version}, "
-          f"heap {arguments.heap}; load of the machine before {load:.1f}, now {os.getloadavg()[0]:.1f}"
-          + ("" if bench.dropped else "; the page cache could not be dropped"))
-    return 0
+          + f". {site.about('the node, MinIO, the mount and the reader')}" + ("" if bench.dropped else "; the page cache could not be dropped"))
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except measure.Failed as failure:
-        sys.exit(f"bench/clone: {failure}")
+    real.run("clone", main)

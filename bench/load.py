@@ -5,29 +5,23 @@ One node of Cassandra, MinIO, the writer and sstablefs share this machine. A rou
 --limit-rate; each backup stores everything anew, in a repository of its own. Only the time in which the backup runs counts; the snapshot is taken before.
 """
 
-import argparse
 import itertools
 import multiprocessing
 import os
 import random
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from statistics import median
 
 import measure
-import report
-import servers
+import real
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, ExecutionProfile
 from cassandra.cluster import Cluster as Driver
 from cassandra.policies import WhiteListRoundRobinPolicy
-from cassandra_nodes import Cluster
-from harness import Program
+from real import MIB
 
 TABLE = "load.rows"
-MIB = 1 << 20
 SETTLE_SECONDS = 3
 
 
@@ -91,13 +85,13 @@ def preload(node, arguments):
 
 
 class Bench:
-    def __init__(self, node, server, program, arguments):
-        self.node, self.server, self.program, self.arguments = node, server, program, arguments
+    def __init__(self, site):
+        self.site, self.node, self.arguments = site, site.node, site.arguments
         self.rows = {}
 
     def backup(self, options):
         """A first backup of the snapshot `load`, into a repository of its own. (begin, end, bytes)."""
-        repository = self.program.repository(self.server.url(self.server.make_bucket())).init()
+        repository = self.site.repository()
         begun = time.monotonic()
         result = repository.backup(self.node.data_directories, "load", "b", "--only", "load", *options, timeout=3600)
         return begun, time.monotonic(), result["total_bytes"]
@@ -140,12 +134,8 @@ class Bench:
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(prog="bench/load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", default="5.0", help="of Cassandra: 5.0 (default) or 4.1")
-    parser.add_argument("--heap", default="1G", help="of the node (default 1G)")
-    parser.add_argument("--mib", type=int, default=512, help="data on the node before the first round (default 512)")
+    parser = real.parser("load", __doc__, mib=512)
     parser.add_argument("--seconds", type=float, default=20, help="of a phase without a backup (default 20)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
     parser.add_argument("--limit-rate", default="16M", help="of the limited backup (default 16M)")
     parser.add_argument("--in-flight", type=int, default=32, help="INSERTs under way at once (default 32)")
     parser.add_argument("--row-bytes", type=int, default=4000, help="(default 4000)")
@@ -154,28 +144,17 @@ def parse_arguments():
 
 def main():
     arguments = parse_arguments()
-    load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory(prefix="sstablefs-load-") as work, servers.minio() as server, \
-            Cluster(arguments.version, heap=arguments.heap) as cluster:
-        node = cluster.node
-        node.cql("CREATE KEYSPACE load WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
-        node.cql(f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, v blob)")
-        preload(node, arguments)
-        node.nodetool("snapshot", "-t", "load", "load")
-        program = Program(os.environ["SSTABLEFS_BINARY"], Path(work) / "p")
-        program.environment.update(server.environment())
-        bench = Bench(node, server, program, arguments)
+    with real.site("load", arguments) as site:
+        site.node.cql("CREATE KEYSPACE load WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+        site.node.cql(f"CREATE TABLE {TABLE} (id bigint PRIMARY KEY, v blob)")
+        preload(site.node, arguments)
+        site.node.nodetool("snapshot", "-t", "load", "load")
+        bench = Bench(site)
         for number in range(1, arguments.rounds + 1):
             bench.round(number)
         print(bench.table())
-    machine = report.machine()
-    print(f"\n{machine['processor']}, {machine['cores']} cores for the node, MinIO, the writer and the backup together; Cassandra {arguments.version}, "
-          f"heap {arguments.heap}; {arguments.rounds} rounds, {arguments.mib} MiB; load of the machine before: {load:.1f}")
-    return 0
+    print(f"\n{arguments.rounds} rounds, {arguments.mib} MiB. {site.about('the node, MinIO, the writer and the backup')}")
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except measure.Failed as failure:
-        sys.exit(f"bench/load: {failure}")
+    real.run("load", main)

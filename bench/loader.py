@@ -5,23 +5,17 @@ A table of one node is backed up to MinIO, truncated and loaded again, by `nodet
 empty cache (cold), and once more from the same mount (warm). Before the copy on disk and the cold mount are read the page cache is dropped. Rows are counted after each.
 """
 
-import argparse
 import itertools
-import os
 import shutil
 import sys
-import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
 import load
 import measure
 import place
-import report
-import servers
-from cassandra_nodes import Cluster, ToolError
-from harness import Program
+import real
+from cassandra_nodes import ToolError
 
 KEYSPACE, TABLE = "load", "rows"
 
@@ -86,38 +80,28 @@ class Bench:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="bench/loader", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", default="5.0", help="of Cassandra: 5.0 (default) or 4.1")
-    parser.add_argument("--heap", default="1G", help="of the node (default 1G)")
-    parser.add_argument("--mib", type=int, default=512, help="data of the table (default 512)")
-    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    parser = real.parser("loader", __doc__, mib=512)
     parser.add_argument("--tool", choices=WAYS, action="append", help="only this one (default: all)")
     arguments = parser.parse_args()
     arguments.in_flight, arguments.row_bytes = 32, 16_000
-    with tempfile.TemporaryDirectory(prefix="sstablefs-loader-") as work, servers.minio() as server, \
-            Cluster(arguments.version, heap=arguments.heap, yaml={"auto_snapshot": False}) as cluster:
-        node = cluster.node
+    with real.site("loader", arguments, yaml={"auto_snapshot": False}) as site:
+        node = site.node
         place.create_keyspace(node, KEYSPACE)
         node.cql(f"CREATE TABLE {KEYSPACE}.{TABLE} (id bigint PRIMARY KEY, v blob)")
         load.preload(node, arguments)
         node.nodetool("flush", KEYSPACE)
-        program = Program(os.environ["SSTABLEFS_BINARY"], Path(work) / "p")
-        program.environment.update(server.environment())
-        with place.Backups(program.repository(server.url(server.make_bucket())).init()) as backups:
+        with place.Backups(site.repository()) as backups:
             backup = backups.take(node, KEYSPACE)
             source = backups.table(node, backup, KEYSPACE, TABLE)
-            copy = Path(work) / "copy" / KEYSPACE / source.name
+            copy = site.directory / "copy" / KEYSPACE / source.name
             shutil.copytree(source, copy)
             bench = Bench(node, backups, backup, copy, node.count(f"{KEYSPACE}.{TABLE}"), arguments.tool or list(WAYS))
             for number in range(1, arguments.rounds + 1):
                 bench.round(number)
         print(bench.table())
-    machine = report.machine()
-    print(f"\n{machine['processor']}, {machine['cores']} cores for the node, MinIO, the mount and the tool together; Cassandra {arguments.version}, heap "
-          f"{arguments.heap}; {arguments.mib} MiB, {arguments.rounds} rounds; load of the machine now {os.getloadavg()[0]:.1f}"
+    print(f"\n{arguments.mib} MiB, {arguments.rounds} rounds. {site.about('the node, MinIO, the mount and the tool')}"
           + ("" if bench.dropped else "; the page cache could not be dropped: cold is warm on the disk"))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    real.run("loader", main)

@@ -208,21 +208,21 @@ class Table:
 
 class Node:
     """A data directory. No component with a share of Data.db is smaller than `least` bytes. `small_tables` makes the other
-    kind instead: so many tables of SSTables of 20 to 180 KB, not scaled."""
+    kind instead: so many tables of SSTables, not scaled, each of a number of bytes in the range `sizes`."""
 
-    def __init__(self, directory, scale, files, seed=1, small_tables=0, least=50):
+    def __init__(self, directory, scale, files, seed=1, small_tables=0, least=50, sizes=(20_000, 180_000)):
         self.data = os.path.join(directory, "data")
         self.seed, self.least, self.today, self.tables = seed, least, 0, []
         if small_tables:
-            self._make_small(small_tables, files)
+            self._make_small(small_tables, files, sizes)
         else:
             self._make_tables(scale, files / FULL_FILES)
 
-    def _make_small(self, tables, files):
+    def _make_small(self, tables, files, sizes):
         for i in range(tables):
             table = Table(self, "small", f"t{i}", "leveled")
             for n in range(max(1, files // (tables * len(BIG)))):
-                table.add(table.chance("size", n).randrange(20_000, 180_000))
+                table.add(table.chance("size", n).randrange(*sizes))
             self.tables.append(table)
 
     def _make_tables(self, scale, share):

@@ -3,41 +3,23 @@
 
 import os
 import platform
+import re
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-MIB = 1 << 20
-# What is measured, in the order of the table: (name, what a reader sees, the row that it is divided by).
-ROWS = (
-    ("read", "read the node's files to nowhere, 2 at once", None),
-    ("backup", "first backup, as shipped", "read"),
-    ("backup_fast", "first backup, --jobs 2 --connections 16", "read"),
-    ("again", "second backup, nothing changed", "read"),
-    ("next_day", "backup of the next day", "read"),
-    ("curl_null", "raw GETs to nowhere, curl, 16 at once", None),
-    ("walk", "read all of the mount to nowhere, 4 at once", "curl_null"),
-    ("s5cmd", "raw GETs to disk, s5cmd, 16 at once", None),
-    ("curl", "raw GETs to disk, curl, 16 at once", None),
-    ("raw", "raw GETs to disk, the faster of the two", None),
-    ("cp", "cp -a from the mount", "raw"),
-    ("tar", "tar from the mount", "raw"),
-    ("raw_synced", "raw, then sync -f", None),
-    ("restore", "sstablefs restore (syncs)", "raw_synced"),
-    ("local_cp", "cp -a of the node's files on the local disk", "raw"),
-    ("small_local_cp", "small files: cp -a on the local disk", None),
-    ("small_backup", "small files: first backup", "small_local_cp"),
-    ("small_cp", "small files: cp -a from the mount", "small_local_cp"),
-    ("small_restore", "small files: sstablefs restore (syncs)", "small_local_cp"),
-    ("wide_local_cp", "a table beyond the caches: cp -a on the local disk", None),
-    ("wide_cp", "a table beyond the caches: cp -a from the mount", "wide_local_cp"),
-    ("wide_tar", "a table beyond the caches: tar from the mount", "wide_local_cp"),
-)
+from bars import verdict
+from cases import TIME
+
+MIB, GB = 1 << 20, 10**9
+HEAD = ("what", "bar", "verdict", "ratio: median (min to max)", "n", "median (min to max)", "CPU-s per GB: client + mount", "peak MiB: client, mount", "requests",
+        "other load")
 
 
 def spread(values, digits=2):
-    return " / ".join(f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
+    low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def machine():
@@ -48,81 +30,109 @@ def machine():
 
 
 class Report:
-    def __init__(self):
+    def __init__(self, cases):
+        self.cases = cases
+        self.rows = {row.name: row for case in cases for row in case.rows}
         self.samples = defaultdict(dict)  # row: {round: Sample}
-        self.failures = {}  # row: why
-        self.facts = {}  # what is said below the table: {title: {name: value}}
-        self.fetched = defaultdict(list)  # row: (bytes from the store, bytes from the mount's disk cache) / bytes copied
-        self.caches_dropped = True
+        self.why = {}  # row: why there is no figure
+        self.late = {}  # row: the seconds that it did not end in
+        self.failed = set()
+        self.sizes = {}  # set: (files, bytes)
+        self.facts = {}  # title: {name: value}
 
-    def add(self, row, number, sample):
-        self.samples[row][number] = sample
+    def add(self, name, number, sample):
+        self.samples[name][number] = sample
 
-    def ratios(self, row, base):
+    def demand(self, rows):
+        """These have to have run: those that have not are failures."""
+        self.failed.update(row.name for row in rows if not self.samples[row.name])
+
+    def best(self, row, number):
+        """The best of a round: only where each of those that are here has run, so that it is the same choice each time."""
+        found = [self.samples[name][number] for name in row.best_of if number in self.samples[name]]
+        if found and all(number in self.samples[name] or name in self.why for name in row.best_of):
+            self.add(row.name, number, min(found, key=lambda sample: sample.seconds))
+
+    def ratios(self, row):
         """Of the runs of the same round, so that what else the machine did then weighs on both."""
-        rounds = self.samples[row].keys() & self.samples[base].keys() if base else ()
-        return [self.samples[row][r].seconds / self.samples[base][r].seconds for r in sorted(rounds)]
+        mine, base = self.samples[row.name], self.samples.get(row.against, {})
+        pairs = [(mine[number].seconds, base[number].seconds) for number in sorted(mine.keys() & base.keys())]
+        return [a / b if row.ratio == TIME else b / a for a, b in pairs]
 
-    def table(self):
-        head = ("what", "n", "seconds min / med / max", "ratio min / med / max", "CPU s (server, mount)",
-                "peak MiB (mount)", "requests", "other load")
-        lines = [head]
-        for name, text, base in ROWS:
-            samples = list(self.samples[name].values())
-            if not samples:
-                why = f"failed: {self.failures[name][:100]}" if name in self.failures else "not run"
-                lines.append((text, "0", "", why, *[""] * (len(head) - 4)))
-                continue
-            ratios = self.ratios(name, base)
-            against = next((t for n, t, _ in ROWS if n == base), "").split(",")[0]
-            lines.append((
-                text, str(len(samples)), spread([s.seconds for s in samples]),
-                f"{spread(ratios)} of {base}" if ratios else "-" if not against else f"no {against}",
-                self._cpu(samples), self._memory(samples), self._requests(samples),
-                f"{median([s.foreign for s in samples]):.1f}"))
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        lines.insert(1, ["-" * width for width in widths])
-        return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in lines)
+    def state(self, name):
+        if self.samples[name]:
+            return "ran"
+        return "failed" if name in self.failed else "too slow" if name in self.late else "not run"
 
-    @staticmethod
-    def _cpu(samples):
-        text = f"{median([s.cpu for s in samples]):.2f}"
-        others = [f"{median([s.others_cpu[k] for s in samples]):.2f}" for k in ("server", "mount")
-                  if k in samples[0].others_cpu]
-        return f"{text} ({', '.join(others)})" if others else text
+    # For people.
+
+    def _ratio(self, row):
+        if row.name in self.late and not self.samples[row.name]:
+            base = [s.seconds for s in self.samples.get(row.against, {}).values()]
+            return "-" if not base else f"more than {self.late[row.name] / max(base):.1f} times" if row.ratio == TIME else \
+                f"less than {max(base) / self.late[row.name]:.2f}"
+        ratios = self.ratios(row)
+        return f"{spread(ratios)} {'times' if row.ratio == TIME else 'of the speed'}" if ratios else "-"
+
+    def _cpu(self, row, samples):
+        size = self.sizes.get(row.bytes_of, (0, 0))[1]
+        if not size:
+            return "-"
+        own, mount = (median([each(s) for s in samples]) * GB / size for each in (lambda s: s.cpu, lambda s: s.others_cpu.get("mount", 0.0)))
+        return f"{own:.2f} + {mount:.2f}" if any("mount" in s.others_cpu for s in samples) else f"{own:.2f}"
 
     @staticmethod
     def _memory(samples):
         text = f"{max(s.memory for s in samples) / MIB:.0f}"
         mount = [s.others_memory["mount"] for s in samples if "mount" in s.others_memory]
-        return f"{text} ({max(mount) / MIB:.0f})" if mount else text
+        return f"{text}, {max(mount) / MIB:.0f}" if mount else text
 
-    @staticmethod
-    def _requests(samples):
-        return " ".join(f"{name} {n}" for name, n in sorted(samples[-1].requests.items()))
+    def line(self, row):
+        samples = list(self.samples[row.name].values())
+        if not samples:
+            why = " ".join(self.why.get(row.name, "").split())
+            state = f"more than {self.late[row.name]:.0f} s" if row.name in self.late else f"{self.state(row.name)}{': ' if why else ''}{why[:160]}"
+            return (row.text, row.bar, verdict(self, row)[0], self._ratio(row), "0", state, "", "", "", "")
+        requests = " ".join(f"{n} {name}" for name, n in sorted(samples[-1].requests.items(), key=lambda item: -item[1])[:4])
+        return (row.text, row.bar, verdict(self, row)[0], self._ratio(row), str(len(samples)), f"{spread([s.seconds for s in samples])} {row.unit}", self._cpu(row, samples),
+                self._memory(samples), requests, f"{median([s.foreign for s in samples]):.1f}")
+
+    def table(self, case):
+        lines = [HEAD, *[self.line(row) for row in case.rows]]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+        lines.insert(1, ["-" * width for width in widths])
+        return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in lines)
+
+    def summary(self):
+        """Each bar in one line."""
+        lines = ["### Bars", "", "| case | what | bar | verdict |", "|---|---|---|---|"]
+        for case in self.cases:
+            lines += [f"| {case.name} | {row.text} | {row.bar} | {verdict(self, row)[0]} |" for row in case.rows if row.bars]
+        return "\n".join(lines)
 
     def text(self):
-        parts = [self.table()]
-        if self.fetched:
-            title = "Bytes read for each byte copied"
-            self.facts[title] = {name: " + ".join(f"{median(v):.2f} {where}" for v, where in zip(
-                zip(*ratios), ("from the store", "from the mount's disk cache"))) for name, ratios in self.fetched.items()}
+        parts = [f"### {case.text}\n\n{self.table(case)}" for case in self.cases]
+        parts.append(self.summary())
         for title, facts in self.facts.items():
-            parts.append("\n".join([title, *(f"    {k}: {v}" if k else f"    {v}" for k, v in facts.items())]))
-        if not self.caches_dropped:
-            parts.append("The page cache was not dropped before these runs.")
+            parts.append("\n".join([f"{title}:", "", *(f"- {k}: {v}" for k, v in facts.items())]))
         return "\n\n".join(parts)
 
+    # For programs.
+
     def json(self, parameters):
-        rows = []
-        for name, text, base in ROWS:
-            samples = [dict(asdict(s), round=r) for r, s in self.samples[name].items()]
-            row = {"name": name, "text": text, "state": "ran" if samples else "failed" if name in self.failures else "not run",
-                   "runs": samples}
-            if base:
-                row.update(against=base, ratios=self.ratios(name, base))
-            if name in self.failures:
-                row["why"] = self.failures[name]
-            rows.append(row)
-        return {"machine": machine(), "parameters": parameters, "caches_dropped": self.caches_dropped, "rows": rows,
-                "facts": self.facts, "read_for_each_byte_copied": self.fetched}
+        found = []
+        for case in self.cases:
+            rows = []
+            for row in case.rows:
+                entry = {"name": row.name, "text": re.sub(r"[*`]", "", row.text), "state": self.state(row.name), "bars": verdict(self, row)[1], "unit": row.unit,
+                         "runs": [dict(asdict(s), round=r) for r, s in self.samples[row.name].items()]}
+                if row.against:
+                    entry.update(against=row.against, ratio=row.ratio, ratios=self.ratios(row))
+                if row.name in self.why:
+                    entry["why"] = self.why[row.name]
+                if row.name in self.late:
+                    entry["more_than_seconds"] = self.late[row.name]
+                rows.append(entry)
+            found.append({"name": case.name, "text": case.text, "link": {"rate": case.rate, "delay_ms": case.delay}, "rows": rows})
+        return {"machine": machine(), "parameters": parameters, "facts": self.facts, "cases": found,
+                "sets": {name: {"files": files, "bytes": size} for name, (files, size) in self.sizes.items()}}

@@ -45,6 +45,11 @@ int blocks_new(const struct blocks_options *o, struct blocks **ret, struct err *
 		r = ring_open(o->ring_path, o->ring_bytes, o->kv, o->metrics, &b->ring, e);
 	if (r < 0)
 		return r;
+	if (b->ring) {
+		b->ghost = ghost_new(ring_capacity(b->ring));
+		if (!b->ghost)
+			return err_nomem(e);
+	}
 	*ret = steal_pointer(&b);
 	return 0;
 }
@@ -56,17 +61,18 @@ void blocks_free(struct blocks *b)
 	if (b->pool)
 		loads_stop(b);
 	ring_close(b->ring);
+	ghost_free(b->ghost);
 	slots_deinit(&b->slots);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }
 
 /* Pins what is there. The lock is held. */
-static void pin(struct blocks *b, struct slot *slot, uint32_t offset, uint32_t len,
+static void pin(struct blocks *b, struct slot *slot, uint32_t offset, uint32_t len, unsigned how,
 		struct block_pin *ret)
 {
 	slots_pin(slot);
-	slots_touch(&b->slots, slot, offset, len);
+	slots_touch(&b->slots, slot, offset, len, how & BLOCKS_PASSING);
 	*ret = (struct block_pin){ .data = slot->base + offset, .slot = slot };
 }
 
@@ -74,7 +80,7 @@ static void pin(struct blocks *b, struct slot *slot, uint32_t offset, uint32_t l
  * Sees to it that the blocks of `span` are loaded or loading, and waits for them; or for memory. 0: look again. The lock is held, and given up
  * meanwhile.
  */
-static int wait_for(struct blocks *b, const struct block_object *o, uint64_t span,
+static int wait_for(struct blocks *b, const struct block_object *o, uint64_t span, unsigned how,
 		    const struct cancel *c, struct err *e)
 {
 	struct slot *slot = slots_find(&b->slots, &o->id);
@@ -84,7 +90,7 @@ static int wait_for(struct blocks *b, const struct block_object *o, uint64_t spa
 	if (slot)
 		missing &= ~(slot->present | slot->loading);
 	if (missing)
-		r = loads_start(b, o, missing, LOADS_DEMANDED, true, &slot);
+		r = loads_start(b, o, missing, LOADS_DEMANDED, how & BLOCKS_PASSING, &slot);
 	if (r == -EAGAIN)
 		return waiters_wait(&b->memory_waiters, &b->lock, 0, c, e);
 	if (r < 0)
@@ -97,7 +103,7 @@ static int wait_for(struct blocks *b, const struct block_object *o, uint64_t spa
 }
 
 int blocks_get(struct blocks *b, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
-	       bool wait, struct block_pin *ret, const struct cancel *c, struct err *e)
+	       unsigned how, struct block_pin *ret, const struct cancel *c, struct err *e)
 {
 	uint64_t span;
 	bool waited = false;
@@ -113,21 +119,54 @@ int blocks_get(struct blocks *b, const struct block_object *o, uint32_t offset, 
 		struct slot *slot = slots_find(&b->slots, &o->id);
 
 		if (slot && !(span & ~slot->present)) {
-			pin(b, slot, offset, len_bytes, ret);
+			pin(b, slot, offset, len_bytes, how, ret);
 			break;
 		}
-		if (!wait)
+		if (!(how & BLOCKS_WAIT))
 			r = BLOCKS_WOULD_BLOCK;
 		else if (cancel_is_set(c))
 			r = err_set(e, ERR_IO, -ECANCELED, "the read was given up");
 		else
-			r = wait_for(b, o, span, c, e);
+			r = wait_for(b, o, span, how, c, e);
 		waited = true;
 	}
 	pthread_mutex_unlock(&b->lock);
 	if (r == 0)
 		metric_add(waited ? b->misses : b->hits, 1);
 	return r;
+}
+
+bool blocks_lack(struct blocks *b, const struct block_object *o, uint32_t offset,
+		 uint32_t len_bytes)
+{
+	uint64_t span = slots_span(offset, len_bytes);
+	struct slot *slot;
+	bool lack;
+
+	pthread_mutex_lock(&b->lock);
+	slot = slots_find(&b->slots, &o->id);
+	lack = !slot || (span & ~(slot->present | slot->loading));
+	pthread_mutex_unlock(&b->lock);
+	return lack;
+}
+
+/* Whether there is no use in loading the whole object. */
+static bool is_in_vain(const struct blocks *b, const struct id256 *whole)
+{
+	uint64_t times = ghost_find(b->slots.wasted, whole);
+
+	return times > 1 || (times == 1 && !(b->ghost && ghost_find(b->ghost, whole)));
+}
+
+bool blocks_alone(struct blocks *b, const struct block_object *part)
+{
+	bool alone;
+
+	pthread_mutex_lock(&b->lock);
+	alone = slots_find(&b->slots, &part->id) ||
+		(!slots_find(&b->slots, &part->of.id) && is_in_vain(b, &part->of.id));
+	pthread_mutex_unlock(&b->lock);
+	return alone;
 }
 
 void blocks_unpin(struct blocks *b, struct block_pin *p)
@@ -151,8 +190,15 @@ void blocks_wake(struct blocks *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
+static enum loads_urgency urgency_of(unsigned how)
+{
+	if (how & BLOCKS_GUESSED)
+		return LOADS_GUESSED;
+	return how & BLOCKS_SPARING ? LOADS_SPARING : LOADS_AHEAD;
+}
+
 bool blocks_prefetch(struct blocks *b, const struct block_object *o, uint32_t offset,
-		     uint32_t len_bytes, bool keep_on_disk)
+		     uint32_t len_bytes, unsigned how)
 {
 	struct slot *slot;
 	uint64_t missing;
@@ -167,9 +213,23 @@ bool blocks_prefetch(struct blocks *b, const struct block_object *o, uint32_t of
 	if (slot)
 		missing &= ~(slot->present | slot->loading);
 	if (missing)
-		r = loads_start(b, o, missing, LOADS_AHEAD, keep_on_disk, &slot);
+		r = loads_start(b, o, missing, urgency_of(how), how & BLOCKS_PASSING, &slot);
+	if (slot)
+		slots_expect(&b->slots, slot, slots_span(offset, len_bytes), how & BLOCKS_GUESSED);
 	pthread_mutex_unlock(&b->lock);
 	return r == 0;
+}
+
+void blocks_expect(struct blocks *b, const struct block_object *o, uint32_t offset,
+		   uint32_t len_bytes)
+{
+	struct slot *slot;
+
+	pthread_mutex_lock(&b->lock);
+	slot = slots_find(&b->slots, &o->id);
+	if (slot)
+		slots_expect(&b->slots, slot, slots_span(offset, len_bytes), false);
+	pthread_mutex_unlock(&b->lock);
 }
 
 void blocks_forget(struct blocks *b, const struct block_object *o)
@@ -195,6 +255,15 @@ uint64_t blocks_memory(struct blocks *b)
 	bytes = b->slots.charged_bytes;
 	pthread_mutex_unlock(&b->lock);
 	return bytes;
+}
+
+void blocks_limit(struct blocks *b, uint64_t memory_bytes)
+{
+	pthread_mutex_lock(&b->lock);
+	slots_limit(&b->slots, memory_bytes);
+	metric_set(b->memory, b->slots.charged_bytes);
+	waiters_done(&b->memory_waiters, 0);
+	pthread_mutex_unlock(&b->lock);
 }
 
 const char *blocks_check(struct blocks *b)

@@ -59,18 +59,30 @@ static int check_owner(int fd, const char *path, struct err *e)
 	return 0;
 }
 
+int kvdir_open_unlocked(const char *path, int *ret_fd, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	int r = io_mkdirs(AT_FDCWD, path, 0700);
+
+	if (r < 0)
+		return err_errno(e, r, "cannot make the cache directory %s", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot open the cache directory %s", path);
+	r = check_owner(fd, path, e);
+	if (r < 0)
+		return r;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
 int kvdir_open(struct kvdir *d, const char *path, struct err *e)
 {
 	int r;
 
 	*d = KVDIR_NONE;
-	r = io_mkdirs(AT_FDCWD, path, 0700);
-	if (r < 0)
-		return err_errno(e, r, "cannot make the cache directory %s", path);
-	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (d->fd < 0)
-		return err_errno(e, -errno, "cannot open the cache directory %s", path);
-	r = check_owner(d->fd, path, e);
+	r = kvdir_open_unlocked(path, &d->fd, e);
 	if (r == 0)
 		r = take_lock(d, path, e);
 	if (r < 0)

@@ -16,6 +16,8 @@ struct kvdir {
 /* Makes the directory where missing and takes its lock. -EBUSY (ERR_CONFLICT): another process has it. */
 int kvdir_open(struct kvdir *d, const char *path, struct err *e);
 void kvdir_close(struct kvdir *d);
+/* The same without the lock: for files that need none. -EPERM (ERR_CONFLICT): it is another user's, or others may write to it. */
+int kvdir_open_unlocked(const char *path, int *ret_fd, struct err *e);
 
 /*
  * Whether `name` in the directory is the file that is open as fd, and the lock file still the one that is held: the directory may have

@@ -10,7 +10,7 @@ struct job { /* a run of blocks, side by side; holds a pin of its slot */
 	struct slot *slot;
 	uint64_t blocks;
 	enum loads_urgency urgency;
-	bool keep;
+	bool passing;
 };
 
 /* The lowest run of set bits. */
@@ -64,7 +64,7 @@ static struct job *next_job(struct blocks *b)
 		job = queue_take(&b->ahead);
 	if (job) {
 		b->running++;
-		b->running_ahead += job->urgency == LOADS_AHEAD;
+		b->running_ahead += job->urgency != LOADS_DEMANDED;
 	}
 	return job;
 }
@@ -145,7 +145,7 @@ static void fail_locked(struct blocks *b, struct slot *slot, uint64_t blocks, in
 static void finish(struct blocks *b, struct job *job)
 {
 	b->running--;
-	b->running_ahead -= job->urgency == LOADS_AHEAD;
+	b->running_ahead -= job->urgency != LOADS_DEMANDED;
 	loads_unpin(b, job->slot);
 	note_memory(b);
 	free(job);
@@ -178,6 +178,24 @@ static uint64_t verify_run(struct blocks *b, const struct slot *slot, uint64_t r
 	return good;
 }
 
+/* A part is read from where the ring has the whole. */
+static uint64_t part_from_ring(struct blocks *b, const struct job *job)
+{
+	const struct block_object *o = &job->slot->object;
+	uint64_t span = slots_span(o->of.offset, o->plain_bytes);
+
+	if (!ring_read_range(b->ring, &o->of.id, o->of.plain_bytes, o->of.offset, o->plain_bytes,
+			     job->slot->base))
+		return 0;
+	if (!verify(b, job->slot, job->blocks)) {
+		ring_forget(b->ring, &o->of.id, span);
+		metric_add(b->disk_damaged, (uint64_t)__builtin_popcountll(span));
+		return 0;
+	}
+	metric_add(b->disk_bytes, o->plain_bytes);
+	return job->blocks;
+}
+
 /* The blocks of the job that the ring holds and that fit. */
 static uint64_t load_from_ring(struct blocks *b, const struct job *job)
 {
@@ -186,6 +204,8 @@ static uint64_t load_from_ring(struct blocks *b, const struct job *job)
 
 	if (!b->ring)
 		return 0;
+	if (slot->object.of.plain_bytes)
+		return part_from_ring(b, job);
 	found = ring_read(b->ring, &slot->object.id, slot->object.plain_bytes, job->blocks,
 			  slot->base);
 	if (slot->object.whole && found != job->blocks)
@@ -202,36 +222,76 @@ static uint64_t load_from_ring(struct blocks *b, const struct job *job)
 	return good;
 }
 
-static bool load_run(struct blocks *b, struct slot *slot, uint64_t run)
+/* A run that is being loaded. */
+struct arrival {
+	struct blocks *b;
+	struct slot *slot;
+	uint64_t left; /* that have not arrived */
+};
+
+/* The blocks of the object that end at `end` or before. */
+static uint64_t blocks_before(const struct block_object *o, uint32_t end)
 {
-	uint32_t len = run_length(slot, run);
+	uint32_t whole_bytes = end - end % (uint32_t)BLOCKS_BLOCK_BYTES;
+
+	if (end >= o->plain_bytes)
+		return slots_all_of(o);
+	return whole_bytes ? slots_span(0, whole_bytes) : 0;
+}
+
+/* Of an object that is whole the parts are of no use. */
+static void arrived(void *ctx, uint32_t end_bytes)
+{
+	struct arrival *a = ctx;
+	const struct block_object *o = &a->slot->object;
+	uint64_t blocks = a->left & blocks_before(o, end_bytes);
+
+	if (!blocks || (o->whole && end_bytes < o->plain_bytes))
+		return;
+	metric_add(a->b->loaded_bytes, run_length(a->slot, blocks));
+	publish(a->b, a->slot, blocks);
+	a->left &= ~blocks;
+}
+
+/* The blocks of the run that are there now. */
+static uint64_t load_run(struct blocks *b, struct slot *slot, uint64_t run)
+{
+	struct arrival a = { b, slot, run };
+	struct block_arrivals arrivals = { arrived, &a };
+	uint32_t offset = run_offset(run), len = run_length(slot, run);
 	struct err e = ERR_INIT;
 	int r;
 
-	r = b->loader.load(b->loader.ctx, &slot->object, run_offset(run), len, slot->base, &b->stop,
-			   &e);
+	r = b->loader.load(b->loader.ctx, &slot->object, offset, len, slot->base, &arrivals,
+			   &b->stop, &e);
 	if (r == 0) {
-		metric_add(b->loaded_bytes, len);
-		publish(b, slot, run);
-		return true;
+		arrived(&a, offset + len);
+	} else {
+		pthread_mutex_lock(&b->lock);
+		fail_locked(b, slot, a.left, r, &e);
+		pthread_mutex_unlock(&b->lock);
 	}
-	pthread_mutex_lock(&b->lock);
-	fail_locked(b, slot, run, r, &e);
-	pthread_mutex_unlock(&b->lock);
-	return false;
+	return run & ~a.left;
 }
 
-/* Half of the threads at most write at once: a slow disk must not hold up the loads. */
-static void keep_on_disk(struct blocks *b, struct slot *slot, uint64_t blocks)
+/* Of what was loaded from the store, what is worth a place in the ring; of an object that is whole all or nothing. Half of the threads at most write at once: a slow disk must not hold up the loads. */
+static uint64_t admit(struct blocks *b, const struct job *job, uint64_t loaded)
 {
-	bool may;
+	uint64_t again;
 
 	pthread_mutex_lock(&b->lock);
-	may = b->writing < (b->threads + 1) / 2;
-	b->writing += may;
+	again = ghost_note(b->ghost, &job->slot->object.id, loaded);
+	if (!job->passing)
+		again = loaded;
+	if (b->writing >= (b->threads + 1) / 2)
+		again = 0;
+	b->writing += again != 0;
 	pthread_mutex_unlock(&b->lock);
-	if (!may)
-		return;
+	return again;
+}
+
+static void keep_on_disk(struct blocks *b, struct slot *slot, uint64_t blocks)
+{
 	ring_write(b->ring, &slot->object.id, slot->object.plain_bytes, blocks, slot->base);
 	if (b->loader.kept)
 		b->loader.kept(b->loader.ctx, &slot->object, &b->stop);
@@ -247,10 +307,12 @@ static void run_job(struct blocks *b, struct job *job)
 	publish(b, job->slot, from_ring);
 	for (uint64_t left = job->blocks & ~from_ring; left; left &= ~run) {
 		run = first_run(left);
-		if (load_run(b, job->slot, run))
-			loaded |= run;
+		loaded |= load_run(b, job->slot, run);
 	}
-	if (loaded && b->ring && job->keep)
+	if (!loaded || !b->ring || job->slot->object.of.plain_bytes)
+		return;
+	loaded = admit(b, job, loaded);
+	if (loaded)
 		keep_on_disk(b, job->slot, loaded);
 }
 
@@ -283,7 +345,7 @@ static void free_jobs(struct job *jobs)
 }
 
 /* One for each run of the blocks, or NULL: out of memory. */
-static struct job *new_jobs(uint64_t blocks, enum loads_urgency urgency, bool keep)
+static struct job *new_jobs(uint64_t blocks, enum loads_urgency urgency, bool passing)
 {
 	struct job *jobs = NULL;
 
@@ -295,7 +357,7 @@ static struct job *new_jobs(uint64_t blocks, enum loads_urgency urgency, bool ke
 			return NULL;
 		}
 		run = first_run(left);
-		*job = (struct job){ jobs, NULL, run, urgency, keep };
+		*job = (struct job){ jobs, NULL, run, urgency, passing };
 		jobs = job;
 	}
 	return jobs;
@@ -312,20 +374,27 @@ static bool get_workers(struct blocks *b, const struct job *jobs)
 }
 
 int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks,
-		enum loads_urgency urgency, bool keep, struct slot **ret)
+		enum loads_urgency urgency, bool passing, struct slot **ret)
 {
-	enum slots_effort effort = urgency == LOADS_DEMANDED ? SLOTS_ANY : SLOTS_READ_ONLY;
-	struct job *jobs = new_jobs(blocks, urgency, keep);
-	struct slot *slot;
+	static const enum slots_effort efforts[] = { [LOADS_GUESSED] = SLOTS_READ_ONLY,
+						     [LOADS_SPARING] = SLOTS_READ_ONLY,
+						     [LOADS_AHEAD] = SLOTS_GUESSED,
+						     [LOADS_DEMANDED] = SLOTS_ANY };
+	struct job *jobs = new_jobs(blocks, urgency, passing);
+	struct slot *slot = slots_find(&b->slots, &o->id);
+	bool guessed;
 
 	if (!jobs)
 		return -ENOMEM;
-	slot = slots_reserve(&b->slots, o, blocks, blocks == slots_all_of(o), effort);
+	guessed = urgency == LOADS_GUESSED && (!slot || slot->guessed);
+	slot = slots_reserve(&b->slots, o, blocks, blocks == slots_all_of(o) && !o->of.plain_bytes,
+			     efforts[urgency]);
 	if (!slot) {
 		free_jobs(jobs);
 		return -EAGAIN;
 	}
 	slots_pin(slot);
+	slot->guessed = guessed;
 	if (!get_workers(b, jobs)) {
 		slots_failed(&b->slots, slot, blocks);
 		slots_unpin(&b->slots, slot);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include "base/pool.h"
+#include "cache/ghost.h"
 #include "cache/ring.h"
 #include "cache/slots.h"
 #include "cache/waiters.h"
@@ -28,7 +29,8 @@ struct blocks {
 	struct waiter *memory_waiters;
 	struct job_queue demanded, ahead;
 	unsigned running, running_ahead,
-		writing; /* jobs; of those not demanded; that write to the ring */
+		writing;     /* jobs; of those not demanded; that write to the ring */
+	struct ghost *ghost; /* what the ring could have had; NULL without one */
 	struct cancel stop;
 
 	/* never change */
@@ -40,14 +42,14 @@ struct blocks {
 		*memory;
 };
 
-enum loads_urgency { LOADS_AHEAD, LOADS_DEMANDED };
+enum loads_urgency { LOADS_GUESSED, LOADS_SPARING, LOADS_AHEAD, LOADS_DEMANDED };
 
 /*
  * Starts loading `blocks` (neither present nor loading; all of an object that is whole). 0, or -EAGAIN (memory is short), -ENOMEM. The lock is held
- * throughout; *ret is the object's slot.
+ * throughout; *ret is the object's slot. passing: to the ring only what the ghost knows.
  */
 int loads_start(struct blocks *b, const struct block_object *o, uint64_t blocks,
-		enum loads_urgency urgency, bool keep_on_disk, struct slot **ret);
+		enum loads_urgency urgency, bool passing, struct slot **ret);
 /* Somebody waits for these blocks now: queued loads of them move to the first queue. Lock held. */
 void loads_promote(struct blocks *b, const struct slot *slot, uint64_t blocks);
 /* Queued loads of the object that nobody waits for are given up. Its slot may be gone then. Lock held. */

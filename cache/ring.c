@@ -19,7 +19,7 @@
 struct ring {
 	int fd;
 	struct kv *kv;
-	struct metric *errors;
+	struct metric *errors, *written;
 	pthread_mutex_t lock; /* slots and cursor */
 	uint32_t slots;	      /* 0: not used */
 	uint32_t cursor;      /* the next slot to be written, < slots */
@@ -111,6 +111,9 @@ int ring_open(const char *path, uint64_t ring_bytes, struct kv *kv, struct metri
 	r->errors = m ? metrics_counter(m, "cache_disk_write_errors",
 					"Writes of the disk cache that failed")
 		      : NULL;
+	r->written = m ? metrics_counter(m, "cache_disk_written_bytes",
+					 "Bytes written to the disk cache")
+		       : NULL;
 	pthread_mutex_init(&r->lock, NULL);
 	*ret = r;
 	return 0;
@@ -175,21 +178,30 @@ static uint64_t mask_of(unsigned first, unsigned count)
 	return (count >= 64 ? UINT64_MAX : (UINT64_C(1) << count) - 1) << first;
 }
 
+/* Those of `blocks` that are there, and where. */
+static uint64_t find_blocks(struct ring *r, const struct id256 *id, uint32_t plain_bytes,
+			    uint64_t blocks, struct layout *ret)
+{
+	uint32_t slots = (uint32_t)(ring_capacity(r) / RING_SLOT_BYTES);
+
+	memset(ret, 0xff, sizeof(*ret));
+	if (slots == 0 || kv_each(r->kv, KV_RING, id->b, SHA256_BYTES, note_block, ret, NULL))
+		return 0;
+	for (unsigned i = 0; i < BLOCKS_MAX; i++)
+		if ((blocks >> i & 1) &&
+		    (ret->slot[i] >= slots || ret->len[i] != block_length(plain_bytes, i)))
+			blocks &= ~(UINT64_C(1) << i);
+	return blocks;
+}
+
 uint64_t ring_read(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks,
 		   uint8_t *base)
 {
-	uint32_t slots = (uint32_t)(ring_capacity(r) / RING_SLOT_BYTES);
 	struct layout layout;
 	uint64_t got = 0;
 	unsigned n;
 
-	memset(&layout, 0xff, sizeof(layout));
-	if (slots == 0 || kv_each(r->kv, KV_RING, id->b, SHA256_BYTES, note_block, &layout, NULL))
-		return 0;
-	for (unsigned i = 0; i < BLOCKS_MAX; i++)
-		if ((blocks >> i & 1) &&
-		    (layout.slot[i] >= slots || layout.len[i] != block_length(plain_bytes, i)))
-			blocks &= ~(UINT64_C(1) << i);
+	blocks = find_blocks(r, id, plain_bytes, blocks, &layout);
 	for (unsigned i = 0; i < BLOCKS_MAX; i += n) {
 		size_t bytes;
 
@@ -203,6 +215,30 @@ uint64_t ring_read(struct ring *r, const struct id256 *id, uint32_t plain_bytes,
 			got |= mask_of(i, n);
 	}
 	return got;
+}
+
+bool ring_read_range(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint32_t offset,
+		     uint32_t len_bytes, uint8_t *dst)
+{
+	uint32_t end = offset + len_bytes;
+	unsigned first = offset / (uint32_t)RING_SLOT_BYTES;
+	unsigned last = (end - 1) / (uint32_t)RING_SLOT_BYTES;
+	uint64_t blocks = mask_of(first, last - first + 1);
+	struct layout layout;
+
+	if (find_blocks(r, id, plain_bytes, blocks, &layout) != blocks)
+		return false;
+	for (unsigned i = first; i <= last; i++) {
+		uint32_t in_slot = offset % (uint32_t)RING_SLOT_BYTES;
+		uint32_t bytes = MIN_OF(end - offset, (uint32_t)RING_SLOT_BYTES - in_slot);
+
+		if (io_pread_full(r->fd, dst, bytes, layout.slot[i] * RING_SLOT_BYTES + in_slot) !=
+		    (ssize_t)bytes)
+			return false;
+		dst += bytes;
+		offset += bytes;
+	}
+	return true;
 }
 
 void ring_forget(struct ring *r, const struct id256 *id, uint64_t blocks)
@@ -332,6 +368,7 @@ void ring_write(struct ring *r, const struct id256 *id, uint32_t plain_bytes, ui
 			note_error(r, code, first);
 			return;
 		}
+		metric_add(r->written, bytes);
 		put_entries(r, id, plain_bytes, i, first, n);
 		i += n;
 	}

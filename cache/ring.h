@@ -9,7 +9,7 @@
  * damaged file, nor a stale index, nor a block that was written over during the read can do harm.
  *
  * A write that fails never fails the caller: on a full disk the ring shrinks to what the file has by then, on any other error it is no longer used;
- * both are counted in `cache_disk_write_errors`. Any thread. No lock is held across I/O on the file.
+ * both are counted in `cache_disk_write_errors`, and what is written in `cache_disk_written_bytes`. Any thread. No lock is held across I/O on the file.
  */
 #ifndef SSTABLEFS_CACHE_RING_H
 #define SSTABLEFS_CACHE_RING_H
@@ -37,6 +37,9 @@ DEFINE_CLEANUP(struct ring *, ring_close);
  */
 uint64_t ring_read(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks,
 		   uint8_t *base);
+/* Reads [offset, offset + len) of the object to dst. False: not all of it is there. Not verified. */
+bool ring_read_range(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint32_t offset,
+		     uint32_t len_bytes, uint8_t *dst);
 /* Writes `blocks` of the object whose content is at base. */
 void ring_write(struct ring *r, const struct id256 *id, uint32_t plain_bytes, uint64_t blocks,
 		const uint8_t *base);

@@ -123,7 +123,8 @@ int slots_init(struct slots *s, uint64_t limit_bytes)
 	s->bucket_count = SLOTS_MAX;
 	s->all = calloc(s->cap, sizeof(*s->all));
 	s->buckets = calloc(s->bucket_count, sizeof(*s->buckets));
-	if (s->all && s->buckets)
+	s->wasted = ghost_new(UINT64_MAX);
+	if (s->all && s->buckets && s->wasted)
 		return 0;
 	slots_deinit(s);
 	return -ENOMEM;
@@ -135,6 +136,7 @@ void slots_deinit(struct slots *s)
 		munmap(s->all[i].base - BLOCKS_HEADROOM, MAP_BYTES);
 	free(s->all);
 	free(s->buckets);
+	ghost_free(s->wasted);
 	*s = (struct slots){ 0 };
 }
 
@@ -149,10 +151,30 @@ static void make_free(struct slots *s, struct slot *slot)
 		link = &(*link)->chain;
 	*link = slot->chain;
 	slot->chain = NULL;
-	slot->live = false;
+	slot->live = slot->guessed = false;
 	slot->present = slot->used = 0;
 	list_remove(&s->live, slot);
 	list_add_newest(&s->free, slot);
+}
+
+/* The object goes though not all of it was read. */
+static void drop_unread(struct slots *s, struct slot *slot)
+{
+	uint64_t unread = slot->present & ~slot->used;
+
+	s->dropped_unread += bytes_of(unread);
+	if (slot->object.whole && !slot->object.of.plain_bytes && unread)
+		ghost_note(s->wasted, &slot->object.id,
+			   ghost_find(s->wasted, &slot->object.id) ? 2 : 1);
+	make_free(s, slot);
+}
+
+static bool drop_guessed(struct slots *s, struct slot *slot)
+{
+	if (!slot->guessed || slot->pins > 0)
+		return false;
+	drop_unread(s, slot);
+	return true;
 }
 
 /* Drops what was read of the slot. False: there is nothing of that kind. */
@@ -184,16 +206,33 @@ static bool reclaim(struct slots *s, const struct slot *spare, enum slots_effort
 	for (struct slot *slot = s->live.oldest; slot; slot = slot->newer)
 		if (drop_read(s, slot))
 			return true;
+	if (effort == SLOTS_READ_ONLY)
+		return false;
+	for (struct slot *slot = s->live.oldest; slot; slot = slot->newer)
+		if (drop_guessed(s, slot))
+			return true;
 	if (effort != SLOTS_ANY)
 		return false;
 	for (struct slot *slot = s->live.oldest; slot; slot = slot->newer) {
 		if (slot->pins > 0)
 			continue;
-		s->dropped_unread += bytes_of(slot->present & ~slot->used);
-		make_free(s, slot);
+		drop_unread(s, slot);
 		return true;
 	}
 	return false;
+}
+
+static void shrink(struct slots *s)
+{
+	while (s->charged_bytes > s->limit_bytes && reclaim(s, NULL, SLOTS_ANY))
+		;
+	s->over = s->charged_bytes > s->limit_bytes;
+}
+
+void slots_limit(struct slots *s, uint64_t limit_bytes)
+{
+	s->limit_bytes = limit_bytes;
+	shrink(s);
 }
 
 /* ---- reserving ---- */
@@ -314,10 +353,13 @@ bool slots_unpin(struct slots *s, struct slot *slot)
 		return false;
 	if (slot->present == 0)
 		make_free(s, slot);
+	if (s->over)
+		shrink(s);
 	return true;
 }
 
-void slots_touch(struct slots *s, struct slot *slot, uint32_t offset, uint32_t len_bytes)
+void slots_touch(struct slots *s, struct slot *slot, uint32_t offset, uint32_t len_bytes,
+		 bool passing)
 {
 	uint32_t end = offset + len_bytes;
 	unsigned first = (unsigned)(offset / BLOCKS_BLOCK_BYTES);
@@ -327,6 +369,20 @@ void slots_touch(struct slots *s, struct slot *slot, uint32_t offset, uint32_t l
 		after++;
 	if (after > first)
 		slot->used |= mask_of(first, after - first) & slot->present;
+	slot->guessed = false;
+	list_remove(&s->live, slot);
+	if (passing && slot->used == slot->resident)
+		list_add_oldest(&s->live, slot);
+	else
+		list_add_newest(&s->live, slot);
+}
+
+void slots_expect(struct slots *s, struct slot *slot, uint64_t blocks, bool guessed)
+{
+	if (!guessed) {
+		slot->guessed = false;
+		slot->used &= ~blocks;
+	}
 	list_remove(&s->live, slot);
 	list_add_newest(&s->live, slot);
 }
@@ -345,7 +401,8 @@ static const char *check_slot(const struct slots *s, const struct slot *slot)
 	uint64_t all = slot->live ? slots_all_of(&slot->object) : 0;
 
 	if (!slot->live)
-		return slot->present || slot->loading || slot->used || slot->pins || slot->headroom
+		return slot->present || slot->loading || slot->used || slot->pins ||
+				       slot->headroom || slot->guessed
 			       ? "a free slot is in use"
 			       : NULL;
 	if (slot->present & slot->loading)
@@ -395,7 +452,7 @@ const char *slots_check(const struct slots *s)
 	}
 	if (charged != s->charged_bytes)
 		return "the memory that is charged is not what is resident";
-	if (charged > s->limit_bytes)
+	if (charged > s->limit_bytes && !s->over)
 		return "more memory is resident than allowed";
 	if (list_count(&s->live, true) != live || list_count(&s->free, false) != s->count - live)
 		return "a list is broken";

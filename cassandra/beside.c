@@ -54,7 +54,6 @@ static int describe(struct snapshot *s, const struct snapshot_place *place, cons
 				       .gid = st.st_gid,
 				       .mtime_ns = clock_timespec_ns(st.st_mtim),
 				       .size_bytes = (uint64_t)st.st_size,
-				       .dev = st.st_dev,
 				       .ino = st.st_ino };
 	return 0;
 }

@@ -36,7 +36,7 @@ static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, s
 {
 	char *words[WORDS_MAX];
 	_cleanup_wbuf_ struct wbuf errors;
-	_cleanup_free_ char *credentials = NULL;
+	_cleanup_free_ char *credentials = NULL, *rcfile = NULL;
 	struct process_options o = { .words = words,
 				     .timeout_ms = c->timeout_ms,
 				     .cancel = c->cancel,
@@ -62,6 +62,14 @@ static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, s
 			return err_nomem(e);
 		words[count++] = credentials;
 	}
+	if (c->rcfile) {
+		rcfile = util_printf("--cqlshrc=%s", c->rcfile);
+		if (!rcfile)
+			return err_nomem(e);
+		words[count++] = rcfile;
+	}
+	if (c->ssl)
+		words[count++] = (char *)(size_t) "--ssl";
 	if (c->host)
 		words[count++] = (char *)(size_t)c->host;
 	if (c->host && c->port)
@@ -69,6 +77,14 @@ static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, s
 	words[count] = NULL;
 	r = process_run(&o, &status);
 	return explain(c, &o, r, status, e);
+}
+
+int cqlsh_execute(const struct cqlsh *c, const char *statement, struct err *e)
+{
+	_cleanup_wbuf_ struct wbuf out;
+
+	wbuf_init(&out, SAID_BYTES);
+	return run(c, statement, &out, e);
 }
 
 /* ---- the schema ---- */
@@ -115,34 +131,97 @@ int cqlsh_schema(const struct cqlsh *c, struct wbuf *out, struct err *e)
 
 /* ---- settings ---- */
 
+static char *join(const json_t *list)
+{
+	_cleanup_wbuf_ struct wbuf out;
+
+	wbuf_init(&out, SETTING_BYTES_MAX);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		if (i > 0)
+			wbuf_u8(&out, ',');
+		if (text)
+			wbuf_put(&out, text, strlen(text));
+	}
+	wbuf_u8(&out, 0);
+	return wbuf_error(&out) ? NULL : (char *)steal_pointer(&out.data);
+}
+
 char *cqlsh_json_value(const char *text)
 {
 	const char *row = strstr(text, "\n {");
 	size_t len = row ? strcspn(row + 2, "\n") : 0;
 	_cleanup_json_ json_t *o = NULL;
-	const char *value;
+	const json_t *value;
 
 	if (!row || json_parse("it", row + 2, len, SETTING_BYTES_MAX, &o, NULL) < 0)
 		return strdup("");
-	value = json_string_value(json_object_get(o, "value"));
-	return strdup(value ? value : "");
+	value = json_object_get(o, "value");
+	if (json_is_array(value))
+		return join(value);
+	return strdup(json_is_string(value) ? json_string_value(value) : "");
+}
+
+/* What it prints, with a NUL. */
+static int ask(const struct cqlsh *c, const char *statement, struct wbuf *text, struct err *e)
+{
+	int r = run(c, statement, text, e);
+
+	if (r < 0)
+		return r;
+	text->max++;
+	wbuf_u8(text, 0);
+	return wbuf_error(text) ? err_nomem(e) : 0;
+}
+
+int cqlsh_value(const struct cqlsh *c, const char *statement, char **ret, struct err *e)
+{
+	_cleanup_wbuf_ struct wbuf text;
+	int r;
+
+	wbuf_init(&text, SETTING_BYTES_MAX);
+	r = ask(c, statement, &text, e);
+	if (r < 0)
+		return r;
+	*ret = cqlsh_json_value((char *)text.data);
+	return *ret ? 0 : err_nomem(e);
 }
 
 int cqlsh_setting(const struct cqlsh *c, const char *name, char **ret, struct err *e)
 {
 	_cleanup_free_ char *statement = util_printf(
 		"SELECT JSON name, value FROM system_views.settings WHERE name = '%s'", name);
+
+	return statement ? cqlsh_value(c, statement, ret, e) : err_nomem(e);
+}
+
+int cqlsh_row_count(const char *text, uint64_t *ret)
+{
+	const char *at = text, *last = NULL;
+	unsigned long long count;
+	int end = 0;
+
+	while ((at = strstr(at, "\n(")))
+		last = at++;
+	/* A blank in the format would stand for none as well. */
+	if (!last || sscanf(last, "\n(%llu%n", &count, &end) != 1 ||
+	    strncmp(last + end, " rows)", 6) != 0)
+		return -EBADMSG;
+	*ret = count;
+	return 0;
+}
+
+int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e)
+{
 	_cleanup_wbuf_ struct wbuf text;
 	int r;
 
-	wbuf_init(&text, SETTING_BYTES_MAX);
-	if (!statement)
-		return err_nomem(e);
-	r = run(c, statement, &text, e);
+	wbuf_init(&text, CQLSH_SCHEMA_MAX);
+	r = ask(c, statement, &text, e);
 	if (r < 0)
 		return r;
-	text.max++;
-	wbuf_u8(&text, 0);
-	*ret = wbuf_error(&text) ? NULL : cqlsh_json_value((char *)text.data);
-	return *ret ? 0 : err_nomem(e);
+	r = cqlsh_row_count((char *)text.data, ret);
+	return r < 0 ? err_set(e, ERR_IO, r, "what %s printed says no number of rows", c->program)
+		     : 0;
 }

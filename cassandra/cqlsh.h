@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks the node through cqlsh, for what only CQL tells: the schema, and settings. */
+/* Asks the node through cqlsh, for what only CQL tells: the schema, and settings; and has it make what a schema says. */
 #ifndef SSTABLEFS_CASSANDRA_CQLSH_H
 #define SSTABLEFS_CASSANDRA_CQLSH_H
 
+#include <stdint.h>
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/err.h"
@@ -11,6 +12,8 @@
 
 struct cqlsh { /* strings are borrowed; NULL: cqlsh's own default */
 	const char *program, *host, *port, *credentials_file;
+	const char *rcfile; /* its configuration, also of TLS; NULL: ~/.cassandra/cqlshrc */
+	bool ssl;
 	int timeout_ms;
 	const struct cancel *cancel;
 };
@@ -22,10 +25,18 @@ struct cqlsh { /* strings are borrowed; NULL: cqlsh's own default */
 int cqlsh_schema(const struct cqlsh *c, struct wbuf *out, struct err *e);
 /* A row of system_views.settings as a new string; "" where it has no such row or no value. */
 int cqlsh_setting(const struct cqlsh *c, const char *name, char **ret, struct err *e);
+/* "value" of the one row that SELECT JSON … AS value gives, as a new string: a text, or a list of texts, parted by commas; "" where there is no row or none of these. */
+int cqlsh_value(const struct cqlsh *c, const char *statement, char **ret, struct err *e);
+/* How many rows a query gives. */
+int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e);
+/* Runs one statement. ERR_IO with what cqlsh said where it failed. */
+int cqlsh_execute(const struct cqlsh *c, const char *statement, struct err *e);
 
 /* Pure: where the statements begin in what cqlsh printed (it greets with warnings); NULL: they are not whole. */
 const char *cqlsh_statements(const char *text);
-/* Pure: "value" of the JSON row in what SELECT JSON printed, as a new string; "" where there is none. NULL: out of memory. */
+/* Pure: "value" of the JSON row in what SELECT JSON printed, as cqlsh_value. NULL: out of memory. */
 char *cqlsh_json_value(const char *text);
+/* Pure: N of the last "(N rows)". -EBADMSG: there is none. */
+int cqlsh_row_count(const char *text, uint64_t *ret);
 
 #endif

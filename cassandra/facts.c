@@ -14,18 +14,22 @@ static int not_it(struct err *e, const char *command, const char *why)
 		       why);
 }
 
-struct facts *facts_new(void)
+static bool make_strings(struct facts *f)
 {
-	_cleanup_(facts_freep) struct facts *f = calloc(1, sizeof(*f));
 	char **strings[] = { &f->cluster, &f->partitioner, &f->version, &f->compatibility_mode,
 			     &f->host_id, &f->address,	   &f->dc,	&f->rack };
 
-	if (!f)
-		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		if (!(*strings[i] = strdup("")))
-			return NULL;
-	return steal_pointer(&f);
+			return false;
+	return true;
+}
+
+struct facts *facts_new(void)
+{
+	_cleanup_(facts_freep) struct facts *f = calloc(1, sizeof(*f));
+
+	return f && make_strings(f) ? steal_pointer(&f) : NULL;
 }
 
 void facts_free(struct facts *f)
@@ -275,17 +279,36 @@ static bool is_header(struct text line, bool *ret_tokens)
 	return true;
 }
 
-/* "UN  10.0.0.1  114.42 KiB  16  100.0%  3512f072-…  rack1": the load has one word or two, so what counts is the host id. */
-static bool is_member(struct text line, bool tokens, struct text *state, struct text *address,
-		      struct text *id, struct text *rack)
+/* The number that is the whole word; 0: it is none, or not of tokens. */
+static size_t number_of(struct text word)
 {
+	size_t n = 0;
+
+	for (size_t i = 0; i < word.len; i++) {
+		if (!isdigit((unsigned char)word.at[i]) || n > FACTS_TOKENS_MAX)
+			return 0;
+		n = 10 * n + (size_t)(word.at[i] - '0');
+	}
+	return n <= FACTS_TOKENS_MAX ? n : 0;
+}
+
+/*
+ * "UN  10.0.0.1  114.42 KiB  16  100.0%  3512f072-…  rack1": the load has one word or two, so what counts is the host id. Before it are what the node owns and the number of its tokens.
+ */
+static bool is_member(struct text line, bool tokens, struct text *state, struct text *address,
+		      struct text *id, struct text *rack, size_t *ret_tokens)
+{
+	struct text before[2] = { { "", 0 }, { "", 0 } };
+
 	*state = next_word(&line);
 	if (state->len != 2 || !strchr("UD?", state->at[0]) || !strchr("NLJMS?", state->at[1]))
 		return false;
 	*address = next_word(&line);
-	do
-		*id = next_word(&line);
-	while (id->len > 0 && !is_uuid(*id));
+	while ((*id = next_word(&line)).len > 0 && !is_uuid(*id)) {
+		before[0] = before[1];
+		before[1] = *id;
+	}
+	*ret_tokens = tokens ? 1 : number_of(before[0]);
 	if (tokens)
 		next_word(&line);
 	*rack = trim(line);
@@ -306,18 +329,19 @@ int facts_read_status(struct facts *f, const char *text, struct err *e)
 {
 	struct text line, dc = { "", 0 }, state, address, id, rack;
 	bool tokens = false;
-	size_t cap = 0;
+	size_t cap = 0, token_count;
 	int r = 0;
 
 	while (r == 0 && next_line(&text, &line)) {
 		struct facts_member *m;
 
 		if (value_of(line, "Datacenter", &dc) || is_header(line, &tokens) ||
-		    !is_member(line, tokens, &state, &address, &id, &rack))
+		    !is_member(line, tokens, &state, &address, &id, &rack, &token_count))
 			continue;
-		r = add_member(
-			f, &(struct facts_member){ NULL, NULL, NULL, NULL, *state.at, state.at[1] },
-			&cap, e);
+		r = add_member(f,
+			       &(struct facts_member){ NULL, NULL, NULL, NULL, *state.at,
+						       state.at[1], token_count },
+			       &cap, e);
 		if (r < 0)
 			break;
 		m = &f->members[f->member_count - 1];

@@ -17,8 +17,9 @@
 
 struct facts_member { /* a node of the cluster; "" = not known */
 	char *host_id, *address, *dc, *rack;
-	char status; /* 'U' up, 'D' down, '?' */
-	char state;  /* 'N' normal, 'L' leaving, 'J' joining, 'M' moving, '?' */
+	char status;	    /* 'U' up, 'D' down, '?' */
+	char state;	    /* 'N' normal, 'L' leaving, 'J' joining, 'M' moving, '?' */
+	size_t token_count; /* 0: not known */
 };
 
 struct facts { /* strings are owned; "" = not known */

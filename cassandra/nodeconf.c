@@ -7,13 +7,20 @@
 #include "base/io.h"
 #include "base/util.h"
 
+#define KEY_BYTES 64
+#define LEVELS 2 /* of mappings whose keys are looked at: that of the file, and those in it */
+
+struct level {			   /* an open mapping; of a sequence only that it is none */
+	bool is_mapping, at_value; /* at_value: the next event is one */
+	char key[KEY_BYTES];	   /* "" where it is a long one, has a dot, or is no word */
+};
+
 struct reading {
 	const char *path;
 	struct nodeconf *y;
 	yaml_parser_t parser;
 	unsigned depth; /* open mappings and sequences */
-	bool at_value;	/* in the outermost mapping: the next event is a value */
-	char key[64];	/* of the outermost mapping; "" where it is a long one */
+	struct level levels[LEVELS];
 };
 
 static int bad(const struct reading *r, const char *why, struct err *e)
@@ -22,24 +29,48 @@ static int bad(const struct reading *r, const char *why, struct err *e)
 		       why);
 }
 
-static char **wanted(struct nodeconf *y, const char *key)
+/* Every setting that is a word: "key", or "key.key" of a mapping in the file. */
+#define SETTINGS 19
+struct setting {
+	const char *key;
+	char **value;
+};
+
+static void list_settings(struct nodeconf *y, struct setting ret[SETTINGS])
 {
-	const struct {
-		const char *key;
-		char **value;
-	} keys[] = {
+	const struct setting all[SETTINGS] = {
 		{ "cluster_name", &y->cluster },
 		{ "partitioner", &y->partitioner },
 		{ "storage_compatibility_mode", &y->compatibility_mode },
 		{ "rpc_address", &y->rpc_address },
 		{ "broadcast_rpc_address", &y->broadcast_rpc_address },
 		{ "native_transport_port", &y->native_port },
+		{ "num_tokens", &y->num_tokens },
+		{ "uuid_sstable_identifiers_enabled", &y->uuid_ids },
 		{ "local_system_data_file_directory", &y->local_system_dir },
+		{ "commitlog_directory", &y->commitlog_dir },
+		{ "hints_directory", &y->hints_dir },
+		{ "saved_caches_directory", &y->saved_caches_dir },
+		{ "cdc_raw_directory", &y->cdc_dir },
+		{ "server_encryption_options.internode_encryption", &y->internode_encryption },
+		{ "server_encryption_options.keystore", &y->internode_keystore },
+		{ "client_encryption_options.enabled", &y->client_tls },
+		{ "client_encryption_options.optional", &y->client_tls_optional },
+		{ "client_encryption_options.keystore", &y->client_keystore },
+		{ "transparent_data_encryption_options.enabled", &y->data_encryption },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (strcmp(key, keys[i].key) == 0)
-			return keys[i].value;
+	memcpy(ret, all, sizeof(all));
+}
+
+static char **wanted(struct nodeconf *y, const char *key)
+{
+	struct setting all[SETTINGS];
+
+	list_settings(y, all);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (strcmp(key, all[i].key) == 0)
+			return all[i].value;
 	return NULL;
 }
 
@@ -61,34 +92,84 @@ static int add_dir(struct reading *r, const char *value, size_t len, struct err 
 	return 0;
 }
 
+/* The innermost open mapping that is looked at; NULL: it lies deeper, or is a sequence. */
+static struct level *mapping(struct reading *r)
+{
+	bool near = r->depth >= 1 && r->depth <= LEVELS;
+
+	return near && r->levels[r->depth - 1].is_mapping ? &r->levels[r->depth - 1] : NULL;
+}
+
+static void take_key(struct level *m, const char *value, size_t len)
+{
+	bool fits = len < sizeof(m->key) && !memchr(value, '.', len);
+
+	memcpy(m->key, value, fits ? len : 0);
+	m->key[fits ? len : 0] = 0;
+}
+
+static int take_value(struct reading *r, const char *value, size_t len, struct err *e)
+{
+	char key[LEVELS * KEY_BYTES + LEVELS] = "";
+	char **string;
+
+	for (unsigned i = 0; i < r->depth; i++) {
+		if (i > 0)
+			strcat(key, ".");
+		strcat(key, r->levels[i].key);
+	}
+	string = wanted(r->y, key);
+	return string && facts_set(string, value, len, e) < 0 ? bad(r, "a value is too long", e)
+							      : 0;
+}
+
 static int take_scalar(struct reading *r, const yaml_event_t *event, struct err *e)
 {
 	const char *value = (const char *)event->data.scalar.value;
 	size_t len = event->data.scalar.length;
-	char **string;
+	struct level *m = mapping(r);
 
 	if (memchr(value, 0, len))
 		return bad(r, "a value has a NUL in it", e);
-	if (r->depth == 1 && !r->at_value) {
-		bool fits = len < sizeof(r->key);
-
-		memcpy(r->key, value, fits ? len : 0);
-		r->key[fits ? len : 0] = 0;
+	if (m && !m->at_value) {
+		take_key(m, value, len);
 		return 0;
 	}
-	if (r->depth == 2 && strcmp(r->key, "data_file_directories") == 0)
+	if (m)
+		return take_value(r, value, len, e);
+	if (r->depth == 2 && strcmp(r->levels[0].key, "data_file_directories") == 0)
 		return add_dir(r, value, len, e);
-	string = r->depth == 1 ? wanted(r->y, r->key) : NULL;
-	if (string && facts_set(string, value, len, e) < 0)
-		return bad(r, "a value is too long", e);
 	return 0;
 }
 
-/* In the outermost mapping keys and values take turns. */
+/* In a mapping keys and values take turns. */
 static void take_turn(struct reading *r)
 {
-	if (r->depth == 1)
-		r->at_value = !r->at_value;
+	struct level *m = mapping(r);
+
+	if (m)
+		m->at_value = !m->at_value;
+}
+
+/* A list, a mapping or an alias as a key is none of ours. */
+static void take_other(struct reading *r)
+{
+	struct level *m = mapping(r);
+
+	if (m && !m->at_value)
+		m->key[0] = 0;
+}
+
+static int open_level(struct reading *r, bool is_mapping, struct err *e)
+{
+	if (r->depth == 0 && !is_mapping)
+		return bad(r, "it is no mapping", e);
+	take_other(r);
+	if (++r->depth > NODECONF_DEPTH_MAX)
+		return bad(r, "it is nested too deeply", e);
+	if (r->depth <= LEVELS)
+		r->levels[r->depth - 1] = (struct level){ .is_mapping = is_mapping };
+	return 0;
 }
 
 static int take_event(struct reading *r, const yaml_event_t *event, struct err *e)
@@ -101,13 +182,12 @@ static int take_event(struct reading *r, const yaml_event_t *event, struct err *
 		take_turn(r);
 		return n;
 	case YAML_ALIAS_EVENT:
+		take_other(r);
 		take_turn(r);
 		return 0;
 	case YAML_MAPPING_START_EVENT:
 	case YAML_SEQUENCE_START_EVENT:
-		if (r->depth == 0 && event->type != YAML_MAPPING_START_EVENT)
-			return bad(r, "it is no mapping", e);
-		return ++r->depth > NODECONF_DEPTH_MAX ? bad(r, "it is nested too deeply", e) : 0;
+		return open_level(r, event->type == YAML_MAPPING_START_EVENT, e);
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
 		r->depth--;
@@ -139,19 +219,22 @@ static int read_events(struct reading *r, struct err *e)
 	return bad(r, "it holds too much", e);
 }
 
+static bool make_strings(struct nodeconf *y)
+{
+	struct setting all[SETTINGS];
+
+	list_settings(y, all);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (!(*all[i].value = strdup("")))
+			return false;
+	return true;
+}
+
 static struct nodeconf *nodeconf_new(void)
 {
 	_cleanup_(nodeconf_freep) struct nodeconf *y = calloc(1, sizeof(*y));
-	char **strings[] = { &y->cluster,	  &y->partitioner,	     &y->compatibility_mode,
-			     &y->rpc_address,	  &y->broadcast_rpc_address, &y->native_port,
-			     &y->local_system_dir };
 
-	if (!y)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
-		if (!(*strings[i] = strdup("")))
-			return NULL;
-	return steal_pointer(&y);
+	return y && make_strings(y) ? steal_pointer(&y) : NULL;
 }
 
 int nodeconf_read(const char *path, const char *text, size_t len, struct nodeconf **ret,
@@ -187,17 +270,15 @@ int nodeconf_read_file(const char *path, struct nodeconf **ret, struct err *e)
 
 void nodeconf_free(struct nodeconf *y)
 {
+	struct setting all[SETTINGS];
+
 	if (!y)
 		return;
 	for (size_t i = 0; i < y->data_dir_count; i++)
 		free(y->data_dirs[i]);
 	free(y->data_dirs);
-	free(y->cluster);
-	free(y->partitioner);
-	free(y->compatibility_mode);
-	free(y->rpc_address);
-	free(y->broadcast_rpc_address);
-	free(y->native_port);
-	free(y->local_system_dir);
+	list_settings(y, all);
+	for (size_t i = 0; i < SETTINGS; i++)
+		free(*all[i].value);
 	free(y);
 }

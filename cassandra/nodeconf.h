@@ -14,8 +14,13 @@
 
 struct nodeconf { /* strings are owned; "" = not set */
 	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *broadcast_rpc_address,
-		*native_port;
+		*native_port, *num_tokens, *uuid_ids;
 	char *local_system_dir; /* of the node's own system tables */
+	char *commitlog_dir, *hints_dir, *saved_caches_dir, *cdc_dir;
+	/* Of server_encryption_options, client_encryption_options and transparent_data_encryption_options. */
+	char *internode_encryption, *internode_keystore;
+	char *client_tls, *client_tls_optional, *client_keystore;
+	char *data_encryption;
 	char **data_dirs;
 	size_t data_dir_count;
 };

@@ -103,7 +103,7 @@ static const char *keep_name(struct scan *sc, const char *name)
 }
 
 static int add_file(struct scan *sc, const struct snapshot_place *place, const char *name,
-		    const struct stat *st, uint32_t data_dir, struct err *e)
+		    const struct stat *st, int64_t btime_ns, uint32_t data_dir, struct err *e)
 {
 	struct snapshot *s = sc->s;
 	const char *kept = keep_name(sc, name);
@@ -119,8 +119,8 @@ static int add_file(struct scan *sc, const struct snapshot_place *place, const c
 		.gid = st->st_gid,
 		.mtime_ns = mtime_of(st),
 		.size_bytes = (uint64_t)st->st_size,
-		.dev = st->st_dev,
 		.ino = st->st_ino,
+		.btime_ns = btime_ns,
 	};
 	s->total_bytes += (uint64_t)st->st_size;
 	s->memory_bytes += sizeof(*s->files);
@@ -202,7 +202,7 @@ static int scan_sub_directory(struct table *t, const struct walkdir *at, const c
 }
 
 static int take_file(struct table *t, const struct walkdir *at, const char *name,
-		     const struct stat *st, struct err *e)
+		     const struct stat *st, int64_t btime_ns, struct err *e)
 {
 	bool aside = t->aside &&
 		     (strcmp(name, "manifest.json") == 0 || strcmp(name, "schema.cql") == 0);
@@ -214,18 +214,20 @@ static int take_file(struct table *t, const struct walkdir *at, const char *name
 		return err_nomem(e);
 	if (aside)
 		*t->aside_used = true;
-	return add_file(t->sc, *place, name, st, aside ? NO_DATA_DIR : t->sc->data_dir, e);
+	return add_file(t->sc, *place, name, st, btime_ns, aside ? NO_DATA_DIR : t->sc->data_dir,
+			e);
 }
 
 static int scan_entry(void *ctx, const struct walkdir *at, const char *name, struct err *e)
 {
 	struct table *t = ctx;
 	_cleanup_free_ char *source = util_printf("%s/%s", at->path, name);
+	int64_t btime_ns;
 	struct stat st;
 
 	if (!source)
 		return err_nomem(e);
-	if (fstatat(at->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (walkdir_stat(at, name, &st, &btime_ns) < 0)
 		return errno == ENOENT ? err_set(e, ERR_IO, -ENOENT,
 						 "vanished while it was being read: %s", source)
 				       : err_errno(e, -errno, "cannot stat %s", source);
@@ -233,7 +235,7 @@ static int scan_entry(void *ctx, const struct walkdir *at, const char *name, str
 		return scan_sub_directory(t, at, name, source, &st, e);
 	if (!S_ISREG(st.st_mode))
 		return add_left_out(t->sc, source, st.st_mode, e);
-	return take_file(t, at, name, &st, e);
+	return take_file(t, at, name, &st, btime_ns, e);
 }
 
 static int scan_directory(struct table *t, const struct walkdir *at, struct err *e)
@@ -409,9 +411,8 @@ static int compare_bytes(const char *a, size_t a_len, const char *b, size_t b_le
 	return r ? r : (a_len > b_len) - (a_len < b_len);
 }
 
-static int compare_files(const void *pa, const void *pb)
+int snapshot_compare(const struct snapshot_file *a, const struct snapshot_file *b)
 {
-	const struct snapshot_file *a = pa, *b = pb;
 	const char *a_dir = a->place->shown, *b_dir = b->place->shown;
 	const char *a_name = a->name, *b_name = b->name, *a_key, *b_key;
 	int r = a_dir == b_dir ? 0 : compare_paths(a_dir, strlen(a_dir), b_dir, strlen(b_dir));
@@ -425,6 +426,11 @@ static int compare_files(const void *pa, const void *pb)
 	if (r == 0)
 		r = strcmp(a_name, b_name);
 	return r ? r : (a->data_dir > b->data_dir) - (a->data_dir < b->data_dir);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+	return snapshot_compare(a, b);
 }
 
 static int compare_dirs(const void *pa, const void *pb)

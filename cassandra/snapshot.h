@@ -25,8 +25,8 @@ struct snapshot_file {
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns;
 	uint64_t size_bytes;
-	dev_t dev;
 	ino_t ino;
+	int64_t btime_ns; /* when it was created; 0 where the file system does not say */
 };
 
 struct snapshot_dir {
@@ -64,6 +64,8 @@ struct snapshot_options {
  */
 int snapshot_scan(const struct snapshot_options *o, const struct cancel *c, struct snapshot **ret,
 		  struct err *e);
+/* The order of files[]: < 0 where a comes before b. Looks at place->shown, name and data_dir only. */
+int snapshot_compare(const struct snapshot_file *a, const struct snapshot_file *b);
 /* Absolute path on disk; path below the backup. New strings; NULL: out of memory. */
 char *snapshot_source(const struct snapshot_file *f);
 char *snapshot_path(const struct snapshot_file *f);

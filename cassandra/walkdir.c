@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static void closedirp(DIR **d)
 {
 	if (*d)
@@ -58,6 +60,32 @@ int walkdir_open(const struct walkdir *at, const char *name, int flags, int *ret
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot open directory %s/%s", at->path, name);
 	*ret = fd;
+	return 0;
+}
+
+/* Old container runtimes refuse statx. */
+static int stat_plainly(const struct walkdir *at, const char *name, struct stat *ret)
+{
+	return fstatat(at->fd, name, ret, AT_SYMLINK_NOFOLLOW);
+}
+
+int walkdir_stat(const struct walkdir *at, const char *name, struct stat *ret,
+		 int64_t *ret_btime_ns)
+{
+	struct statx x;
+
+	*ret_btime_ns = 0;
+	if (statx(at->fd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &x) < 0)
+		return errno == ENOSYS || errno == EPERM ? stat_plainly(at, name, ret) : -1;
+	*ret = (struct stat){ .st_mode = x.stx_mode,
+			      .st_uid = x.stx_uid,
+			      .st_gid = x.stx_gid,
+			      .st_size = (off_t)x.stx_size,
+			      .st_ino = x.stx_ino,
+			      .st_mtim = { x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec } };
+	if (x.stx_mask & STATX_BTIME)
+		*ret_btime_ns = clock_timespec_ns(
+			(struct timespec){ x.stx_btime.tv_sec, x.stx_btime.tv_nsec });
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "catalog/decay.h"
 #include "catalog/layout.h"
 
 /* A file between its last byte and its run. */
@@ -89,14 +90,17 @@ static int place_bytes(struct assemble *a, struct place **ret, bool *ret_new, st
 
 	if (ret_new)
 		*ret_new = p == NULL;
-	if (p) {
-		*ret = p;
+	*ret = p;
+	if (p && !decay_declines_place(a->o.decay, p))
 		return 0;
-	}
-	p = known_add_place(a->o.known, &new);
+	if (!p)
+		p = known_add_place(a->o.known, &new);
 	if (!p)
 		return err_nomem(e);
 	*ret = p;
+	if (a->o.kv)
+		kv_put(a->o.kv, KV_BLOBS, &new.digest, sizeof(new.digest), a->bytes.data,
+		       a->bytes.len, NULL);
 	return packer_add(a->o.packer, a->bytes.data, a->bytes.len, NULL, &p->extent, e);
 }
 

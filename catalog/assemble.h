@@ -7,6 +7,7 @@
 #ifndef SSTABLEFS_CATALOG_ASSEMBLE_H
 #define SSTABLEFS_CATALOG_ASSEMBLE_H
 
+#include "cache/kv.h"
 #include "catalog/account.h"
 #include "catalog/ingest.h"
 
@@ -15,6 +16,8 @@ struct assemble_options {
 	struct known *known;
 	struct packer *packer; /* for metadata */
 	struct account *account;
+	struct decay *decay; /* what is stored anew; may be NULL */
+	struct kv *kv; /* where new runs and trees are kept for the next backup; may be NULL */
 };
 
 struct assemble_counts {

@@ -10,10 +10,14 @@
 #include "catalog/datasum.h"
 #include "catalog/probe.h"
 #include "catalog/renew.h"
+#include "catalog/resume.h"
 #include "catalog/sources.h"
 #include "catalog/watch.h"
 
 #define GREATEST_AGE_MS (INT64_C(7) * 24 * 3600 * 1000)
+/* One that was begun longer ago is not continued where no name was asked for: who runs backups then wants one of today. */
+#define YOUNG_MS (INT64_C(24) * 3600 * 1000)
+#define NS_PER_MS 1000000
 
 /* A commit that was begun is not given up at once: it would leave open whether it happened. */
 #define COMMIT_LIMIT_MS 60000
@@ -35,14 +39,20 @@ struct backup {
 	struct work work;
 	struct renew_options renew;
 	int64_t started_ns; /* elapsed, of W1 */
+	bool resumed;
+	int64_t store_now_ns; /* the store's time when the record was written first or taken over; 0: not known */
+	struct alive *alive;
+	bool over;	       /* nothing is left to be continued */
+	struct stored *stored; /* where it was resumed */
 	struct memory memory;
 	struct condemned *condemned;
 	struct known *known;
+	struct decay *decay;
 	struct account *account;
 	struct datasum datasum;
 	struct place root;
 	struct assemble_counts counts;
-	uint64_t new_bytes, uploaded_objects;
+	uint64_t new_bytes, resumed_bytes, uploaded_objects;
 };
 
 static struct memory divide_memory(const struct backup_options *o)
@@ -56,7 +66,7 @@ static struct memory divide_memory(const struct backup_options *o)
 	struct memory m = { .known = all / 4, .meta = all / 4, .small = all / 16 };
 	uint64_t rest = all - m.known - m.small;
 
-	rest -= MIN_OF(rest, (PACKS + 1) * FORMAT_OBJECT_BYTES);
+	rest -= MIN_OF(rest, (PACKS + 2) * FORMAT_OBJECT_BYTES);
 	m.large_buffers = (unsigned)MIN_OF(rest / large, useful);
 	m.large_buffers = MAX_OF(m.large_buffers, 2u);
 	return m;
@@ -64,32 +74,24 @@ static struct memory divide_memory(const struct backup_options *o)
 
 /* ---- the probe ---- */
 
-/* What the store can do is remembered in the local state; that it cannot do enough concerns deletion only. */
-static void probe_once(const struct backup_options *o)
+/* That the store cannot do enough concerns deletion only. */
+static void try_store(const struct backup_options *o)
 {
-	_cleanup_free_ char *key =
-		util_printf("probe %s %s", repo_id(o->repo), o->server ? o->server : "");
-	_cleanup_free_ void *known = NULL;
+	const struct probe_memory memory = { o->repo, &o->record->where, o->kv, o->server };
 	struct probe_result result;
 	struct err e = ERR_INIT;
 	char text[1200];
-	size_t len;
 
-	if (!o->kv || !key || kv_get(o->kv, KV_STATE, key, strlen(key), &known, &len, NULL) == 0)
+	if (!o->kv)
 		return;
-	if (probe_run(o->repo, &o->record->where, &result, o->cancel, &e) < 0) {
+	if (probe_once(&memory, false, &result, o->cancel, &e) < 0)
 		log_write(o->log, LOG_LEVEL_WARNING, "probe-failed",
 			  "cannot find out whether the store is fit for deletion: %s",
 			  err_describe(&e, text, sizeof(text)));
-		return;
-	}
-	if (!probe_passed(&result))
+	else if (!probe_passed(&result))
 		log_write(o->log, LOG_LEVEL_WARNING, "probe-refused",
 			  "the store does not honour conditional writes as it must: backups can be "
 			  "made and restored, but not deleted");
-	snprintf(text, sizeof(text), "%d %d %d %d", result.if_absent, result.if_match_stale,
-		 result.if_match_missing, result.may_delete);
-	(void)kv_put(o->kv, KV_STATE, key, strlen(key), text, strlen(text), NULL);
 }
 
 /* ---- W1, W5 and withdrawal ---- */
@@ -99,6 +101,8 @@ static int name_is_free(struct backup *b, struct err *e)
 	const struct claim_options claim = { .repo = b->o->repo,
 					     .own = b->o->record,
 					     .dead_ms = b->renew.limit_ms,
+					     .now_ns = b->store_now_ns,
+					     .alive_dir = b->o->alive_dir,
 					     .look_only = b->o->dry_run };
 
 	return claim_name(&claim, b->o->cancel, e);
@@ -119,14 +123,68 @@ static void prepare_record(struct backup *b)
 
 static int open_record(struct backup *b, struct err *e)
 {
-	int r = reg_create(&b->reg, b->o->cancel, e);
+	struct record *r = b->o->record;
+	int n;
 
-	if (r == REG_LOST)
+	alive_take(b->o->alive_dir, &r->writer, repo_clock(b->o->repo), &b->alive);
+	n = reg_create(&b->reg, b->o->cancel, e);
+	if (n == REG_LOST)
 		return err_set(e, ERR_CONFLICT, -ESTALE,
 			       "another process changed the record that was just written");
-	if (r == 0)
+	if (n == 0) {
 		b->started_ns = b->reg.written_elapsed_ns;
-	return r;
+		b->store_now_ns = r->store_time_ns;
+	}
+	return n;
+}
+
+/* ---- resume ---- */
+
+static void say_resumed(const struct backup *b)
+{
+	const struct record *r = b->o->record;
+	char since[CLOCK_RFC3339_BYTES];
+
+	log_write(b->o->log, LOG_LEVEL_WARNING, "resumed",
+		  "continuing backup %s, which was begun at %s and interrupted", r->backup,
+		  clock_rfc3339(since, r->started_ns, 0));
+}
+
+static int take_over(struct backup *b, struct resume_found *f, struct err *e)
+{
+	struct record *own = b->o->record;
+	int64_t age_ns = f->now_ns - f->record->store_time_ns;
+	int r = resume_take_over(f, own, &b->reg, b->o->cancel, e);
+
+	if (r == REG_LOST) {
+		alive_end(steal_pointer(&f->alive)); /* not of this machine any more */
+		return claim_busy(f->record, e);
+	}
+	if (r < 0)
+		return err_wrap(e, r, "cannot continue backup %s", own->backup);
+	b->resumed = true;
+	b->alive = steal_pointer(&f->alive);
+	b->store_now_ns = f->now_ns;
+	b->renew.age_ms = MAX_OF(age_ns, 0) / NS_PER_MS;
+	b->started_ns = b->reg.written_elapsed_ns - b->renew.age_ms * NS_PER_MS;
+	say_resumed(b);
+	return 0;
+}
+
+/* An own interrupted backup becomes this one. 0 also where there is none. */
+static int resume(struct backup *b, struct err *e)
+{
+	const struct resume_options o = { .repo = b->o->repo,
+					  .own = b->o->record,
+					  .any_name = b->o->any_name,
+					  .young_ms = b->o->any_name ? YOUNG_MS
+								     : b->renew.greatest_age_ms,
+					  .dead_ms = b->renew.limit_ms,
+					  .alive_dir = b->o->alive_dir };
+	_cleanup_(resume_deinit) struct resume_found found = { 0 };
+	int r = resume_find(&o, &found, b->o->cancel, e);
+
+	return r == RESUME_FOUND ? take_over(b, &found, e) : r;
 }
 
 /* Its own record to ABORTED, within a short time of its own: the user's patience is over, or something failed. */
@@ -149,6 +207,7 @@ static void withdraw(struct backup *b)
 	b->o->record->finished_ns = clock_wall_ns(repo_clock(b->o->repo));
 	if (r == 0)
 		r = reg_write(&b->reg, &enough, &e);
+	b->over = r >= 0;
 	if (r < 0)
 		log_write(b->o->log, LOG_LEVEL_WARNING, "withdraw-failed",
 			  "the record of the backup that failed stays OPEN: %s",
@@ -215,6 +274,7 @@ static int read_sources(struct backup *b, struct err *e)
 	struct sources_options sources = { .repo = b->o->repo,
 					   .meta = meta,
 					   .own = b->o->record,
+					   .decay = b->decay,
 					   .connections = b->o->connections,
 					   .takeover = b->o->takeover,
 					   .log = b->o->log };
@@ -227,10 +287,22 @@ static int read_sources(struct backup *b, struct err *e)
 	return r < 0 ? r : sources_load(&sources, b->known, &b->work.stop, e);
 }
 
+/* What the interrupted run stored is there as long as its record is OPEN: it was taken over, and no list concerns it. */
+static int read_stored(struct backup *b, struct err *e)
+{
+	const struct stored_options o = { .repo = b->o->repo,
+					  .where = &b->o->record->where,
+					  .writer = b->o->record->writer,
+					  .connections = b->o->connections,
+					  .memory_bytes = b->memory.known / 2 };
+
+	return b->resumed ? stored_load(&o, &b->stored, &b->work.stop, e) : 0;
+}
+
 /* The modules of W3, in the order in which they need one another. */
 struct stage {
 	struct upload *upload;
-	struct packer *data, *meta;
+	struct packer *data, *survivors, *meta;
 	struct assemble *assemble;
 	struct backup *backup;
 };
@@ -239,18 +311,21 @@ static void stage_deinit(struct stage *s)
 {
 	upload_free(s->upload); /* waits: what it sends belongs to the packers */
 	packer_free(s->data);
+	packer_free(s->survivors);
 	packer_free(s->meta);
 	assemble_free(s->assemble);
 }
 
-static struct packer *new_packer(struct backup *b, struct upload *upload, enum key_object kind)
+static struct packer *new_packer(struct backup *b, struct upload *upload, enum key_object kind,
+				 unsigned builders)
 {
 	const struct packer_options o = { .kind = kind,
 					  .compression = repo_compression(b->o->repo),
 					  .writer = b->o->record->writer,
 					  .upload = upload,
 					  .work = &b->work,
-					  .builders = PACKS };
+					  .stored = b->stored,
+					  .builders = builders };
 
 	return packer_new(&o);
 }
@@ -262,18 +337,22 @@ static int stage_init(struct stage *s, struct backup *b, struct err *e)
 					       .writer = b->o->record->writer,
 					       .connections = b->o->connections,
 					       .dry_run = b->o->dry_run,
+					       .stored = b->stored,
 					       .work = &b->work,
 					       .progress = b->o->progress };
 	struct assemble_options assemble = { .snapshot = b->o->snapshot,
 					     .known = b->known,
-					     .account = b->account };
+					     .account = b->account,
+					     .decay = b->decay,
+					     .kv = b->o->dry_run ? NULL : b->o->kv };
 
 	s->upload = upload_new(&upload);
 	if (!s->upload)
 		return err_nomem(e);
-	s->data = new_packer(b, s->upload, KEY_OBJECT_DATA);
-	s->meta = new_packer(b, s->upload, KEY_OBJECT_META);
-	if (!s->data || !s->meta)
+	s->data = new_packer(b, s->upload, KEY_OBJECT_DATA, PACKS);
+	s->survivors = new_packer(b, s->upload, KEY_OBJECT_DATA, 1);
+	s->meta = new_packer(b, s->upload, KEY_OBJECT_META, PACKS);
+	if (!s->data || !s->survivors || !s->meta)
 		return err_nomem(e);
 	assemble.packer = s->meta;
 	return assemble_new(&assemble, &s->assemble, e);
@@ -286,6 +365,7 @@ static int on_file(void *ctx, size_t index, const struct ingest_file *file, stru
 
 	if (datasum_file(&s->backup->datasum, &s->backup->o->snapshot->files[index], file) < 0)
 		return err_nomem(e);
+	hints_note(s->backup->o->hints, &s->backup->o->snapshot->files[index], file);
 	return assemble_file(s->assemble, index, file, e);
 }
 
@@ -293,7 +373,10 @@ static int run_stage(struct stage *s, struct backup *b, struct err *e)
 {
 	const struct ingest_options ingest = { .snapshot = b->o->snapshot,
 					       .known = b->known,
+					       .hints = b->o->hints,
+					       .decay = b->decay,
 					       .packer = s->data,
+					       .survivors = s->survivors,
 					       .upload = s->upload,
 					       .work = &b->work,
 					       .writer = b->o->record->writer,
@@ -304,14 +387,19 @@ static int run_stage(struct stage *s, struct backup *b, struct err *e)
 					       .progress = b->o->progress,
 					       .file = on_file,
 					       .ctx = s };
+	uint64_t stored;
 	int r = ingest_run(&ingest, e);
 
 	if (r == 0)
 		r = packer_close(s->data, e);
 	if (r == 0)
+		r = packer_close(s->survivors, e);
+	if (r == 0)
 		r = assemble_finish(s->assemble, &b->root, &b->counts, e);
 	upload_drain(s->upload);
-	b->new_bytes = upload_data_bytes(s->upload);
+	stored = packer_stored_bytes(s->data) + packer_stored_bytes(s->survivors);
+	b->new_bytes = upload_data_bytes(s->upload) + stored;
+	b->resumed_bytes = upload_stored_bytes(s->upload) + stored;
 	b->uploaded_objects = upload_object_count(s->upload);
 	return r < 0 ? r : work_failed(&b->work, e);
 }
@@ -343,10 +431,16 @@ static int make(struct backup *b, struct err *e)
 	_cleanup_(watch_stopp) struct watch *watch = NULL;
 	int r = watch_start(&cancelled, &watch, e);
 
+	b->known = known_new(b->memory.known / (b->resumed ? 2 : 1));
+	b->decay = decay_new(b->o->copy_forward_bytes, b->memory.known / 4);
+	if (r == 0 && (!b->known || !b->decay))
+		r = err_nomem(e);
 	if (r == 0 && !b->o->dry_run)
 		r = renew_start(&b->renew, &renew, e);
 	if (r == 0)
 		r = read_sources(b, e);
+	if (r == 0)
+		r = read_stored(b, e);
 	if (r == 0)
 		r = store_files(b, e);
 	if (r == 0 && cancel_is_set(b->o->cancel))
@@ -368,11 +462,28 @@ static int run_dry(struct backup *b, struct err *e)
 	return r == 0 ? fill_record(b, e) : r;
 }
 
+/*
+ * What was interrupted before is not thrown away because an option was forgotten this time; nor what was stored until the store failed, or its credentials ran out:
+ * another run goes on from there.
+ */
+static bool may_be_continued(const struct backup *b, const struct err *e)
+{
+	if (e->kind == ERR_STORE || e->kind == ERR_CREDENTIALS)
+		return b->resumed || b->uploaded_objects > 0;
+	return b->resumed && e->kind == ERR_USAGE;
+}
+
 static int run(struct backup *b, struct err *e)
 {
-	int r = open_record(b, e);
-	bool ours = r == 0 || e->outcome_unknown; /* the record is there, or may be */
+	int r = resume(b, e);
+	bool ours; /* the record is there, or may be */
 
+	if (r < 0)
+		return r;
+	if (!b->resumed)
+		r = open_record(b, e);
+	ours = r == 0 || e->outcome_unknown;
+	b->over = !ours;
 	if (r == 0)
 		r = name_is_free(b, e);
 	if (r == 0)
@@ -381,40 +492,17 @@ static int run(struct backup *b, struct err *e)
 		r = fill_record(b, e);
 	if (r == 0)
 		r = commit(b, &ours, e);
-	if (r < 0 && ours)
+	b->over = b->over || r == 0 || (!ours && !e->outcome_unknown);
+	if (r == 0)
+		hints_commit(b->o->hints);
+	if (r < 0 && ours && !may_be_continued(b, e))
 		withdraw(b);
+	else if (r < 0 && ours)
+		log_write(b->o->log, LOG_LEVEL_WARNING, "kept",
+			  "what backup %s has stored is kept for a day: run it again, and it is "
+			  "continued",
+			  b->o->record->backup);
 	return r;
-}
-
-/* ---- whether it is there ---- */
-
-struct look {
-	struct repo *repo;
-	const struct node_name *where;
-	const struct cancel *cancel;
-	bool found;
-};
-
-static int is_committed(void *ctx, const struct record_key *key, struct err *e)
-{
-	struct look *l = ctx;
-	_cleanup_(record_freep) struct record *record = NULL;
-	int r = repo_get_record(l->repo, l->where, key->backup, &key->writer, &record, NULL,
-				l->cancel, e);
-
-	if (r != 0)
-		return MIN_OF(r, 0);
-	l->found = l->found || record->state == RECORD_COMMITTED;
-	return l->found;
-}
-
-int backup_exists(struct repo *repo, const struct node_name *where, const char *backup,
-		  const struct cancel *c, struct err *e)
-{
-	struct look look = { repo, where, c, false };
-	int r = repo_list_records(repo, where, backup, is_committed, &look, c, e);
-
-	return r == 0 && look.found ? BACKUP_EXISTS : r;
 }
 
 /* ---- the run ---- */
@@ -460,15 +548,20 @@ static int backup_init(struct backup *b, const struct backup_options *o, struct 
 		.log = o->log,
 	};
 	work_init(&b->work);
-	b->known = known_new(b->memory.known);
 	b->account = account_new();
-	return b->known && b->account ? 0 : err_nomem(e);
+	return b->account ? 0 : err_nomem(e);
 }
 
 static void backup_deinit(struct backup *b)
 {
+	if (b->over)
+		alive_end(b->alive);
+	else
+		alive_leave(b->alive);
+	stored_free(b->stored);
 	condemned_free(b->condemned);
 	known_free(b->known);
+	decay_free(b->decay);
 	account_free(b->account);
 	datasum_deinit(&b->datasum);
 	work_deinit(&b->work);
@@ -485,14 +578,15 @@ int backup_run(const struct backup_options *o, struct backup_result *ret, struct
 	if (r == 0) {
 		start_progress(o);
 		if (!o->dry_run)
-			probe_once(o);
+			try_store(o);
 		prepare_record(&b);
 		r = o->dry_run ? run_dry(&b, &mine) : run(&b, &mine);
 	}
 	if (r == 0)
 		r = copy_record(o->record, &ret->record, &mine);
 	if (r == 0)
-		ret->uploaded_objects = b.uploaded_objects;
+		*ret = (struct backup_result){ ret->record, b.uploaded_objects, b.resumed,
+					       b.resumed_bytes };
 	else if (e)
 		*e = mine;
 	return r;

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define PART_BYTES MIB
 
 struct blockload {
 	struct source *source;
@@ -77,10 +80,18 @@ int blockload_node(struct blockload *l, const struct node_name *n, uint32_t *ret
 	return r;
 }
 
+/* Writers may store the same object, and that of one may be damaged: a copy's key in the cache is the id, changed by the writer; done again, the id. */
+static struct id256 key_of_copy(struct id256 id, const struct ulid *writer)
+{
+	for (size_t i = 0; i < sizeof(writer->b); i++)
+		id.b[i] ^= writer->b[i];
+	return id;
+}
+
 struct block_object blockload_object(uint32_t node, const struct object_ref *ref)
 {
 	struct place_of place = { ref->writer, node, ref->head_bytes, ref->flags };
-	struct block_object o = { .id = ref->id,
+	struct block_object o = { .id = key_of_copy(ref->id, &ref->writer),
 				  .plain_bytes = ref->plain_bytes,
 				  .whole = !(ref->flags & OBJECT_UNIFORM) };
 
@@ -88,20 +99,59 @@ struct block_object blockload_object(uint32_t node, const struct object_ref *ref
 	return o;
 }
 
-/* Back: the reference, and a copy of the node's name. */
-static void locate(struct blockload *l, const struct block_object *o, struct object_ref *ref,
-		   struct node_name *n)
+bool blockload_has_part(const struct extent *x)
+{
+	return x->len_bytes > 0 && x->len_bytes <= PART_BYTES &&
+	       x->object.plain_bytes <= FORMAT_OBJECT_BYTES && x->offset <= x->object.plain_bytes &&
+	       x->len_bytes <= x->object.plain_bytes - x->offset;
+}
+
+struct block_object blockload_part(uint32_t node, const struct extent *x)
+{
+	struct block_object o = blockload_object(node, &x->object);
+	uint64_t words[2];
+
+	o.of.id = o.id;
+	o.of.plain_bytes = o.plain_bytes;
+	o.of.offset = x->offset;
+	o.plain_bytes = x->len_bytes;
+	/* The factor is odd: no two offsets, and no two lengths, give the same, and none leaves the id as it was. Tables hash by the first word. */
+	memcpy(words, o.id.b, sizeof(words));
+	words[0] ^= (x->offset + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15);
+	words[1] ^= (x->len_bytes + UINT64_C(1)) * UINT64_C(0x9e3779b97f4a7c15);
+	memcpy(o.id.b, words, sizeof(words));
+	return o;
+}
+
+/* The object in the store; of a part that which it is part of. */
+static struct object_ref ref_of(const struct block_object *o)
+{
+	struct object_ref ref = { .plain_bytes = o->of.plain_bytes ? o->of.plain_bytes
+								   : o->plain_bytes };
+	struct place_of place;
+
+	memcpy(&place, o->locator, sizeof(place));
+	ref.writer = place.writer;
+	ref.id = key_of_copy(o->of.plain_bytes ? o->of.id : o->id, &place.writer);
+	ref.head_bytes = place.head_bytes;
+	ref.flags = place.flags;
+	return ref;
+}
+
+/* And where it lies. */
+struct located {
+	struct object_ref ref;
+	struct node_name node; /* a copy */
+};
+
+static void locate(struct blockload *l, const struct block_object *o, struct located *ret)
 {
 	struct place_of place;
 
 	memcpy(&place, o->locator, sizeof(place));
-	*ref = (struct object_ref){ .writer = place.writer,
-				    .id = o->id,
-				    .head_bytes = place.head_bytes,
-				    .plain_bytes = o->plain_bytes,
-				    .flags = place.flags };
+	ret->ref = ref_of(o);
 	pthread_mutex_lock(&l->lock);
-	*n = l->nodes[place.node];
+	ret->node = l->nodes[place.node];
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -135,46 +185,69 @@ static void kept(void *ctx, const struct block_object *o, const struct cancel *c
 {
 	_cleanup_(object_head_freep) struct object_head *head = NULL;
 	struct blockload *l = ctx;
-	struct object_ref ref;
-	struct node_name n;
+	struct located at;
 
-	if (o->whole || has_head(l, &o->id))
+	if (o->whole)
 		return;
-	locate(l, o, &ref, &n);
-	if (source_head(l->source, &n, KEY_OBJECT_DATA, &ref, &head, c, NULL) == 0)
+	locate(l, o, &at);
+	if (!has_head(l, &at.ref.id) &&
+	    source_head(l->source, &at.node, KEY_OBJECT_DATA, &at.ref, &head, c, NULL) == 0)
 		keep_head(l, head);
 }
 
 /* ---- the cache's callbacks ---- */
 
-static int load_whole(struct blockload *l, const struct node_name *n, const struct object_ref *ref,
-		      void *base, const struct cancel *c, struct err *e)
+static int load_whole(struct blockload *l, const struct located *at, void *base,
+		      const struct source_listener *listener, const struct cancel *c, struct err *e)
 {
 	_cleanup_(object_head_freep) struct object_head *head = NULL;
-	bool is_pack = !(ref->flags & OBJECT_UNIFORM);
+	bool is_pack = !(at->ref.flags & OBJECT_UNIFORM);
 	int r;
 
-	r = source_fetch(l->source, n, KEY_OBJECT_DATA, ref, base, l->kv && is_pack ? &head : NULL,
-			 c, e);
+	r = source_fetch(l->source, &at->node, KEY_OBJECT_DATA, &at->ref, base, listener,
+			 l->kv && is_pack ? &head : NULL, c, e);
 	if (r == 0 && head)
 		keep_head(l, head);
 	return r;
 }
 
-static int load(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
-		void *base, const struct cancel *c, struct err *e)
+/* By way of memory that is the object's in full, of which pages come only to those frames: a file's may begin or end inside a frame. */
+static int load_part(struct blockload *l, const struct located *at, const struct block_object *o,
+		     void *dst, const struct cancel *c, struct err *e)
 {
+	size_t size = at->ref.plain_bytes;
+	uint32_t start, end;
+	uint8_t *content;
+	int r;
+
+	content = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (content == MAP_FAILED)
+		return err_nomem(e);
+	r = source_fetch_range(l->source, &at->node, KEY_OBJECT_DATA, &at->ref, o->of.offset,
+			       o->plain_bytes, content, NULL, &start, &end, c, e);
+	if (r == 0)
+		memcpy(dst, content + o->of.offset, o->plain_bytes);
+	munmap(content, size);
+	return r;
+}
+
+static int load(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
+		void *base, const struct block_arrivals *a, const struct cancel *c, struct err *e)
+{
+	struct source_listener listener = { a->arrived, a->ctx };
 	struct blockload *l = ctx;
-	struct object_ref ref;
-	struct node_name n;
+	struct located at;
 	uint32_t start, end;
 	int r;
 
-	locate(l, o, &ref, &n);
+	locate(l, o, &at);
+	if (o->of.plain_bytes)
+		return load_part(l, &at, o, base, c, e);
 	if (len_bytes == o->plain_bytes)
-		return load_whole(l, &n, &ref, base, c, e);
-	r = source_fetch_range(l->source, &n, KEY_OBJECT_DATA, &ref, offset, len_bytes, base,
-			       &start, &end, c, e);
+		return load_whole(l, &at, base, &listener, c, e);
+	r = source_fetch_range(l->source, &at.node, KEY_OBJECT_DATA, &at.ref, offset, len_bytes,
+			       base, &listener, &start, &end, c, e);
 	if (r < 0)
 		return r;
 	if (start != offset || end != offset + len_bytes)
@@ -183,16 +256,20 @@ static int load(void *ctx, const struct block_object *o, uint32_t offset, uint32
 	return 0;
 }
 
+/* `data` is what lies at `offset`: whole frames, else it cannot be checked. */
 static int check_frames(const struct object_head *head, uint32_t offset, uint32_t len,
-			const uint8_t *base, struct err *e)
+			const uint8_t *data, struct err *e)
 {
 	uint32_t first = object_frame_at(head, offset);
 	uint32_t last = object_frame_at(head, offset + len - 1);
 	int r = 0;
 
+	if (head->frames[first].plain_offset != offset ||
+	    head->frames[last].plain_offset + head->frames[last].plain_bytes != offset + len)
+		return -EBADMSG;
 	/* The local disk is ours: accidents are looked for, not attacks. */
 	for (uint32_t i = first; i <= last && r == 0; i++)
-		r = object_frame_check(head, i, base + head->frames[i].plain_offset,
+		r = object_frame_check(head, i, data + (head->frames[i].plain_offset - offset),
 				       OBJECT_VERIFY_XXH3, e);
 	return r;
 }
@@ -203,18 +280,20 @@ static int verify(void *ctx, const struct block_object *o, uint32_t offset, uint
 	_cleanup_(object_head_freep) struct object_head *head = NULL;
 	_cleanup_free_ void *bytes = NULL;
 	struct blockload *l = ctx;
+	struct object_ref ref = ref_of(o);
 	size_t len;
 	int r;
 
-	r = kv_get(l->kv, KV_HEADS, o->id.b, SHA256_BYTES, &bytes, &len, e);
+	r = kv_get(l->kv, KV_HEADS, ref.id.b, SHA256_BYTES, &bytes, &len, e);
 	if (r)
 		return r < 0 ? r : -ENOENT;
-	r = object_head_parse(bytes, len, &o->id, &head, e);
+	r = object_head_parse(bytes, len, &ref.id, &head, e);
 	if (r < 0)
 		return r;
-	if (head->plain_bytes != o->plain_bytes || (!o->whole && !(head->flags & OBJECT_UNIFORM)))
+	if (head->plain_bytes != ref.plain_bytes || (!o->whole && !(head->flags & OBJECT_UNIFORM)))
 		return -EBADMSG;
-	return check_frames(head, offset, len_bytes, base, e);
+	return check_frames(head, o->of.offset + offset, len_bytes, (const uint8_t *)base + offset,
+			    e);
 }
 
 struct block_loader blockload_callbacks(struct blockload *l)

@@ -23,5 +23,12 @@ struct block_loader blockload_callbacks(struct blockload *l);
 int blockload_node(struct blockload *l, const struct node_name *n, uint32_t *ret);
 /* The object as the cache takes it. */
 struct block_object blockload_object(uint32_t node, const struct object_ref *ref);
+/*
+ * A small file's part of a pack as an object of its own: only its frames are loaded. The key is the pack's id, changed by where the part begins and how long it is.
+ */
+struct block_object blockload_part(uint32_t node, const struct extent *x);
+
+/* Whether there can be one: it lies inside its object, and is small enough. */
+bool blockload_has_part(const struct extent *x);
 
 #endif

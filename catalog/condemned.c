@@ -5,13 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "catalog/docget.h"
-
-#define FIRST_LINE "condemned 1\n"
-#define TYPE "condemned "
-#define SEAL "sha256 "
-#define SEAL_BYTES (sizeof(SEAL) - 1 + SHA256_HEX) /* with its newline in the place of the NUL */
 
 struct condemned {
 	uint64_t *hashes;
@@ -31,71 +25,64 @@ void condemned_free(struct condemned *c)
 	free(c);
 }
 
-static int damaged(struct err *e, const char *why)
+/* A key as lists name it: below the node's prefix. Uses key[KEY_BYTES]. */
+static const char *below_node(char *key, enum key_object kind, const struct ulid *writer,
+			      const struct id256 *id)
 {
-	return err_set(e, ERR_CORRUPT, -EBADMSG, "the list of condemned keys is damaged: %s", why);
+	static const struct node_name any = { .cluster = "", .node = "" };
+	char prefix[KEY_BYTES];
+
+	return keys_object(key, &any, kind, writer, id) + strlen(keys_node_prefix(prefix, &any));
 }
 
-static int check_seal(const char *text, size_t body_bytes, struct err *e)
-{
-	struct id256 sum = digest_sha256(text, body_bytes);
-	char hex[SHA256_HEX];
+/* ---- text ---- */
 
-	util_hex(hex, sum.b, sizeof(sum.b));
-	if (memcmp(text + body_bytes, SEAL, sizeof(SEAL) - 1) != 0 ||
-	    text[body_bytes + SEAL_BYTES - 1] != '\n')
-		return damaged(e, "it has no seal");
-	if (memcmp(text + body_bytes + sizeof(SEAL) - 1, hex, sizeof(hex) - 1) != 0)
-		return damaged(e, "its SHA-256 does not fit");
-	return 0;
+static const struct sealtext form = { "condemned", "the list of condemned keys", STORE_OBJECT_MAX,
+				      SIZE_MAX };
+
+int condemned_parse(const char *text, size_t len_bytes, sealtext_line_fn *key, void *ctx,
+		    struct err *e)
+{
+	return sealtext_read(&form, text, len_bytes, key, ctx, e);
 }
 
-static bool line_is_fine(const char *line, size_t len)
+void condemned_write_begin(struct wbuf *out)
 {
-	if (len == 0 || len > CONDEMNED_LINE_BYTES)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (line[i] < '!' || line[i] > '~')
-			return false;
-	return true;
+	sealtext_begin(&form, out);
 }
 
-static int add_lines(struct condemned *c, struct rbuf *b, struct err *e)
+void condemned_write_key(struct wbuf *out, enum key_object kind, const struct ulid *writer,
+			 const struct id256 *id)
 {
-	while (rbuf_left(b) > 0) {
-		const char *line = (const char *)b->data + b->pos;
-		const char *end = memchr(line, '\n', rbuf_left(b));
+	char key[KEY_BYTES];
 
-		if (!end || !line_is_fine(line, (size_t)(end - line)))
-			return damaged(e, "a line is no key");
-		if (util_grow(&c->hashes, &c->cap, c->count + 1, sizeof(*c->hashes)) < 0)
-			return err_nomem(e);
-		c->hashes[c->count++] = digest_xxh64(line, (size_t)(end - line));
-		rbuf_take(b, (size_t)(end - line) + 1);
-	}
+	sealtext_line(out, below_node(key, kind, writer, id));
+}
+
+void condemned_write_end(struct wbuf *out)
+{
+	sealtext_end(out);
+}
+
+/* As sealtext_line_fn. */
+static int add_key(void *ctx, const char *line, size_t len, struct err *e)
+{
+	struct condemned *c = ctx;
+
+	if (util_grow(&c->hashes, &c->cap, c->count + 1, sizeof(*c->hashes)) < 0)
+		return err_nomem(e);
+	c->hashes[c->count++] = digest_xxh64(line, len);
 	return 0;
 }
 
 int condemned_add(struct condemned *c, const char *text, size_t len_bytes, struct err *e)
 {
-	struct rbuf b;
-	const uint8_t *first;
-	int r;
+	size_t before = c->count;
+	int r = condemned_parse(text, len_bytes, add_key, c, e);
 
-	if (len_bytes < SEAL_BYTES || len_bytes > STORE_OBJECT_MAX)
-		return damaged(e, "its length is out of range");
-	r = check_seal(text, len_bytes - SEAL_BYTES, e);
 	if (r < 0)
-		return r;
-	b = rbuf_over(text, len_bytes - SEAL_BYTES);
-	first = rbuf_take(&b, sizeof(FIRST_LINE) - 1);
-	if (!first || memcmp(first, TYPE, sizeof(TYPE) - 1) != 0)
-		return damaged(e, "its first line is not that of such a list");
-	if (memcmp(first, FIRST_LINE, sizeof(FIRST_LINE) - 1) != 0)
-		return err_set(e, ERR_USAGE, -ENOTSUP,
-			       "a list of condemned keys was written by a newer version: use a "
-			       "newer sstablefs");
-	return add_lines(c, &b, e);
+		c->count = before;
+	return r;
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -113,15 +100,13 @@ void condemned_seal(struct condemned *c)
 
 bool condemned_has(const struct condemned *c, enum key_object kind, const struct object_ref *ref)
 {
-	static const struct node_name any = { .cluster = "", .node = "" };
-	char key[KEY_BYTES], prefix[KEY_BYTES];
+	char key[KEY_BYTES];
 	const char *below;
 	uint64_t hash;
 
 	if (c->count == 0)
 		return false;
-	below = keys_object(key, &any, kind, &ref->writer, &ref->id) +
-		strlen(keys_node_prefix(prefix, &any));
+	below = below_node(key, kind, &ref->writer, &ref->id);
 	hash = digest_xxh64(below, strlen(below));
 	return bsearch(&hash, c->hashes, c->count, sizeof(hash), compare_hashes) != NULL;
 }
@@ -129,6 +114,11 @@ bool condemned_has(const struct condemned *c, enum key_object kind, const struct
 bool condemned_is_empty(const struct condemned *c)
 {
 	return c->count == 0;
+}
+
+size_t condemned_count(const struct condemned *c)
+{
+	return c->count;
 }
 
 /* ---- W2 ---- */
@@ -169,6 +159,8 @@ static int load_list(struct condemned *c, struct repo *repo, const char *prefix,
 	r = docget(repo_store(repo), key, STORE_OBJECT_MAX, read_list, c, cancel, e);
 	if (r < 0)
 		err_key(e, key);
+	if (r < 0 && e->kind == ERR_CORRUPT)
+		err_wrap(e, r, "run sstablefs gc, which removes a damaged list");
 	return MIN_OF(r, 0);
 }
 

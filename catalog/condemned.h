@@ -15,8 +15,9 @@
 #define SSTABLEFS_CATALOG_CONDEMNED_H
 
 #include "catalog/repo.h"
+#include "catalog/sealtext.h"
 
-#define CONDEMNED_LINE_BYTES 500
+#define CONDEMNED_LINE_BYTES SEALTEXT_LINE_BYTES
 
 /* The keys of all lists, as 64-bit hashes: one that is taken for condemned by accident is merely uploaded anew. Read by any thread. */
 struct condemned;
@@ -31,9 +32,19 @@ int condemned_add(struct condemned *c, const char *text, size_t len_bytes, struc
 void condemned_seal(struct condemned *c);
 bool condemned_has(const struct condemned *c, enum key_object kind, const struct object_ref *ref);
 bool condemned_is_empty(const struct condemned *c);
+size_t condemned_count(const struct condemned *c); /* keys; one that two lists name counts twice */
 
 /* W2: lists and reads. A list that is gone between LIST and GET is finished: ignored. */
 int condemned_load(struct repo *repo, const struct node_name *n, struct condemned **ret,
 		   const struct cancel *cancel, struct err *e);
+
+/* The keys of a list one by one, as text: as sealtext_read. */
+int condemned_parse(const char *text, size_t len_bytes, sealtext_line_fn *key, void *ctx,
+		    struct err *e);
+/* C2: a list is written by begin, each key, end; the same keys in the same order give the same bytes. What fails is told by wbuf_error. */
+void condemned_write_begin(struct wbuf *out);
+void condemned_write_key(struct wbuf *out, enum key_object kind, const struct ulid *writer,
+			 const struct id256 *id);
+void condemned_write_end(struct wbuf *out);
 
 #endif

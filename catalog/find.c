@@ -131,6 +131,8 @@ static int fetch_record(void *ctx, size_t i, unsigned worker, struct err *e)
 		record_free(k->record);
 		k->record = NULL;
 	}
+	if (k->record && s->o->roots_only)
+		record_trim(k->record);
 	return 0;
 }
 

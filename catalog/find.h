@@ -13,7 +13,8 @@ struct find_options {
 	const char *backup;  /* NULL: all */
 	bool all_states;     /* also ABORTED and DELETED records; else OPEN and COMMITTED */
 	bool keep_damaged; /* a record that is damaged, or of a newer format, is told in found.damaged, and the search goes on */
-	unsigned threads;  /* records fetched at once; 0: 8 */
+	bool roots_only; /* the records are trimmed (record_trim): many of them take little memory */
+	unsigned threads; /* records fetched at once; 0: 8 */
 };
 
 struct find_damage {

@@ -44,6 +44,22 @@ static int mark_ended(struct hold *h, const struct cancel *c, struct err *e)
 }
 
 /* Deletes it; credentials without DeleteObject mark it ENDED, and a collector deletes it. */
+static void remove_until(struct hold *h, const struct cancel *enough)
+{
+	struct err e = ERR_INIT;
+	char text[1200];
+	int r = delete_pin(h, enough, &e);
+
+	if (r < 0 && !cancel_is_set(enough)) {
+		e = ERR_INIT;
+		r = mark_ended(h, enough, &e);
+	}
+	if (r < 0)
+		log_write(h->renewal.log, LOG_LEVEL_WARNING, "pin-stays",
+			  "the pin of %s stays until it is old enough to be ended by gc: %s",
+			  h->pin.backup, err_describe(&e, text, sizeof(text)));
+}
+
 static void remove_pin(struct hold *h)
 {
 	struct cancel enough = { 0 };
@@ -52,20 +68,10 @@ static void remove_pin(struct hold *h)
 					     .fire = watch_set_cancel,
 					     .ctx = &enough };
 	_cleanup_(watch_stopp) struct watch *watch = NULL;
-	struct err e = ERR_INIT;
-	char text[1200];
-	int r = watch_start(&limit, &watch, &e);
 
-	if (r == 0)
-		r = delete_pin(h, &enough, &e);
-	if (r < 0 && !cancel_is_set(&enough)) {
-		e = ERR_INIT;
-		r = mark_ended(h, &enough, &e);
-	}
-	if (r < 0)
-		log_write(h->renewal.log, LOG_LEVEL_WARNING, "pin-stays",
-			  "the pin of %s stays until it is old enough to be ended by gc: %s",
-			  h->pin.backup, err_describe(&e, text, sizeof(text)));
+	if (watch_start(&limit, &watch, NULL) < 0)
+		cancel_set(&enough, 1); /* no end without a limit */
+	remove_until(h, &enough);
 }
 
 static void hold_free(struct hold *h)
@@ -83,6 +89,19 @@ void hold_end(struct hold *h)
 	renew_stop(h->renew);
 	h->renew = NULL;
 	remove_pin(h);
+	hold_free(h);
+}
+
+void hold_end_until(struct hold *h, const struct cancel *c)
+{
+	renew_stop(h->renew);
+	h->renew = NULL;
+	remove_until(h, c);
+	hold_free(h);
+}
+
+void hold_abandon(struct hold *h)
+{
 	hold_free(h);
 }
 
@@ -145,6 +164,24 @@ static int write_pin(struct hold *h, const struct cancel *c, struct err *e)
 	return r;
 }
 
+/* A bucket that is not there says nothing of the backup: -ENOENT is for a record that was read. */
+static int not_gone(int r, struct err *e)
+{
+	if (r == -ENOENT && e) {
+		e->kind = ERR_STORE;
+		e->code = -EIO;
+	}
+	return r == -ENOENT ? -EIO : r;
+}
+
+static int begin_to_renew(struct hold *h, bool by_hand, struct err *e)
+{
+	if (!by_hand)
+		return renew_start(&h->renewal, &h->renew, e);
+	h->renew = renew_new(&h->renewal);
+	return h->renew ? 0 : err_nomem(e);
+}
+
 int hold_begin(const struct hold_options *o, struct hold **ret, const struct cancel *c,
 	       struct err *e)
 {
@@ -164,17 +201,17 @@ int hold_begin(const struct hold_options *o, struct hold **ret, const struct can
 	};
 	fill_pin(&h->pin, o);
 	pin_register(&h->reg, o->repo, &h->pin);
-	r = write_pin(h, c, e);
+	r = not_gone(write_pin(h, c, e), e);
 	if (r != 0)
 		return r;
 	h->first = h->pin;
-	r = read_record(o, c, e);
+	r = not_gone(read_record(o, c, e), e);
 	if (r > 0)
 		r = err_set(e, ERR_NOT_FOUND, -ENOENT,
 			    "there is no backup %s of node %s any more: it was deleted",
 			    o->record->backup, o->record->where.node);
 	if (r == 0)
-		r = renew_start(&h->renewal, &h->renew, e);
+		r = begin_to_renew(h, o->by_hand, e);
 	if (r < 0) {
 		remove_pin(h);
 		return r;
@@ -201,6 +238,22 @@ int hold_check(struct hold *h, struct err *e)
 	return err_set(e, ERR_CONFLICT, -EIO,
 		       "backup %s is not read any more, because its pin was lost: %s",
 		       h->first.backup, why.message);
+}
+
+bool hold_is_due(const struct hold *h)
+{
+	return clock_elapsed_ns(repo_clock(h->reg.repo)) - h->reg.written_elapsed_ns >=
+	       h->renewal.renew_ms * 1000000;
+}
+
+void hold_tick(struct hold *h)
+{
+	renew_tick(h->renew);
+}
+
+void hold_stop(struct hold *h)
+{
+	cancel_set(&h->work.stop, 1);
 }
 
 int64_t hold_age_s(struct hold *h)

@@ -15,6 +15,7 @@ struct hold_options {
 	const struct record *record; /* as found; read again here. Only used by hold_begin */
 	const char *purpose;	     /* "mount", "restore": for people */
 	int64_t renew_ms, limit_ms;  /* 0: those of a backup's record, 120,000 and 900,000 */
+	bool by_hand;		     /* no thread renews it: its owner calls hold_tick */
 	struct log *log;	     /* may be NULL: renewals that failed, a pin that stays */
 };
 
@@ -30,10 +31,20 @@ int hold_begin(const struct hold_options *o, struct hold **ret, const struct can
 	       struct err *e);
 /* Deletes the pin; where that may not be, marks it ENDED. Within 10 s: a store that does not answer keeps the pin until a collector fences it. */
 void hold_end(struct hold *h);
+/* The same, until *c is set: for who ends many. */
+void hold_end_until(struct hold *h, const struct cancel *c);
 DEFINE_CLEANUP(struct hold *, hold_end);
+/* Frees it and leaves the pin to the collectors. */
+void hold_abandon(struct hold *h);
 
 /* 0, or -EIO and why: the pin was lost. Any thread. NULL is fine: 0. */
 int hold_check(struct hold *h, struct err *e);
+/* With by_hand, about once a second and from one thread at a time: renews it where it is time to, which may wait for the store. */
+void hold_tick(struct hold *h);
+/* Whether it is time to. Any thread. */
+bool hold_is_due(const struct hold *h);
+/* What hold_tick asks of the store now gives up soon. Any thread; only hold_end may follow. */
+void hold_stop(struct hold *h);
 /* Set when the pin is lost. */
 const struct cancel *hold_lost(const struct hold *h);
 /* The pin as it was written first; times and sequence are not those of now. */

@@ -1,58 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "catalog/ingest.h"
+#include "catalog/ingest_private.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "base/crc.h"
-#include "base/pool.h"
-#include "cassandra/component.h"
-#include "catalog/buffers.h"
+#include "catalog/decay.h"
+#include "catalog/hints.h"
 
 #define READS_AGAIN 3
 #define QUEUE_MAX 4096 /* pieces that are begun and not yet taken */
-
-/* A piece on its way. `done` is protected by work->lock; the rest belongs to the hashing thread before it is set, then to the main thread. */
-struct item {
-	struct ingest *in;
-	struct item *next;
-	size_t file;
-	const struct stamp *expected; /* lives in the file's state or in `stamp` */
-	struct stamp stamp;
-	uint64_t offset;
-	uint32_t len;
-	bool own;	      /* becomes an object of its own */
-	struct buffer *large; /* own pieces, until they are handed over */
-	uint8_t *small;	      /* others */
-	struct frame_digest *digests;
-	struct object_ref ref; /* own pieces, afterwards */
-	bool wants_crc;
-	uint32_t crc;
-	int result; /* 0 or PIECE_CHANGED */
-	bool done;
-};
-
-/* The file whose pieces are being taken. */
-struct current {
-	struct content_hasher *hasher;
-	struct content *content; /* NULL: inline */
-	uint32_t crc;
-	uint32_t taken;
-	bool changed;
-};
-
-struct ingest {
-	struct ingest_options o;
-	struct pool *pool;
-	struct buffers *buffers;
-	struct item *first, **last; /* the queue */
-	size_t queued;
-	uint64_t small_used;
-	size_t next_file; /* the next piece to begin */
-	uint64_t next_offset;
-	bool wants_buffer; /* it waits for a large buffer, and for nothing else */
-	struct current current;
-};
+/* Pieces that the main thread sleeps through where the queue is long: to wake for each costs more than a small piece does. */
+#define BATCH_MAX 64
 
 static uint32_t piece_count(uint64_t size_bytes)
 {
@@ -69,85 +28,6 @@ static bool is_last(const struct item *it)
 	return it->offset + it->len >= it->expected->size_bytes;
 }
 
-static void item_free(struct item *it)
-{
-	if (it->large)
-		buffers_give(it->large);
-	free(it->small);
-	free(it->digests);
-	free(it);
-}
-DEFINE_CLEANUP(struct item *, item_free);
-
-/* ---- hashing threads ---- */
-
-static void on_sent(void *ctx)
-{
-	buffers_give(ctx);
-}
-
-/* The piece as an object: there already, or sent. The buffer is handed over either way. */
-static int store_piece(struct item *it, struct err *e)
-{
-	struct buffer *b = it->large;
-	struct object_image image;
-	uint32_t offset;
-	int r;
-
-	object_builder_reset(b->builder);
-	r = object_builder_add(b->builder, b->data, it->len, true, it->digests, &offset, e);
-	if (r == 0)
-		r = object_builder_finish(b->builder, &image, e);
-	if (r < 0)
-		return r;
-	it->ref = packer_ref(&image, &it->in->o.writer);
-	r = known_claim(it->in->o.known, &it->ref);
-	if (r < 0)
-		return err_nomem(e);
-	if (r == KNOWN_THERE)
-		return 0;
-	r = upload_put(it->in->o.upload, KEY_OBJECT_DATA, &image, on_sent, b, e);
-	if (r == 0)
-		it->large = NULL;
-	return r;
-}
-
-static int process(struct item *it, struct err *e)
-{
-	struct ingest *in = it->in;
-	_cleanup_free_ char *path = snapshot_source(&in->o.snapshot->files[it->file]);
-	void *data = it->own ? it->large->data : it->small;
-	int r = path ? piece_read(path, it->expected, it->offset, data, it->len, it->digests,
-				  it->wants_crc ? &it->crc : NULL, &in->o.work->stop, e)
-		     : err_nomem(e);
-
-	if (r == 0 && it->own)
-		r = store_piece(it, e);
-	if (it->large) {
-		buffers_give(it->large);
-		it->large = NULL;
-	}
-	if (r == 0 && in->o.progress)
-		atomic_fetch_add(&in->o.progress->bytes_done, it->len);
-	return r;
-}
-
-static void run_item(void *arg)
-{
-	struct item *it = arg;
-	struct work *work = it->in->o.work;
-	struct err e = ERR_INIT;
-	int r = process(it, &e);
-
-	if (r < 0)
-		work_fail(work, r, &e);
-	pthread_mutex_lock(&work->lock);
-	it->result = r;
-	it->done = true;
-	work_ring(work);
-	pthread_mutex_unlock(&work->lock);
-}
-
 /* ---- beginning pieces ---- */
 
 static void expect_file(struct ingest *in, struct item *it)
@@ -161,27 +41,6 @@ static void expect_file(struct ingest *in, struct item *it)
 				    .uid = f->uid,
 				    .gid = f->gid };
 	it->expected = &it->stamp;
-}
-
-/* A piece with everything but its large buffer. NULL: out of memory. */
-static struct item *item_new(struct ingest *in, size_t file, uint64_t offset, uint32_t len)
-{
-	_cleanup_(item_freep) struct item *it = calloc(1, sizeof(*it));
-
-	if (!it)
-		return NULL;
-	it->in = in;
-	it->file = file;
-	it->offset = offset;
-	it->len = len;
-	it->own = len >= FORMAT_OWN_OBJECT_BYTES;
-	it->wants_crc = component_is(in->o.snapshot->files[file].name, "Data.db");
-	it->digests = calloc(len / FORMAT_FRAME_BYTES + 1, sizeof(*it->digests));
-	if (!it->own)
-		it->small = malloc(len + 1);
-	if (!it->digests || (!it->own && !it->small))
-		return NULL;
-	return steal_pointer(&it);
 }
 
 static uint64_t small_cost(const struct item *it)
@@ -237,7 +96,7 @@ static int begin(struct ingest *in, struct buffer *large, uint32_t len, struct e
 	}
 	it->large = large;
 	expect_file(in, it);
-	r = pool_submit(in->pool, run_item, it);
+	r = pool_submit(in->pool, item_run, it);
 	if (r < 0) {
 		item_free(it);
 		return err_errno(e, r, "cannot start a thread that reads");
@@ -251,21 +110,88 @@ static int begin(struct ingest *in, struct buffer *large, uint32_t len, struct e
 	return 0;
 }
 
-/* Begins pieces as long as there is room. */
+/* ---- files that need not be read ---- */
+
+/* Whether what the hint says is there: in the store, as a committed backup or this one has it, or in the hint itself. */
+static bool is_there(const struct ingest *in, const struct hint *hint)
+{
+	struct content *known;
+	struct id256 id;
+
+	if (hint->size_bytes > FORMAT_INLINE_BYTES) {
+		known = known_find(in->o.known, &hint->id);
+		return known && !decay_declines(in->o.decay, known, hint->size_bytes);
+	}
+	id = content_id(hint->inline_data, hint->size_bytes);
+	return memcmp(&id, &hint->id, sizeof(id)) == 0;
+}
+
+/* A piece that was never begun and is done. NULL: out of memory. */
+static struct item *item_of_hint(struct ingest *in, const struct hint *hint)
+{
+	_cleanup_(item_freep) struct item *it = calloc(1, sizeof(*it));
+
+	if (!it)
+		return NULL;
+	it->in = in;
+	it->file = in->next_file;
+	it->hinted = it->done = true;
+	it->id = hint->id;
+	it->crc = hint->crc;
+	expect_file(in, it);
+	if (hint->size_bytes > FORMAT_INLINE_BYTES) {
+		it->content = content_ref(known_find(in->o.known, &hint->id));
+		return steal_pointer(&it);
+	}
+	it->len = (uint32_t)hint->size_bytes;
+	it->small = malloc(it->len + 1);
+	if (!it->small)
+		return NULL;
+	memcpy(it->small, hint->inline_data, it->len);
+	return steal_pointer(&it);
+}
+
+/* The next file by its hint: > 0 where it has one that can be used. */
+static int begin_by_hint(struct ingest *in, struct err *e)
+{
+	struct hint hint;
+	struct item *it;
+
+	if (in->next_offset > 0 || in->queued >= QUEUE_MAX ||
+	    !hints_find(in->o.hints, &in->o.snapshot->files[in->next_file], &hint) ||
+	    !is_there(in, &hint))
+		return 0;
+	it = item_of_hint(in, &hint);
+	if (!it)
+		return err_nomem(e);
+	enqueue(in, it);
+	in->next_file++;
+	return 1;
+}
+
+/* The next piece, to be read: > 0 where there is no room for it. */
+static int begin_piece(struct ingest *in, struct err *e)
+{
+	const struct snapshot_file *f = &in->o.snapshot->files[in->next_file];
+	uint32_t len = piece_length(f->size_bytes, in->next_offset);
+	struct buffer *large;
+
+	return may_begin(in, len, &large) ? begin(in, large, len, e) : 1;
+}
+
+/* Begins what there is room for. */
 static int begin_all(struct ingest *in, struct err *e)
 {
-	const struct snapshot *s = in->o.snapshot;
 	int r = 0;
 
-	while (r == 0 && in->next_file < s->file_count) {
-		uint32_t len = piece_length(s->files[in->next_file].size_bytes, in->next_offset);
-		struct buffer *large;
-
-		if (!may_begin(in, len, &large))
-			break;
-		r = begin(in, large, len, e);
+	while (r == 0 && in->next_file < in->o.snapshot->file_count) {
+		r = begin_by_hint(in, e);
+		if (r == 0)
+			r = begin_piece(in, e);
+		else if (r > 0)
+			r = 0;
 	}
-	return r;
+	return MIN_OF(r, 0);
 }
 
 /* ---- taking pieces ---- */
@@ -302,21 +228,27 @@ static void current_take(struct current *c, const struct item *it)
 	c->taken++;
 }
 
-/* The whole content is known: what it is made of stays as it was. Else its tail, if it has one, is packed. */
+/*
+ * Content that is known stays as it was, or its tail is packed anew, for all files that have it. Else its tail, if it has one, is packed.
+ */
 static int settle_content(struct ingest *in, struct current *c, const struct item *tail,
 			  struct err *e)
 {
 	struct content *known = known_find(in->o.known, &c->content->id);
+	bool moves = known && decay_declines(in->o.decay, known, tail->len);
 	int r = 0;
 
 	if (known) {
 		content_unref(c->content);
 		c->content = content_ref(known);
-		return 0;
+		known->fate = CONTENT_STAYS;
 	}
+	if (known && !moves)
+		return 0;
 	if (!tail->own)
-		r = packer_add(in->o.packer, tail->small, tail->len, tail->digests,
-			       &c->content->extents[c->taken - 1], e);
+		r = packer_add(moves ? in->o.survivors : in->o.packer, tail->small, tail->len,
+			       tail->digests, &c->content->extents[c->content->extent_count - 1],
+			       e);
 	if (r == 0 && known_add(in->o.known, c->content) < 0)
 		r = err_nomem(e);
 	return r;
@@ -345,6 +277,23 @@ static int finish_file(struct ingest *in, struct current *c, const struct item *
 	return r;
 }
 
+/* A file that was not read. */
+static int finish_by_hint(struct ingest *in, const struct item *it, struct err *e)
+{
+	struct ingest_file file = { .stamp = it->stamp,
+				    .id = it->id,
+				    .crc = it->crc,
+				    .inline_data = it->small,
+				    .content = it->content };
+	int r = in->o.file(in->o.ctx, it->file, &file, e);
+
+	if (r == 0 && in->o.progress) {
+		atomic_fetch_add(&in->o.progress->bytes_done, it->stamp.size_bytes);
+		atomic_fetch_add(&in->o.progress->files_done, 1);
+	}
+	return r;
+}
+
 /* ---- files that changed ---- */
 
 /* One piece, read by this thread. 0, PIECE_CHANGED, < 0; *ret also in the second case. */
@@ -363,7 +312,7 @@ static int read_now(struct ingest *in, size_t file, const struct stamp *s, uint6
 		if (!it->large)
 			return work_failed(in->o.work, e);
 	}
-	r = process(it, e);
+	r = item_process(it, e);
 	if (r >= 0)
 		*ret = steal_pointer(&it);
 	return r;
@@ -423,6 +372,8 @@ static int take(struct ingest *in, struct err *e)
 	struct current *c = &in->current;
 	int r = 0;
 
+	if (it->hinted)
+		return finish_by_hint(in, it, e);
 	if (it->result < 0)
 		return work_failed(in->o.work, e);
 	if (it->offset == 0)
@@ -441,6 +392,22 @@ static int take(struct ingest *in, struct err *e)
 	return read_again(in, it->file, e);
 }
 
+/*
+ * With work->lock, where the first piece is not done: has one of those behind it ring that is not done either. At most a quarter of the queue is
+ * slept through, so that the hashing threads do not run dry.
+ */
+static void ask_to_ring(struct ingest *in)
+{
+	size_t most = MIN_OF(in->queued / 4, BATCH_MAX);
+	struct item *last = in->first;
+
+	for (struct item *it = in->first; it && most > 0; it = it->next, most--)
+		if (!it->done)
+			last = it;
+	if (last)
+		last->rings = true;
+}
+
 /* Waits until the first piece is done (> 0), or the next one can be begun. */
 static int wait_for_work(struct ingest *in, struct err *e)
 {
@@ -452,8 +419,10 @@ static int wait_for_work(struct ingest *in, struct err *e)
 	while (!done && !room && work->code == 0) {
 		done = in->first && in->first->done;
 		room = in->wants_buffer && buffers_any_free(in->buffers);
-		if (!done && !room)
+		if (!done && !room) {
+			ask_to_ring(in);
 			work_wait(work);
+		}
 	}
 	code = work->code;
 	pthread_mutex_unlock(&work->lock);

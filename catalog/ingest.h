@@ -20,9 +20,9 @@
 #include "catalog/packer.h"
 #include "catalog/piece.h"
 
-/* A file that was read, whole and unchanged. */
+/* A file that was read, whole and unchanged, or that a hint speaks for. */
 struct ingest_file {
-	struct stamp stamp; /* as it was while it was read */
+	struct stamp stamp; /* as it was while it was read, or when it was found */
 	struct id256 id;
 	uint32_t crc; /* CRC-32 of the content, of an SSTable's Data.db only */
 	const void *
@@ -34,10 +34,16 @@ struct ingest_file {
 /* Called by the main thread for each file, in the snapshot's order. */
 typedef int ingest_file_fn(void *ctx, size_t index, const struct ingest_file *file, struct err *e);
 
+struct hints;
+
 struct ingest_options {
 	const struct snapshot *snapshot;
 	struct known *known;
+	struct hints *hints;   /* what need not be read; may be NULL */
+	struct decay *decay;   /* what is stored anew; may be NULL */
 	struct packer *packer; /* for data */
+	struct packer *
+		survivors; /* for what is stored anew: apart, as it will live longer than what is new */
 	struct upload *upload;
 	struct work *work;
 	struct ulid writer;

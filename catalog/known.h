@@ -11,11 +11,15 @@
 #include "base/err.h"
 #include "catalog/tree.h"
 
+/* Whether a content that is known stays where it lies (catalog/decay.h). */
+enum content_fate { CONTENT_UNDECIDED, CONTENT_STAYS, CONTENT_MOVES };
+
 /* A content of more than FORMAT_INLINE_BYTES and where it lies. Counted references; the main thread's. */
 struct content {
 	struct id256 id;
 	uint64_t size_bytes;
 	unsigned refs;
+	enum content_fate fate;
 	bool accounted; /* free for the user: whether its packs were counted */
 	uint32_t extent_count;
 	struct extent extents[];

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/budget.h"
+#include "catalog/blobkeep.h"
 #include "catalog/docget.h"
 #include "catalog/keep.h"
 
@@ -20,6 +21,7 @@ struct meta {
 	struct repo *repo;
 	struct source *source;
 	struct kv *kv;
+	struct blobkeep *blobs;	  /* in the kv; NULL: there is none */
 	struct keep *objects;	  /* plain content of metadata objects, verified */
 	struct budget *under_way; /* of records that are being read */
 	struct keep *records; /* text, by writer and SHA-256 of the ETag; used where there is no kv */
@@ -38,7 +40,8 @@ struct meta *meta_new(const struct meta_options *o)
 	m->objects = keep_new(memory - memory / RECORD_SHARE, free);
 	m->records = keep_new(memory / RECORD_SHARE, free);
 	m->under_way = budget_new(RECORDS_UNDER_WAY_BYTES);
-	if (!m->objects || !m->records || !m->under_way) {
+	m->blobs = o->kv ? blobkeep_new(o->kv) : NULL;
+	if (!m->objects || !m->records || !m->under_way || (o->kv && !m->blobs)) {
 		meta_free(m);
 		return NULL;
 	}
@@ -49,6 +52,7 @@ void meta_free(struct meta *m)
 {
 	if (!m)
 		return;
+	blobkeep_free(m->blobs);
 	keep_free(m->objects);
 	keep_free(m->records);
 	budget_free(m->under_way);
@@ -86,10 +90,10 @@ static bool blob_from_kv(struct meta *m, const struct place *p, struct blob *b)
 	_cleanup_free_ void *data = NULL;
 	size_t len;
 
-	if (!m->kv || kv_get(m->kv, KV_BLOBS, &p->digest, sizeof(p->digest), &data, &len, NULL))
+	if (!m->blobs || !blobkeep_get(m->blobs, &p->digest, &data, &len))
 		return false;
 	if (len != p->extent.len_bytes || !fits(data, len, &p->digest)) {
-		kv_delete(m->kv, KV_BLOBS, &p->digest, sizeof(p->digest), NULL);
+		blobkeep_drop(m->blobs, &p->digest);
 		return false;
 	}
 	b->data = b->own = steal_pointer(&data);
@@ -110,7 +114,8 @@ static int fetch_object(struct meta *m, const struct node_name *n, const struct 
 	buffer = malloc(SOURCE_HEADROOM + ref->plain_bytes);
 	if (!buffer)
 		return err_nomem(e);
-	r = source_fetch(m->source, n, KEY_OBJECT_META, ref, buffer + SOURCE_HEADROOM, NULL, c, e);
+	r = source_fetch(m->source, n, KEY_OBJECT_META, ref, buffer + SOURCE_HEADROOM, NULL, NULL,
+			 c, e);
 	if (r < 0)
 		return r;
 	memmove(buffer, buffer + SOURCE_HEADROOM, ref->plain_bytes);
@@ -174,7 +179,7 @@ static int blob_from_object(const struct node_name *n, const struct place *p, st
 	return 0;
 }
 
-static int blob_get(struct meta *m, const struct node_name *n, const struct place *p,
+static int blob_get(struct meta *m, const struct node_name *n, const struct place *p, bool keep,
 		    struct blob *b, const struct cancel *c, struct err *e)
 {
 	const struct object_ref *ref = &p->extent.object;
@@ -191,8 +196,8 @@ static int blob_get(struct meta *m, const struct node_name *n, const struct plac
 			return r;
 	}
 	r = blob_from_object(n, p, b, e);
-	if (r == 0 && m->kv)
-		kv_put(m->kv, KV_BLOBS, &p->digest, sizeof(p->digest), b->data, b->len_bytes, NULL);
+	if (r == 0 && m->blobs && keep)
+		blobkeep_put(m->blobs, &p->digest, b->data, b->len_bytes);
 	return r;
 }
 
@@ -207,22 +212,46 @@ static int parsed(const struct node_name *n, const struct place *p, int r, struc
 	return r;
 }
 
+static int get_tree(struct meta *m, const struct node_name *n, const struct place *p, bool keep,
+		    struct tree **ret, const struct cancel *c, struct err *e)
+{
+	_cleanup_(blob_deinit) struct blob b = { 0 };
+	int r = blob_get(m, n, p, keep, &b, c, e);
+
+	return r < 0 ? r : parsed(n, p, tree_parse(b.data, b.len_bytes, ret, e), e);
+}
+
 int meta_tree(struct meta *m, const struct node_name *n, const struct place *p, struct tree **ret,
 	      const struct cancel *c, struct err *e)
 {
-	_cleanup_(blob_deinit) struct blob b = { 0 };
-	int r = blob_get(m, n, p, &b, c, e);
+	return get_tree(m, n, p, true, ret, c, e);
+}
 
-	return r < 0 ? r : parsed(n, p, tree_parse(b.data, b.len_bytes, ret, e), e);
+int meta_tree_once(struct meta *m, const struct node_name *n, const struct place *p,
+		   struct tree **ret, const struct cancel *c, struct err *e)
+{
+	return get_tree(m, n, p, false, ret, c, e);
+}
+
+static int get_run(struct meta *m, const struct node_name *n, const struct place *p, bool keep,
+		   struct run **ret, const struct cancel *c, struct err *e)
+{
+	_cleanup_(blob_deinit) struct blob b = { 0 };
+	int r = blob_get(m, n, p, keep, &b, c, e);
+
+	return r < 0 ? r : parsed(n, p, run_parse(b.data, b.len_bytes, ret, e), e);
 }
 
 int meta_run(struct meta *m, const struct node_name *n, const struct place *p, struct run **ret,
 	     const struct cancel *c, struct err *e)
 {
-	_cleanup_(blob_deinit) struct blob b = { 0 };
-	int r = blob_get(m, n, p, &b, c, e);
+	return get_run(m, n, p, true, ret, c, e);
+}
 
-	return r < 0 ? r : parsed(n, p, run_parse(b.data, b.len_bytes, ret, e), e);
+int meta_run_once(struct meta *m, const struct node_name *n, const struct place *p,
+		  struct run **ret, const struct cancel *c, struct err *e)
+{
+	return get_run(m, n, p, false, ret, c, e);
 }
 
 /* ---- records ---- */

@@ -27,6 +27,11 @@ int meta_tree(struct meta *m, const struct node_name *n, const struct place *p, 
 	      const struct cancel *c, struct err *e);
 int meta_run(struct meta *m, const struct node_name *n, const struct place *p, struct run **ret,
 	     const struct cancel *c, struct err *e);
+/* The same of what nobody will ask for again soon: the local store does not keep it. */
+int meta_tree_once(struct meta *m, const struct node_name *n, const struct place *p,
+		   struct tree **ret, const struct cancel *c, struct err *e);
+int meta_run_once(struct meta *m, const struct node_name *n, const struct place *p,
+		  struct run **ret, const struct cancel *c, struct err *e);
 /* As repo_get_record, but a record whose ETag is known is not fetched again. > 0: STORE_NOT_FOUND. */
 int meta_record(struct meta *m, const struct node_name *n, const struct record_key *key,
 		struct record **ret, const struct cancel *c, struct err *e);

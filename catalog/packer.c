@@ -16,6 +16,7 @@ struct packer {
 	struct slot *open;	 /* NULL: none */
 	struct extent **waiting; /* the extents in the open object */
 	size_t waiting_count, waiting_cap;
+	uint64_t stored_bytes;
 };
 
 struct packer *packer_new(const struct packer_options *o)
@@ -128,6 +129,10 @@ int packer_add(struct packer *p, const void *data, size_t len_bytes,
 
 	if (len_bytes > FORMAT_OBJECT_BYTES)
 		return err_set(e, ERR_IO, -E2BIG, "%zu bytes do not fit an object", len_bytes);
+	if (digests && stored_find(p->o.stored, digests, len_bytes, where)) {
+		p->stored_bytes += len_bytes;
+		return 0;
+	}
 	if (p->open && !object_builder_fits(p->open->builder, len_bytes))
 		r = packer_close(p, e);
 	if (r == 0 && !p->open)
@@ -142,4 +147,9 @@ int packer_add(struct packer *p, const void *data, size_t len_bytes,
 	*where = (struct extent){ .offset = offset, .len_bytes = (uint32_t)len_bytes };
 	p->waiting[p->waiting_count++] = where;
 	return 0;
+}
+
+uint64_t packer_stored_bytes(const struct packer *p)
+{
+	return p->stored_bytes;
 }

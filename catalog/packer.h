@@ -17,6 +17,8 @@ struct packer_options {
 	struct ulid writer;
 	struct upload *upload;
 	struct work *work;
+	const struct stored *
+		stored; /* where pieces lie that an interrupted run has sent already; NULL: none. Must outlive */
 	unsigned builders; /* objects in memory at once, those being sent included: 8 MiB each; >= 1 */
 };
 
@@ -25,9 +27,11 @@ struct packer *packer_new(const struct packer_options *o); /* copies *o; NULL: o
 void packer_free(struct packer *p); /* the upload must be drained or freed before */
 DEFINE_CLEANUP(struct packer *, packer_free);
 
-/* Copies the piece (1 to FORMAT_OBJECT_BYTES, digests NULL: taken here). `where` must live until it is placed, or the packer freed. May wait for an upload. */
+/* Copies the piece (1 to FORMAT_OBJECT_BYTES, digests NULL: taken here). Where it was stored before, it is placed at once. `where` must live until it is placed, or the packer freed. May wait for an upload. */
 int packer_add(struct packer *p, const void *data, size_t len_bytes,
 	       const struct frame_digest *digests, struct extent *where, struct err *e);
+/* Bytes of pieces that were found there. */
+uint64_t packer_stored_bytes(const struct packer *p);
 /* Closes the open object, if there is one. */
 int packer_close(struct packer *p, struct err *e);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "catalog/probe.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ATTEMPTS 3 /* where an answer is lost */
@@ -95,4 +97,62 @@ int probe_run(struct repo *repo, const struct node_name *n, struct probe_result 
 	if (r < 0 && e)
 		*e = mine;
 	return r;
+}
+
+/* ---- what is remembered ---- */
+
+static char *memory_key(const struct probe_memory *m)
+{
+	return util_printf("probe %s %s", repo_id(m->repo), m->server ? m->server : "");
+}
+
+/* What the local state says is looked at with care: it may be of another version. */
+static bool recall(const struct probe_memory *m, const char *key, struct probe_result *ret)
+{
+	_cleanup_free_ void *text = NULL;
+	int values[4];
+	char end;
+	size_t len;
+
+	if (!m->kv || kv_get(m->kv, KV_STATE, key, strlen(key), &text, &len, NULL) != 0)
+		return false;
+	if (sscanf(text, "%1d %1d %1d %1d%c", &values[0], &values[1], &values[2], &values[3],
+		   &end) != 4)
+		return false;
+	*ret = (struct probe_result){ values[0] == 1, values[1] == 1, values[2] == 1,
+				      values[3] == 1 };
+	return probe_passed(ret);
+}
+
+static void remember(const struct probe_memory *m, const char *key, const struct probe_result *p)
+{
+	char text[32];
+
+	if (!m->kv)
+		return;
+	snprintf(text, sizeof(text), "%d %d %d %d", p->if_absent, p->if_match_stale,
+		 p->if_match_missing, p->may_delete);
+	(void)kv_put(m->kv, KV_STATE, key, strlen(key), text, strlen(text), NULL);
+}
+
+int probe_once(const struct probe_memory *m, bool need_delete, struct probe_result *ret,
+	       const struct cancel *c, struct err *e)
+{
+	_cleanup_free_ char *key = memory_key(m);
+	struct probe_result result;
+	int r;
+
+	if (!key)
+		return err_nomem(e);
+	if (recall(m, key, &result) && (result.may_delete || !need_delete)) {
+		*ret = result;
+		return 0;
+	}
+	r = probe_run(m->repo, m->where, &result, c, e);
+	if (r < 0)
+		return r;
+	if (probe_passed(&result))
+		remember(m, key, &result);
+	*ret = result;
+	return 0;
 }

@@ -56,8 +56,23 @@ void stream_release(struct stream *s, struct stream_read *rd);
 /* A file was opened: starts fetching the pack that holds a small file. Of a large one nothing: who opens it may not read it. Never blocks. */
 void reader_hint(struct reader *r, const struct node_name *n, const struct extent *extents,
 		 size_t extent_count);
+/*
+ * It is likely that the file will be opened next: fetches [from, to) of it, extent by extent, as far as memory
+ * allows, and not at the cost of what others fetch ahead. Returns how far it came. Never blocks. as_packed: the files come in the order in which
+ * they lie in packs, so that all of a pack is wanted; else perhaps only this part.
+ */
+uint64_t reader_expect(struct reader *r, const struct node_name *n, const struct extent *extents,
+		       size_t extent_count, uint64_t from, uint64_t to, bool as_packed);
+/* Whether it reads from these very places. */
+bool stream_is_over(const struct stream *s, const struct extent *extents, size_t extent_count);
+/* The file was opened because its turn had come: it is fetched as far ahead from its start on as one that was read for long. Before the first read. */
+void stream_expected(struct stream *s);
+/* How far ahead of a reader in order is fetched now. */
+uint64_t reader_window(struct reader *r);
 /* Everybody who waits in stream_read looks at its cancel token now. */
 void reader_wake(struct reader *r);
 uint64_t reader_memory(struct reader *r);
+/* Others use so much of memory_bytes now: that and BLOCKS_MIN_MEMORY are at most memory_bytes. Waits for nothing; calls one after the other. */
+void reader_lend(struct reader *r, uint64_t bytes);
 
 #endif

@@ -18,11 +18,11 @@ struct reader_share {
 struct reader {
 	struct blocks *blocks;
 	struct blockload *loads;
-	uint64_t window_memory; /* for all windows */
-	uint64_t window_most;	/* for one of them */
-	uint64_t keep_bytes;	/* files up to this size go to disk when they are fetched ahead */
+	uint64_t memory_bytes;
+	uint64_t window_most; /* for one of the windows */
 
-	pthread_mutex_t lock; /* everything below */
+	pthread_mutex_t lock;	/* everything below */
+	uint64_t window_memory; /* for all windows */
 	/* Whose the last reads in order were: so many share the memory. */
 	struct reader_share *recent[READER_RECENT];
 	unsigned recent_next, active;
@@ -31,8 +31,16 @@ struct reader {
 	unsigned hint_next;
 };
 
-/* How far one stream may be fetched ahead now. */
-uint64_t reader_window(struct reader *r);
+/* A part of an object, as it is read: of which object of the cache, and where in it. */
+struct piece {
+	struct block_object object;
+	uint32_t offset, len;
+};
+
+/* What lies `skip` bytes behind the begin of the extent, as far as len_bytes go. A small file's part of a pack is read alone where the pack does not stay in memory (blocks_alone). */
+struct piece reader_piece(struct reader *r, uint32_t node, const struct extent *x, uint32_t skip,
+			  uint64_t len_bytes);
+
 /* The stream reads in order. */
 void reader_share_use(struct reader *r, struct reader_share *s);
 /* It is closed. */

@@ -52,10 +52,28 @@ struct record *record_new(void)
 	return steal_pointer(&r);
 }
 
+void record_trim(struct record *r)
+{
+	free_strings(r->tokens, r->token_count);
+	free_strings(r->sstable_versions, r->sstable_version_count);
+	free_strings(r->id_kinds, r->id_kind_count);
+	free_peers(r->peers, r->peer_count);
+	free_owners(r->users, r->user_count);
+	free_owners(r->groups, r->group_count);
+	free(r->packs);
+	r->tokens = r->sstable_versions = r->id_kinds = NULL;
+	r->peers = NULL;
+	r->users = r->groups = NULL;
+	r->packs = NULL;
+	r->token_count = r->sstable_version_count = r->id_kind_count = r->peer_count = 0;
+	r->user_count = r->group_count = r->pack_count = 0;
+}
+
 void record_free(struct record *r)
 {
 	if (!r)
 		return;
+	record_trim(r);
 	free(r->backup);
 	free(r->cluster_original);
 	free(r->host_id);
@@ -65,14 +83,7 @@ void record_free(struct record *r)
 	free(r->cassandra_version);
 	free(r->partitioner);
 	free(r->compatibility_mode);
-	free_strings(r->tokens, r->token_count);
-	free_strings(r->sstable_versions, r->sstable_version_count);
-	free_strings(r->id_kinds, r->id_kind_count);
 	free_strings(r->digests.files, r->digests.file_count);
-	free_peers(r->peers, r->peer_count);
-	free_owners(r->users, r->user_count);
-	free_owners(r->groups, r->group_count);
-	free(r->packs);
 	free(r);
 }
 

@@ -72,6 +72,8 @@ struct record {
 struct record *record_new(void); /* all empty strings, state OPEN; NULL: out of memory */
 void record_free(struct record *r);
 DEFINE_CLEANUP(struct record *, record_free);
+/* Gives back the lists that may be long, for who keeps many records: peers, tokens, owners, packs, versions and kinds of ids are gone afterwards. */
+void record_trim(struct record *r);
 
 /*
  * The sealed text, newly allocated. -EINVAL (ERR_IO, a bug) where a limit is broken; -ENOTSUP (ERR_USAGE) where `refused` is set: unknown

@@ -79,7 +79,7 @@ static int put_document(struct reg *g, enum store_cond cond, struct store_meta *
 /* What lies under the key, as seen from what we tried to write. */
 enum seen {
 	SEEN_OURS = 1, /* the very write: nonce and number */
-	SEEN_EARLIER, /* an earlier write of this register, still OPEN: whoever put it there was us */
+	SEEN_EARLIER, /* what this write was to replace: an earlier one of this register, still OPEN, or what it was begun with */
 	SEEN_OTHER,
 	SEEN_NOTHING,
 };
@@ -94,6 +94,8 @@ static int look(struct reg *g, int64_t *ret_store_time_ns, const struct cancel *
 		return SEEN_NOTHING;
 	if (r < 0)
 		return r;
+	if (g->etag[0] && strcmp(there.etag, g->etag) == 0)
+		return SEEN_EARLIER; /* somebody else's, who is to be fenced or taken over */
 	if (strcmp(there.nonce, g->d.nonce) != 0 || there.sequence > *g->d.sequence)
 		return SEEN_OTHER;
 	if (there.sequence < *g->d.sequence && !there.open)

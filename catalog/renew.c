@@ -10,7 +10,7 @@
 
 struct renew {
 	struct renew_options o;
-	struct ticker *ticker;
+	struct ticker *ticker;	     /* NULL: its owner ticks */
 	int64_t started_ns, next_ns; /* elapsed time; the thread's own */
 };
 
@@ -49,9 +49,8 @@ static int renew_now(struct renew *n, struct err *e)
 	return 0;
 }
 
-static void on_tick(void *ctx)
+void renew_tick(struct renew *n)
 {
-	struct renew *n = ctx;
 	struct err e = ERR_INIT;
 	int r;
 
@@ -64,16 +63,30 @@ static void on_tick(void *ctx)
 		work_fail(n->o.work, r, &e);
 }
 
-int renew_start(const struct renew_options *o, struct renew **ret, struct err *e)
+static void on_tick(void *ctx)
+{
+	renew_tick(ctx);
+}
+
+struct renew *renew_new(const struct renew_options *o)
 {
 	struct renew *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->o = *o;
+	n->started_ns = o->reg->written_elapsed_ns - o->age_ms * NS_PER_MS;
+	n->next_ns = o->reg->written_elapsed_ns + o->renew_ms * NS_PER_MS;
+	return n;
+}
+
+int renew_start(const struct renew_options *o, struct renew **ret, struct err *e)
+{
+	struct renew *n = renew_new(o);
 	int r;
 
 	if (!n)
 		return err_nomem(e);
-	n->o = *o;
-	n->started_ns = o->reg->written_elapsed_ns;
-	n->next_ns = n->started_ns + o->renew_ms * NS_PER_MS;
 	r = ticker_start("renew", on_tick, n, &n->ticker, e);
 	if (r < 0) {
 		free(n);

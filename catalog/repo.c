@@ -321,6 +321,78 @@ int repo_list_nodes(struct repo *r, const char *cluster, repo_name_fn *fn, void 
 	return prefix ? list_names(r, prefix, fn, ctx, c, e) : err_nomem(e);
 }
 
+struct foreign {
+	size_t prefix_bytes; /* 0: at the top */
+	repo_name_fn *fn;
+	void *ctx;
+};
+
+/* "nodes/" at the top; below it groups whose names are such as clusters and nodes have. */
+static bool is_of_format(const struct foreign *f, const struct store_entry *entry)
+{
+	char name[FORMAT_NAME_BYTES + 1];
+	size_t len = strlen(entry->key) - f->prefix_bytes;
+
+	if (f->prefix_bytes == 0)
+		return strcmp(entry->key, entry->is_prefix ? NODES_PREFIX : KEY_REPOSITORY) == 0;
+	if (!entry->is_prefix || len - 1 > FORMAT_NAME_BYTES)
+		return false;
+	memcpy(name, entry->key + f->prefix_bytes, len - 1);
+	name[len - 1] = '\0';
+	return keys_check_name("node", name, NULL) == 0;
+}
+
+static int on_any_entry(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	struct foreign *f = ctx;
+
+	return is_of_format(f, entry) ? 0 : f->fn(f->ctx, entry->key, e);
+}
+
+static int list_foreign(struct repo *r, const char *prefix, struct foreign f,
+			const struct cancel *c, struct err *e)
+{
+	const struct store_list list = {
+		.prefix = prefix, .delimiter = true, .entry = on_any_entry, .ctx = &f
+	};
+	int n;
+
+	f.prefix_bytes = strlen(prefix);
+	n = store_list(r->store, &list, c, e);
+	return MIN_OF(n, 0);
+}
+
+int repo_list_foreign(struct repo *r, const char *cluster, repo_name_fn *fn, void *ctx,
+		      const struct cancel *c, struct err *e)
+{
+	const struct foreign f = { .fn = fn, .ctx = ctx };
+	_cleanup_free_ char *prefix =
+		util_printf(NODES_PREFIX "%s%s", cluster ? cluster : "", cluster ? "/" : "");
+	int n = prefix ? 0 : err_nomem(e);
+
+	if (n == 0 && !cluster)
+		n = list_foreign(r, "", f, c, e);
+	return n < 0 ? n : list_foreign(r, prefix, f, c, e);
+}
+
+static int on_any_key(void *ctx, const struct store_entry *entry, struct err *e)
+{
+	*(bool *)ctx = true;
+	return 1;
+}
+
+int repo_has_node(struct repo *r, const struct node_name *n, const struct cancel *c, struct err *e)
+{
+	char prefix[KEY_BYTES];
+	bool found = false;
+	const struct store_list list = { .prefix = keys_node_prefix(prefix, n),
+					 .entry = on_any_key,
+					 .ctx = &found };
+	int m = store_list(r->store, &list, c, e);
+
+	return m < 0 ? m : found ? REPO_THERE : 0;
+}
+
 struct found_records {
 	size_t prefix_bytes;
 	size_t met;
@@ -394,9 +466,9 @@ static int read_record(void *ctx, const char *text, size_t len, const struct sto
 	return record_decode(w->key, text, len, w->node, w->backup, w->writer, &w->record, e);
 }
 
-int repo_get_record(struct repo *r, const struct node_name *n, const char *backup,
-		    const struct ulid *writer, struct record **ret, char *ret_etag,
-		    const struct cancel *c, struct err *e)
+int repo_get_record_meta(struct repo *r, const struct node_name *n, const char *backup,
+			 const struct ulid *writer, struct record **ret,
+			 struct store_meta *ret_meta, const struct cancel *c, struct err *e)
 {
 	char key[KEY_BYTES];
 	struct wanted_record w = { .key = key, .backup = backup, .node = n, .writer = writer };
@@ -408,8 +480,19 @@ int repo_get_record(struct repo *r, const struct node_name *n, const char *backu
 		return m;
 	if (w.record->store_time_ns == 0)
 		w.record->store_time_ns = w.meta.modified_ns;
-	if (ret_etag)
-		memcpy(ret_etag, w.meta.etag, sizeof(w.meta.etag));
+	*ret_meta = w.meta;
 	*ret = w.record;
 	return 0;
+}
+
+int repo_get_record(struct repo *r, const struct node_name *n, const char *backup,
+		    const struct ulid *writer, struct record **ret, char *ret_etag,
+		    const struct cancel *c, struct err *e)
+{
+	struct store_meta meta;
+	int m = repo_get_record_meta(r, n, backup, writer, ret, &meta, c, e);
+
+	if (m == 0 && ret_etag)
+		memcpy(ret_etag, meta.etag, sizeof(meta.etag));
+	return m;
 }

@@ -35,6 +35,17 @@ int repo_list_clusters(struct repo *r, repo_name_fn *fn, void *ctx, const struct
 int repo_list_nodes(struct repo *r, const char *cluster, repo_name_fn *fn, void *ctx,
 		    const struct cancel *c, struct err *e);
 
+/*
+ * What lies above the nodes and is not of the format: beside repository.json and nodes/, and in nodes/ (cluster NULL), or in a cluster. Whole keys; what ends in '/' is all that
+ * lies below it. fn: as above.
+ */
+int repo_list_foreign(struct repo *r, const char *cluster, repo_name_fn *fn, void *ctx,
+		      const struct cancel *c, struct err *e);
+
+/* Whether anything lies below a node: REPO_THERE, 0, or < 0. Unlike a listing of names it asks for nothing above the node, which its credentials may not permit. */
+enum { REPO_THERE = 1 };
+int repo_has_node(struct repo *r, const struct node_name *n, const struct cancel *c, struct err *e);
+
 /* Record keys of a node with their ETags, in order of (backup, writer): one LIST, nothing fetched. backup NULL: all. */
 struct record_key {
 	char backup[FORMAT_NAME_BYTES + 1];
@@ -51,5 +62,9 @@ int repo_list_records(struct repo *r, const struct node_name *n, const char *bac
 int repo_get_record(struct repo *r, const struct node_name *n, const char *backup,
 		    const struct ulid *writer, struct record **ret, char *ret_etag,
 		    const struct cancel *c, struct err *e);
+/* The same, with all that the answer said of the object: its ETag, when it was written, what time it is now, by the store's clock. */
+int repo_get_record_meta(struct repo *r, const struct node_name *n, const char *backup,
+			 const struct ulid *writer, struct record **ret,
+			 struct store_meta *ret_meta, const struct cancel *c, struct err *e);
 
 #endif

@@ -28,8 +28,12 @@ struct restore_options {
 	const char *directory;
 	const struct restore_map *maps;
 	size_t map_count;
+	bool maps_may_be_unused; /* else a map of a directory that the backup has no files of: -ENOENT */
 	const char *const *only; /* "ks" or "ks.table" */
 	size_t only_count;
+	const char *const
+		*except; /* "ks" or "ks.table": left out; one that names nothing is no failure */
+	size_t except_count;
 	bool overwrite; /* replace files of other content */
 	bool numeric_ids;
 	unsigned jobs;	       /* threads that compare what is there already; 0: 1 */

@@ -271,7 +271,9 @@ static int file(void *ctx, const char *path, const struct entry *entry, uint64_t
 
 static int check_maps(const struct check *c, struct err *e)
 {
-	for (size_t i = 0; i < c->o->map_count && c->o->only_count == 0; i++)
+	bool any = c->o->maps_may_be_unused || c->o->only_count > 0;
+
+	for (size_t i = 0; i < c->o->map_count && !any; i++)
 		if (!c->data_dirs[c->o->maps[i].data_dir] && c->o->maps[i].data_dir != 0)
 			return err_set(e, ERR_NOT_FOUND, -ENOENT,
 				       "backup %s has no files of a data directory %u",

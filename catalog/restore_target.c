@@ -367,14 +367,8 @@ int restore_target_begin(struct restore_target *t, const bool *use, struct err *
 int restore_target_rename(int from_fd, const char *name, int to_fd, const char *new_name,
 			  bool replace)
 {
-	struct stat st;
-
-	if (!replace && renameat2(from_fd, name, to_fd, new_name, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (!replace && errno != EINVAL && errno != ENOSYS)
-		return -errno;
-	if (!replace && fstatat(to_fd, new_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
+	if (!replace)
+		return io_rename_new(from_fd, name, to_fd, new_name);
 	return renameat(from_fd, name, to_fd, new_name) < 0 ? -errno : 0;
 }
 

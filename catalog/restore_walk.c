@@ -15,20 +15,27 @@ struct filtered {
 	char path[2 * FORMAT_PATH_BYTES];
 };
 
-int restore_walk_check(const struct restore_options *o, struct err *e)
+static int check_names(const char *const *names, size_t count, struct err *e)
 {
-	for (size_t i = 0; i < o->only_count; i++) {
-		const char *only = o->only[i], *dot = strchr(only, '.');
+	for (size_t i = 0; i < count; i++) {
+		const char *name = names[i], *dot = strchr(name, '.');
 
-		if (!*only || strchr(only, '/') || dot == only ||
+		if (!*name || strchr(name, '/') || dot == name ||
 		    (dot && (!dot[1] || strchr(dot + 1, '.'))))
 			return err_set(e, ERR_USAGE, -EINVAL,
-				       "\"%s\" is neither KEYSPACE nor KEYSPACE.TABLE", only);
+				       "\"%s\" is neither KEYSPACE nor KEYSPACE.TABLE", name);
 	}
 	return 0;
 }
 
-/* ---- only ---- */
+int restore_walk_check(const struct restore_options *o, struct err *e)
+{
+	int r = check_names(o->only, o->only_count, e);
+
+	return r < 0 ? r : check_names(o->except, o->except_count, e);
+}
+
+/* ---- only, except ---- */
 
 static bool is_table(const char *dir, size_t dir_len, const char *table)
 {
@@ -76,11 +83,24 @@ static bool wanted(struct filtered *f, const char *path, bool *ret_whole)
 	return any;
 }
 
+static bool left_out(const struct restore_options *o, const char *path)
+{
+	const char *slash = strchr(path, '/'), *table = slash ? slash + 1 : NULL;
+	size_t ks_len = slash ? (size_t)(slash - path) : strlen(path);
+	size_t table_len = table ? strcspn(table, "/") : 0;
+	bool whole = false;
+
+	for (size_t i = 0; i < o->except_count && !whole; i++)
+		whole = concerns(o->except[i], path, ks_len, table, table_len, &whole) && whole;
+	return whole;
+}
+
 static int enter(void *ctx, const char *path, const struct child *self, struct err *e)
 {
+	struct filtered *f = ctx;
 	bool whole;
 
-	return wanted(ctx, path, &whole) ? 0 : 1;
+	return wanted(f, path, &whole) && !left_out(f->o, path) ? 0 : 1;
 }
 
 /* ---- what is told ---- */

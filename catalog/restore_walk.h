@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directories and files of a backup that a restore is about: what is below data/, less what --only leaves out. Always in the same order. */
+/* The directories and files of a backup that a restore is about: what is below data/, less what --only and `except` leave out. Always in the same order. */
 #ifndef SSTABLEFS_CATALOG_RESTORE_WALK_H
 #define SSTABLEFS_CATALOG_RESTORE_WALK_H
 
@@ -15,7 +15,7 @@ struct restore_walk {
 	void *ctx;
 };
 
-/* -EINVAL (ERR_USAGE) where one of `only` is neither KS nor KS.TABLE. */
+/* -EINVAL (ERR_USAGE) where one of `only` or `except` is neither KS nor KS.TABLE. */
 int restore_walk_check(const struct restore_options *o, struct err *e);
 /* -ENOENT (ERR_NOT_FOUND) where one of `only` names nothing. */
 int restore_walk_run(const struct restore_options *o, const struct restore_walk *w, struct err *e);

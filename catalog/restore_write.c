@@ -52,43 +52,120 @@ static int finish_file(struct write *w, uint32_t index, int fd, struct err *e)
 	return restore_publish_add(w->publish, index, e);
 }
 
-static int write_piece(struct write *w, const struct plan_piece *piece, const void *data,
-		       struct err *e)
+/* A piece on its way into its file. */
+struct writing {
+	struct write *w;
+	const struct plan_piece *piece;
+	const uint8_t *content; /* of the object, while it arrives */
+	int fd;			/* -1: not open yet */
+	uint32_t done_bytes;
+	int result;
+	struct err error;
+};
+
+static int open_piece(struct writing *x, struct err *e)
 {
-	struct plan_file *f = &w->plan.files[piece->file];
-	size_t root = restore_target_root(w->t, f->data_dir);
+	struct plan_file *f = &x->w->plan.files[x->piece->file];
+	size_t root = restore_target_root(x->w->t, f->data_dir);
 	char name[RESTORE_STAGED_NAME];
-	_cleanup_close_ int fd = -1;
+
+	x->fd = openat(restore_target_staging(x->w->t, root),
+		       restore_publish_name(name, f->ordinal),
+		       O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return x->fd < 0 ? cannot_write(x->w, f, -errno, e) : 0;
+}
+
+/* The piece up to here; from `data`, where all of it lies. */
+static int write_up_to(struct writing *x, const uint8_t *data, uint32_t end, struct err *e)
+{
+	const struct plan_piece *piece = x->piece;
+	int r = x->fd < 0 ? open_piece(x, e) : 0;
+
+	if (r < 0)
+		return r;
+	r = io_pwrite_full(x->fd, data + x->done_bytes, end - x->done_bytes,
+			   piece->file_offset + x->done_bytes);
+	if (r < 0)
+		return cannot_write(x->w, &x->w->plan.files[piece->file], r, e);
+	x->done_bytes = end;
+	return 0;
+}
+
+/* Content that was found right goes into its file at once, when it is still in the caches of the CPU. */
+static void write_arrived(void *ctx, uint32_t end)
+{
+	struct writing *x = ctx;
+	const struct plan_piece *piece = x->piece;
+
+	if (x->result < 0 || end <= piece->offset + x->done_bytes)
+		return;
+	x->result = write_up_to(x, x->content + piece->offset,
+				MIN_OF(end - piece->offset, piece->len_bytes), &x->error);
+}
+
+/* All of it is there. */
+static int finish_piece(struct writing *x, const void *data, struct err *e)
+{
+	const struct plan_piece *piece = x->piece;
+	struct write *w = x->w;
+	struct plan_file *f = &w->plan.files[piece->file];
 	int r;
 
-	fd = openat(restore_target_staging(w->t, root), restore_publish_name(name, f->ordinal),
-		    O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return cannot_write(w, f, -errno, e);
-	r = io_pwrite_full(fd, data, piece->len_bytes, piece->file_offset);
+	if (x->result < 0) {
+		*e = x->error;
+		return x->result;
+	}
+	r = write_up_to(x, data, piece->len_bytes, e);
 	if (r < 0)
-		return cannot_write(w, f, r, e);
+		return r;
 	if (piece->len_bytes >= WRITEBACK_BYTES)
-		sync_file_range(fd, (off_t)piece->file_offset, piece->len_bytes,
+		sync_file_range(x->fd, (off_t)piece->file_offset, piece->len_bytes,
 				SYNC_FILE_RANGE_WRITE);
 	w->bytes += piece->len_bytes;
 	if (w->o->progress)
 		w->o->progress->bytes_done += piece->len_bytes;
-	return atomic_fetch_sub(&f->left, 1) == 1 ? finish_file(w, piece->file, fd, e) : 0;
+	return atomic_fetch_sub(&f->left, 1) == 1 ? finish_file(w, piece->file, x->fd, e) : 0;
+}
+
+static int write_piece(struct write *w, const struct plan_piece *piece, const void *data,
+		       struct err *e)
+{
+	struct writing x = { .w = w, .piece = piece, .fd = -1 };
+	int r = finish_piece(&x, data, e);
+
+	util_closep(&x.fd);
+	return r;
 }
 
 /* ---- one object ---- */
 
 /* The object, or the part of it that is needed where that is less than half. */
-static int fetch(struct write *w, const struct plan_object *x, uint8_t *content, struct err *e)
+static int fetch(struct write *w, const struct plan_object *x, uint8_t *content,
+		 const struct source_listener *listener, struct err *e)
 {
 	uint32_t span = x->end - x->start, from, to;
 
 	if (span < x->ref.plain_bytes / 2)
 		return source_fetch_range(w->o->source, x->node, KEY_OBJECT_DATA, &x->ref, x->start,
-					  span, content, &from, &to, w->o->cancel, e);
-	return source_fetch(w->o->source, x->node, KEY_OBJECT_DATA, &x->ref, content, NULL,
-			    w->o->cancel, e);
+					  span, content, listener, &from, &to, w->o->cancel, e);
+	return source_fetch(w->o->source, x->node, KEY_OBJECT_DATA, &x->ref, content, listener,
+			    NULL, w->o->cancel, e);
+}
+
+/* An object that is one piece of one file, as those of large files are. */
+static int write_alone(struct write *w, const struct plan_object *x, uint8_t *content,
+		       struct err *e)
+{
+	struct writing writing = {
+		.w = w, .piece = &w->plan.pieces[x->first_piece], .content = content, .fd = -1
+	};
+	struct source_listener listener = { write_arrived, &writing };
+	int r = fetch(w, x, content, &listener, e);
+
+	if (r == 0)
+		r = finish_piece(&writing, content + writing.piece->offset, e);
+	util_closep(&writing.fd);
+	return r;
 }
 
 static int write_object(void *ctx, size_t i, unsigned worker, struct err *e)
@@ -102,7 +179,11 @@ static int write_object(void *ctx, size_t i, unsigned worker, struct err *e)
 		return err_set(e, ERR_IO, -ECANCELED, "interrupted");
 	if (!x->grouped) {
 		content = fetchbuf_get(w->buffers, worker);
-		r = content ? fetch(w, x, content, e) : err_nomem(e);
+		if (!content)
+			return err_nomem(e);
+		if (w->plan.pieces[x->first_piece].next == PLAN_NONE)
+			return write_alone(w, x, content, e);
+		r = fetch(w, x, content, NULL, e);
 	}
 	for (uint32_t k = x->first_piece; k != PLAN_NONE && r == 0; k = w->plan.pieces[k].next) {
 		const struct plan_piece *piece = &w->plan.pieces[k];

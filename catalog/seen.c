@@ -49,26 +49,42 @@ static int grow(struct seen *s)
 	return 0;
 }
 
-int seen_add(struct seen *s, const void *name, size_t len_bytes)
+int seen_add_digest(struct seen *s, const struct xxh128 *digest)
 {
-	struct xxh128 h = digest_xxh128(name, len_bytes);
 	size_t i;
 
 	if (grow(s) < 0)
 		return -ENOMEM;
-	i = slot_of(s, &h);
-	if (same(&s->slots[i], &h))
+	i = slot_of(s, digest);
+	if (same(&s->slots[i], digest))
 		return 0;
-	s->slots[i] = h;
+	s->slots[i] = *digest;
 	s->count++;
 	return SEEN_NEW;
+}
+
+bool seen_has_digest(const struct seen *s, const struct xxh128 *digest)
+{
+	return s->cap > 0 && same(&s->slots[slot_of(s, digest)], digest);
+}
+
+bool seen_slot(const struct seen *s, size_t i)
+{
+	return !same(&s->slots[i], &free_slot);
+}
+
+int seen_add(struct seen *s, const void *name, size_t len_bytes)
+{
+	struct xxh128 h = digest_xxh128(name, len_bytes);
+
+	return seen_add_digest(s, &h);
 }
 
 bool seen_has(const struct seen *s, const void *name, size_t len_bytes)
 {
 	struct xxh128 h = digest_xxh128(name, len_bytes);
 
-	return s->cap > 0 && same(&s->slots[slot_of(s, &h)], &h);
+	return seen_has_digest(s, &h);
 }
 
 #define OBJECT_NAME_BYTES (ULID_BYTES + SHA256_BYTES)
@@ -85,6 +101,14 @@ int seen_add_object(struct seen *s, const struct object_ref *ref)
 
 	object_name(name, ref);
 	return seen_add(s, name, sizeof(name));
+}
+
+struct xxh128 seen_object_digest(const struct object_ref *ref)
+{
+	uint8_t name[OBJECT_NAME_BYTES];
+
+	object_name(name, ref);
+	return digest_xxh128(name, sizeof(name));
 }
 
 bool seen_has_object(const struct seen *s, const struct object_ref *ref)

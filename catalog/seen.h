@@ -21,5 +21,11 @@ bool seen_has(const struct seen *s, const void *name, size_t len_bytes);
 int seen_add_object(struct seen *s, const struct object_ref *ref);
 bool seen_has_object(const struct seen *s, const struct object_ref *ref);
 int seen_add_place(struct seen *s, const struct place *p);
+/* What the set holds of an object, for who keeps it elsewhere. */
+struct xxh128 seen_object_digest(const struct object_ref *ref);
+int seen_add_digest(struct seen *s, const struct xxh128 *digest);
+bool seen_has_digest(const struct seen *s, const struct xxh128 *digest);
+/* Whether slots[i], i < cap, is taken. */
+bool seen_slot(const struct seen *s, size_t i);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/pool.h"
 #include "catalog/decoder.h"
+#include "catalog/intake.h"
 #include "catalog/keep.h"
 
 #define HEADS_BYTES (4 * MIB) /* of kept heads */
@@ -133,45 +134,118 @@ static int check_ref(const struct subject *u, struct err *e)
 	return 0;
 }
 
-static int decode(const struct subject *u, const struct object_head *h, uint32_t first,
-		  uint32_t end, uint8_t *dst, struct err *e)
+static int finish_intake(const struct subject *u, struct intake *in, struct err *e)
 {
-	int r = decoder_run(u->s->decoder, h, first, end, dst, e);
+	int r = intake_finish(in, e);
 
 	if (r < 0)
 		err_key(e, u->key);
 	return r;
 }
 
+static int get_frames(const struct subject *u, uint32_t stored_offset, uint32_t stored_bytes,
+		      void *dst, void (*progress)(void *, size_t), void *ctx, struct err *e)
+{
+	struct store_get req = { .offset = (uint64_t)u->ref->head_bytes + stored_offset,
+				 .len_bytes = stored_bytes,
+				 .dst = dst,
+				 .cap_bytes = stored_bytes,
+				 .progress = progress,
+				 .progress_ctx = ctx };
+	uint64_t size;
+
+	return get(u, &req, &size, e);
+}
+
+static void frames_arrived(void *ctx, size_t done)
+{
+	intake_arrived(ctx, done);
+}
+
+/* Frames from the first one that is not right yet; there is one. */
+static int get_rest(const struct subject *u, struct intake *in, struct err *e)
+{
+	const struct object_frame *first = &in->head->frames[in->next];
+	const struct object_frame *last = &in->head->frames[in->end - 1];
+	uint32_t stored_end = last->stored_offset + last->stored_bytes;
+	int r;
+
+	intake_begin(in, in->head, in->next, in->end);
+	r = get_frames(u, first->stored_offset, stored_end - first->stored_offset,
+		       in->content + first->plain_offset, frames_arrived, in, e);
+	return r < 0 ? r : finish_intake(u, in, e);
+}
+
 /* ---- the whole object ---- */
 
-static int fetch_whole(const struct subject *u, uint8_t *dst, struct object_head **ret,
-		       struct err *e)
+struct whole {
+	const struct subject *u;
+	struct intake intake;
+	struct object_head *head; /* NULL: not there yet */
+	int head_r;
+	struct err head_error;
+};
+
+static int take_head(struct whole *w, struct err *e)
 {
-	_cleanup_(object_head_freep) struct object_head *h = NULL;
-	uint32_t head_bytes = u->ref->head_bytes;
+	int r = parse_head(w->u, w->intake.content - w->u->ref->head_bytes, &w->head, e);
+
+	if (r == 0)
+		intake_begin(&w->intake, w->head, 0, w->head->frame_count);
+	return r;
+}
+
+static void whole_arrived(void *ctx, size_t done)
+{
+	struct whole *w = ctx;
+	uint32_t head_bytes = w->u->ref->head_bytes;
+
+	if (!w->head && w->head_r == 0 && done >= head_bytes)
+		w->head_r = take_head(w, &w->head_error);
+	if (w->head)
+		intake_arrived(&w->intake, done - head_bytes);
+}
+
+static int fetch_all(struct whole *w, struct err *e)
+{
+	const struct object_ref *ref = w->u->ref;
 	struct store_get req = { .whole = true,
-				 .dst = dst - head_bytes,
-				 .expected_bytes = (uint64_t)head_bytes + u->ref->plain_bytes,
-				 .cap_bytes = (size_t)head_bytes + u->ref->plain_bytes };
+				 .dst = w->intake.content - ref->head_bytes,
+				 .expected_bytes = (uint64_t)ref->head_bytes + ref->plain_bytes,
+				 .cap_bytes = (size_t)ref->head_bytes + ref->plain_bytes };
 	uint64_t size;
 	int r;
 
-	r = get(u, &req, &size, e);
+	w->head_r = 0;
+	if (ref->flags & OBJECT_RAW) {
+		req.progress = whole_arrived;
+		req.progress_ctx = w;
+	}
+	r = get(w->u, &req, &size, e);
 	if (r < 0)
 		return r;
-	if (size < head_bytes)
-		return corrupt(u, e, "it is cut short");
-	r = parse_head(u, dst - head_bytes, &h, e);
-	if (r < 0)
-		return r;
-	if (size != (uint64_t)head_bytes + h->stored_bytes)
-		return corrupt(u, e, "its length is not that of its head and frames");
-	r = decode(u, h, 0, h->frame_count, dst, e);
-	if (r < 0)
-		return r;
-	*ret = steal_pointer(&h);
-	return 0;
+	if (size < ref->head_bytes)
+		return corrupt(w->u, e, "it is cut short");
+	if (w->head_r < 0) {
+		*e = w->head_error;
+		return w->head_r;
+	}
+	if (!w->head)
+		r = take_head(w, e);
+	if (r == 0 && size != (uint64_t)ref->head_bytes + w->head->stored_bytes)
+		r = corrupt(w->u, e, "its length is not that of its head and frames");
+	return r < 0 ? r : finish_intake(w->u, &w->intake, e);
+}
+
+/* Once more. What somebody was told of stays as it is. */
+static int fetch_again(struct whole *w, struct err *e)
+{
+	if (w->head && w->intake.next == w->intake.end)
+		return corrupt(w->u, e, "its length is not that of its head and frames");
+	if (w->head && w->intake.next > 0)
+		return get_rest(w->u, &w->intake, e);
+	object_head_free(steal_pointer(&w->head));
+	return fetch_all(w, e);
 }
 
 /* ---- heads ---- */
@@ -229,11 +303,6 @@ static int hold_head(const struct subject *u, struct keep_item **ret, struct err
 
 /* ---- a range ---- */
 
-struct range {
-	uint32_t start, end; /* plain bytes: where frames begin and end */
-	uint8_t *dst;
-};
-
 /* A head that is asked for by another thread while this one asks for the frames. */
 struct head_job {
 	const struct subject *u;
@@ -270,83 +339,95 @@ static int await_head_job(struct head_job *job, struct keep_item **ret, struct e
 	return 0;
 }
 
-static int get_frames(const struct subject *u, uint32_t stored_offset, uint32_t stored_bytes,
-		      void *dst, struct err *e)
+/* The frames that cover [offset, offset + len). */
+static void begin_range(struct intake *in, const struct object_head *h, uint32_t offset,
+			uint32_t len_bytes)
 {
-	struct store_get req = { .offset = (uint64_t)u->ref->head_bytes + stored_offset,
-				 .len_bytes = stored_bytes,
-				 .dst = dst,
-				 .cap_bytes = stored_bytes };
-	uint64_t size;
-
-	return get(u, &req, &size, e);
+	intake_begin(in, h, object_frame_at(h, offset),
+		     object_frame_at(h, offset + len_bytes - 1) + 1);
 }
 
-static int decode_range(const struct subject *u, const struct object_head *h,
-			const struct range *range, struct err *e)
+/* A range of an object that is raw and uniform, and its head at the same time. */
+struct beside {
+	struct head_job job;
+	struct intake *intake;
+	uint32_t offset, len_bytes;
+	struct keep_item *head;
+};
+
+static void beside_arrived(void *ctx, size_t done)
 {
-	return decode(u, h, object_frame_at(h, range->start),
-		      object_frame_at(h, range->end - 1) + 1, range->dst, e);
+	struct beside *b = ctx;
+	bool is_there;
+
+	if (!b->head) {
+		pthread_mutex_lock(&b->job.lock);
+		is_there = b->job.done && b->job.r == 0;
+		pthread_mutex_unlock(&b->job.lock);
+		if (!is_there)
+			return;
+		b->head = b->job.item;
+		begin_range(b->intake, keep_value(b->head), b->offset, b->len_bytes);
+	}
+	intake_arrived(b->intake, done);
 }
 
-/* Raw and uniform: where the frames lie is known without the head, so both are asked for at the same time. */
-static int fetch_beside_head(const struct subject *u, const struct range *range, struct err *e)
+/* Where the frames lie is known without the head. */
+static int fetch_beside_head(const struct subject *u, struct intake *in, uint32_t offset,
+			     uint32_t len_bytes, struct keep_item **ret_head, struct err *e)
 {
-	struct head_job job = { .u = u,
-				.lock = PTHREAD_MUTEX_INITIALIZER,
-				.done_changed = PTHREAD_COND_INITIALIZER };
-	struct keep_item *head = NULL;
+	uint32_t frame = FORMAT_FRAME_BYTES, start = offset / frame * frame;
+	uint32_t end =
+		MIN_OF((offset + len_bytes + frame - 1) / frame * frame, u->ref->plain_bytes);
+	struct beside b = { .job = { .u = u,
+				     .lock = PTHREAD_MUTEX_INITIALIZER,
+				     .done_changed = PTHREAD_COND_INITIALIZER },
+			    .intake = in,
+			    .offset = offset,
+			    .len_bytes = len_bytes };
 	struct err head_error = ERR_INIT;
 	int r, head_r;
 
-	if (pool_submit(u->s->pool, run_head_job, &job) < 0)
-		run_head_job(&job);
-	r = get_frames(u, range->start, range->end - range->start, range->dst + range->start, e);
-	head_r = await_head_job(&job, &head, &head_error);
+	if (pool_submit(u->s->pool, run_head_job, &b.job) < 0)
+		run_head_job(&b.job);
+	r = get_frames(u, start, end - start, in->content + start, beside_arrived, &b, e);
+	head_r = await_head_job(&b.job, ret_head, &head_error);
 	if (r == 0 && head_r < 0) {
 		*e = head_error;
 		r = head_r;
 	}
-	if (r == 0)
-		r = decode_range(u, keep_value(head), range, e);
-	keep_release(u->s->heads, head);
-	return r;
+	if (r < 0)
+		return r;
+	if (!b.head)
+		begin_range(in, keep_value(*ret_head), offset, len_bytes);
+	return finish_intake(u, in, e);
 }
 
-static int fetch_after_head(const struct subject *u, const struct object_head *h, uint32_t offset,
-			    uint32_t len_bytes, struct range *range, struct err *e)
-{
-	const struct object_frame *first = &h->frames[object_frame_at(h, offset)];
-	const struct object_frame *last = &h->frames[object_frame_at(h, offset + len_bytes - 1)];
-	uint32_t stored_end = last->stored_offset + last->stored_bytes;
-	int r;
+struct range {
+	const struct subject *u;
+	uint32_t offset, len_bytes;
+	struct intake intake;
+	struct keep_item *head; /* NULL: not there yet */
+};
 
-	range->start = first->plain_offset;
-	range->end = last->plain_offset + last->plain_bytes;
-	r = get_frames(u, first->stored_offset, stored_end - first->stored_offset,
-		       range->dst + range->start, e);
-	return r < 0 ? r : decode_range(u, h, range, e);
-}
-
-static int fetch_range(const struct subject *u, uint32_t offset, uint32_t len_bytes,
-		       struct range *range, struct err *e)
+static int fetch_range(struct range *range, struct err *e)
 {
-	struct keep_item *head = keep_find(u->s->heads, &u->kept);
-	uint32_t frame = FORMAT_FRAME_BYTES;
+	struct keep *heads = range->u->s->heads;
+	struct intake *in = &range->intake;
 	int r = 0;
 
-	if (!head && u->ref->flags == (OBJECT_RAW | OBJECT_UNIFORM)) {
-		range->start = offset / frame * frame;
-		range->end = MIN_OF((offset + len_bytes + frame - 1) / frame * frame,
-				    u->ref->plain_bytes);
-		return fetch_beside_head(u, range, e);
-	}
-	if (!head)
-		r = hold_head(u, &head, e);
-	if (r == 0)
-		r = fetch_after_head(u, keep_value(head), offset, len_bytes, range, e);
-	keep_release(u->s->heads, head);
-	return r;
+	if (!range->head)
+		range->head = keep_find(heads, &range->u->kept);
+	if (!range->head && range->u->ref->flags == (OBJECT_RAW | OBJECT_UNIFORM))
+		return fetch_beside_head(range->u, in, range->offset, range->len_bytes,
+					 &range->head, e);
+	if (!range->head)
+		r = hold_head(range->u, &range->head, e);
+	if (r < 0)
+		return r;
+	if (!in->head)
+		begin_range(in, keep_value(range->head), range->offset, range->len_bytes);
+	return in->next < in->end ? get_rest(range->u, in, e) : 0;
 }
 
 /* ---- the interface ---- */
@@ -382,41 +463,50 @@ static int end(struct source *s, int r, const struct err *mine, struct err *e)
 }
 
 int source_fetch(struct source *s, const struct node_name *n, enum key_object kind,
-		 const struct object_ref *ref, void *dst, struct object_head **ret_head,
-		 const struct cancel *c, struct err *e)
+		 const struct object_ref *ref, void *dst, const struct source_listener *listener,
+		 struct object_head **ret_head, const struct cancel *c, struct err *e)
 {
 	struct err mine = ERR_INIT;
-	struct object_head *h = NULL;
-	unsigned attempts = 0;
 	struct subject u;
+	struct whole w = {
+		.u = &u, .intake = { .decoder = s->decoder, .content = dst, .listener = listener }
+	};
+	unsigned attempts = 0;
 	int r;
 
 	subject_init(&u, s, n, kind, ref, c);
 	r = check_ref(&u, &mine);
 	if (r < 0)
 		return end(s, r, &mine, e);
-	do {
+	r = fetch_all(&w, &mine);
+	while (read_again(s, r, &attempts)) {
 		mine = ERR_INIT;
-		r = fetch_whole(&u, dst, &h, &mine);
-	} while (read_again(s, r, &attempts));
+		r = fetch_again(&w, &mine);
+	}
 	if (r == 0 && ret_head)
-		*ret_head = h;
-	else if (r == 0 && (h->flags & OBJECT_UNIFORM))
-		keep_add(s->heads, &u.kept, h, head_memory(h)); /* ranges of it may be asked for */
+		*ret_head = w.head;
+	else if (r == 0 && (w.head->flags & OBJECT_UNIFORM))
+		keep_add(s->heads, &u.kept, w.head,
+			 head_memory(w.head)); /* ranges of it may be asked for */
 	else
-		object_head_free(h);
+		object_head_free(w.head);
 	return end(s, r, &mine, e);
 }
 
 int source_fetch_range(struct source *s, const struct node_name *n, enum key_object kind,
 		       const struct object_ref *ref, uint32_t offset, uint32_t len_bytes, void *dst,
-		       uint32_t *ret_start, uint32_t *ret_end, const struct cancel *c,
-		       struct err *e)
+		       const struct source_listener *listener, uint32_t *ret_start,
+		       uint32_t *ret_end, const struct cancel *c, struct err *e)
 {
-	struct range range = { .dst = dst };
 	struct err mine = ERR_INIT;
-	unsigned attempts = 0;
 	struct subject u;
+	struct range range = {
+		.u = &u,
+		.offset = offset,
+		.len_bytes = len_bytes,
+		.intake = { .decoder = s->decoder, .content = dst, .listener = listener }
+	};
+	unsigned attempts = 0;
 	int r;
 
 	subject_init(&u, s, n, kind, ref, c);
@@ -428,12 +518,17 @@ int source_fetch_range(struct source *s, const struct node_name *n, enum key_obj
 		return end(s, r, &mine, e);
 	do {
 		mine = ERR_INIT;
-		r = fetch_range(&u, offset, len_bytes, &range, &mine);
+		r = fetch_range(&range, &mine);
 	} while (read_again(s, r, &attempts));
 	if (r == 0) {
-		*ret_start = range.start;
-		*ret_end = range.end;
+		const struct object_head *h = keep_value(range.head);
+		const struct object_frame *last =
+			&h->frames[object_frame_at(h, offset + len_bytes - 1)];
+
+		*ret_start = h->frames[object_frame_at(h, offset)].plain_offset;
+		*ret_end = last->plain_offset + last->plain_bytes;
 	}
+	keep_release(s->heads, range.head);
 	return end(s, r, &mine, e);
 }
 
@@ -484,7 +579,8 @@ int source_fetch_place(struct source *s, const struct node_name *n, const struct
 	buffer = malloc(SOURCE_HEADROOM + x->object.plain_bytes);
 	if (!buffer)
 		return err_nomem(e);
-	r = source_fetch(s, n, KEY_OBJECT_META, &x->object, buffer + SOURCE_HEADROOM, NULL, c, e);
+	r = source_fetch(s, n, KEY_OBJECT_META, &x->object, buffer + SOURCE_HEADROOM, NULL, NULL, c,
+			 e);
 	if (r < 0)
 		return r;
 	data = buffer + SOURCE_HEADROOM + x->offset;

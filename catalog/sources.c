@@ -10,6 +10,7 @@
 struct candidate {
 	struct record_key key;
 	bool committed;
+	bool passed_over; /* it may be a root, and cannot be read */
 	struct place root;
 	int64_t store_time_ns;
 	char *host_id, *cluster_original; /* "" = not known */
@@ -56,6 +57,7 @@ static int read_record(void *ctx, size_t i, unsigned worker, struct err *e)
 	_cleanup_(record_freep) struct record *record = NULL;
 	int r = meta_record(l->o->meta, &l->o->own->where, &to->key, &record, l->cancel, e);
 
+	to->passed_over = r < 0;
 	if (r > 0 || r == -ENOTSUP)
 		return 0;
 	if (r < 0)
@@ -150,6 +152,8 @@ static bool reaches_condemned(const struct load *l, const struct extent *extents
  */
 static int take_place(struct load *l, const struct place *p, struct err *e)
 {
+	if (l->o->decay && decay_count(l->o->decay, &p->extent) < 0)
+		return err_nomem(e);
 	if (known_is_full(l->known) || known_find_place(l->known, &p->digest) ||
 	    condemned_has(l->o->condemned, KEY_OBJECT_META, &p->extent.object))
 		return 0;
@@ -161,18 +165,20 @@ static int on_enter(void *ctx, const char *path, const struct child *self, struc
 {
 	struct load *l = ctx;
 
-	if (known_find_place(l->known, &self->place.digest))
-		return 1;
-	return take_place(l, &self->place, e);
+	bool seen = known_find_place(l->known, &self->place.digest) != NULL;
+	int r = take_place(l, &self->place, e);
+
+	return r < 0 ? r : seen;
 }
 
 static int on_run(void *ctx, const char *path, const struct run_ref *ref, struct err *e)
 {
 	struct load *l = ctx;
 
-	if (known_find_place(l->known, &ref->place.digest))
-		return 1;
-	return take_place(l, &ref->place, e);
+	bool seen = known_find_place(l->known, &ref->place.digest) != NULL;
+	int r = take_place(l, &ref->place, e);
+
+	return r < 0 ? r : seen;
 }
 
 static int on_entry(void *ctx, const char *path, const struct entry *entry, struct err *e)
@@ -180,6 +186,9 @@ static int on_entry(void *ctx, const char *path, const struct entry *entry, stru
 	struct load *l = ctx;
 	_cleanup_(content_unrefp) struct content *c = NULL;
 
+	if (l->o->decay && entry->extent_count &&
+	    decay_count(l->o->decay, &entry->extents[entry->extent_count - 1]) < 0)
+		return err_nomem(e);
 	if (entry->size_bytes <= FORMAT_INLINE_BYTES || known_is_full(l->known) ||
 	    known_find(l->known, &entry->content) ||
 	    reaches_condemned(l, entry->extents, entry->extent_count))
@@ -204,6 +213,14 @@ static int is_withdrawn(struct load *l, const struct candidate *c, struct err *e
 	return record->state != RECORD_COMMITTED;
 }
 
+/* Nothing of a backup that cannot be walked to its end is a source, and what is live is not known. */
+static int forget(struct load *l, struct known_mark mark, struct err *e)
+{
+	if (l->o->decay)
+		decay_give_up(l->o->decay);
+	return known_rollback(l->known, mark) < 0 ? err_nomem(e) : 0;
+}
+
 static int walk_backup(struct load *l, const struct candidate *c, struct err *e)
 {
 	const struct meta_walk walk = {
@@ -211,12 +228,10 @@ static int walk_backup(struct load *l, const struct candidate *c, struct err *e)
 	};
 	struct known_mark mark = known_mark(l->known);
 	struct err missing = ERR_INIT;
-	int r, withdrawn;
+	bool seen = known_find_place(l->known, &c->root.digest) != NULL;
+	int r = take_place(l, &c->root, e), withdrawn;
 
-	if (known_find_place(l->known, &c->root.digest))
-		return 0;
-	r = take_place(l, &c->root, e);
-	if (r < 0)
+	if (r < 0 || seen)
 		return r;
 	r = meta_walk(l->o->meta, &l->o->own->where, &c->root, &walk, l->cancel, &missing);
 	if (r == 0)
@@ -226,13 +241,22 @@ static int walk_backup(struct load *l, const struct candidate *c, struct err *e)
 		if (withdrawn < 0)
 			return withdrawn;
 		if (withdrawn > 0)
-			return known_rollback(l->known, mark) < 0 ? err_nomem(e) : 0;
+			return forget(l, mark, e);
 	}
 	if (pass_over(l, c->key.backup, r, &missing) == 0)
-		return known_rollback(l->known, mark) < 0 ? err_nomem(e) : 0;
+		return forget(l, mark, e);
 	if (e)
 		*e = missing;
 	return err_wrap(e, r, "cannot read what backup %s holds", c->key.backup);
+}
+
+/* What was not walked may be live. */
+static bool is_complete(const struct load *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		if (l->records[i].passed_over)
+			return false;
+	return !known_is_full(l->known);
 }
 
 int sources_load(const struct sources_options *o, struct known *k, const struct cancel *c,
@@ -246,6 +270,8 @@ int sources_load(const struct sources_options *o, struct known *k, const struct 
 	for (size_t i = 0; i < l.count && r == 0 && !known_is_full(k); i++)
 		if (l.records[i].committed)
 			r = walk_backup(&l, &l.records[i], e);
+	if (o->decay && !is_complete(&l))
+		decay_give_up(o->decay);
 	for (size_t i = 0; i < l.count; i++) {
 		free(l.records[i].host_id);
 		free(l.records[i].cluster_original);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "catalog/condemned.h"
+#include "catalog/decay.h"
 #include "catalog/known.h"
 #include "catalog/meta.h"
 
@@ -14,6 +15,7 @@ struct sources_options {
 	const struct condemned *condemned;
 	const struct record *own; /* the backup that is being made */
 	unsigned connections;	  /* requests at once */
+	struct decay *decay;	  /* how much of each pack is live; may be NULL */
 	bool takeover;		  /* do not mind another host id or cluster */
 	struct log *log;	  /* damage is said here; may be NULL */
 };

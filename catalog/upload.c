@@ -11,7 +11,7 @@
 struct upload {
 	struct upload_options o;
 	struct pool *pool;
-	_Atomic uint64_t objects, data_bytes;
+	_Atomic uint64_t objects, data_bytes, stored_bytes;
 };
 
 struct job {
@@ -54,6 +54,16 @@ static int is_missing(const struct job *j, struct err *e)
 	return r == 0 && meta.size_bytes != j->image.total_bytes ? 1 : r;
 }
 
+/* The key exists. It is of this writer, so it holds these bytes: sent by a request that was made twice on the way, or by a run that was continued. */
+static int check_there(const struct job *j, struct err *e)
+{
+	int r = is_missing(j, e);
+
+	return r > 0 ? err_set(e, ERR_CORRUPT, -EBADMSG,
+			       "something else lies under a key of this backup: run it again")
+		     : r;
+}
+
 /*
  * Nobody else writes below this writer's prefix, and the key is the digest of the content: where the key exists, it was us. So a lost answer is settled by
  * looking, and the same bytes may be sent again.
@@ -69,8 +79,10 @@ static int put(const struct job *j, struct err *e)
 	for (int i = 0; i < ATTEMPTS; i++) {
 		*e = ERR_INIT;
 		r = store_put(j->upload->o.store, &req, NULL, &j->upload->o.work->stop, e);
-		if (r == 0 || r == STORE_PRECONDITION)
+		if (r == 0)
 			return 0;
+		if (r == STORE_PRECONDITION)
+			return check_there(j, e);
 		if (r == STORE_CONFLICT) {
 			r = err_set(e, ERR_STORE, -EIO, "the store reports conflicting writes");
 			continue;
@@ -106,10 +118,17 @@ static void run(void *arg)
 int upload_put(struct upload *u, enum key_object kind, const struct object_image *image,
 	       upload_done_fn *done, void *ctx, struct err *e)
 {
-	struct job *j = malloc(sizeof(*j));
 	uint64_t plain_bytes = image->head->plain_bytes;
+	struct job *j;
 	int r;
 
+	if (kind == KEY_OBJECT_DATA && stored_has(u->o.stored, &image->id, image->total_bytes)) {
+		atomic_fetch_add(&u->data_bytes, plain_bytes);
+		atomic_fetch_add(&u->stored_bytes, plain_bytes);
+		done(ctx);
+		return 0;
+	}
+	j = malloc(sizeof(*j));
 	if (!j)
 		return err_nomem(e);
 	*j = (struct job){ .upload = u, .image = *image, .done = done, .ctx = ctx };
@@ -138,4 +157,9 @@ uint64_t upload_object_count(const struct upload *u)
 uint64_t upload_data_bytes(const struct upload *u)
 {
 	return atomic_load(&((struct upload *)(uintptr_t)u)->data_bytes);
+}
+
+uint64_t upload_stored_bytes(const struct upload *u)
+{
+	return atomic_load(&((struct upload *)(uintptr_t)u)->stored_bytes);
 }

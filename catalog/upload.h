@@ -6,6 +6,7 @@
 #include "catalog/keys.h"
 #include "catalog/object.h"
 #include "catalog/progress.h"
+#include "catalog/stored.h"
 #include "catalog/work.h"
 #include "store/store.h"
 
@@ -15,6 +16,8 @@ struct upload_options {
 	struct ulid writer;
 	unsigned connections;
 	bool dry_run; /* nothing is sent; everything else as if */
+	const struct stored *
+		stored; /* data objects that an interrupted run has sent already; NULL: none. Must outlive */
 	struct work *work;
 	struct progress *progress; /* may be NULL */
 };
@@ -33,7 +36,8 @@ int upload_put(struct upload *u, enum key_object kind, const struct object_image
 /* Blocks until everything handed over was acknowledged, or something failed (see work_failed). */
 void upload_drain(struct upload *u);
 uint64_t upload_object_count(const struct upload *u);
-/* Plain bytes of the data objects. */
+/* Plain bytes of the data objects, and of how many of them an interrupted run had sent. */
 uint64_t upload_data_bytes(const struct upload *u);
+uint64_t upload_stored_bytes(const struct upload *u);
 
 #endif

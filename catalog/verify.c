@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "catalog/verify_docs.h"
 #include "catalog/verify_objects.h"
 
 #define MEMORY_BYTES (192 * MIB)
@@ -15,9 +16,13 @@ struct verify {
 	struct verify_find *find;
 	struct verify_objects objects;
 	struct plan plan;
-	struct seen places;   /* trees and runs that were walked */
-	struct seen metadata; /* the objects that they lie in */
-	uint64_t metadata_bytes;
+	struct seen places;	     /* trees and runs of the node that were walked */
+	struct seen metadata;	     /* the objects that they lie in */
+	uint64_t metadata_objects;   /* likewise, of the nodes before */
+	uint64_t metadata_bytes;     /* of all */
+	struct verify_result docs;   /* what verify_docs fills */
+	size_t gone;		     /* records that are COMMITTED no more */
+	bool new_damage;	     /* the second walk met something that the first did not */
 	const struct record *record; /* whose tree is being walked */
 	char path[FULL_PATH_BYTES];
 };
@@ -106,6 +111,32 @@ static int plan_record(struct verify *v, const struct record *record, struct err
 	return MIN_OF(r, 0);
 }
 
+/* What lies under one node is reached from no other: what was met of it need not be known any more. */
+static int leave_node(struct verify *v, struct err *e)
+{
+	int r = work_off(v, e);
+
+	v->metadata_objects += v->metadata.count;
+	seen_deinit(&v->places);
+	seen_deinit(&v->metadata);
+	seen_deinit(&v->objects.met);
+	return r;
+}
+
+static int plan_all(struct verify *v, struct err *e)
+{
+	struct record *const *records = v->o->records;
+	int r = 0;
+
+	for (size_t i = 0; i < v->o->record_count && r == 0; i++) {
+		if (i > 0 && !keys_node_equal(&records[i - 1]->where, &records[i]->where))
+			r = leave_node(v, e);
+		if (r == 0 && records[i]->has_root)
+			r = plan_record(v, records[i], e);
+	}
+	return r == 0 ? leave_node(v, e) : r;
+}
+
 /* ---- the second walk, where something was found: whose files are concerned ---- */
 
 static const char *full_path(struct verify *v, const char *path, const char *name)
@@ -132,10 +163,24 @@ static int note_damage(void *ctx, const char *path, const struct run_ref *ref, i
 	char key[sizeof(e->key)];
 
 	memcpy(key, e->key, sizeof(key));
+	v->new_damage |= !verify_find_has_key(v->find, key);
 	if (verify_find_note_key(v->find, key, full_path(v, path, ref ? ref->first : ""),
 				 ref ? ref->entry_count - 1 : 0) < 0)
 		return err_nomem(e);
 	return 0;
+}
+
+/* What is missing of a backup that was deleted meanwhile, and maybe collected, is no damage. > 0: it was. */
+static int check_still_there(struct verify *v, struct err *e)
+{
+	const struct record *r = v->record;
+	_cleanup_(record_freep) struct record *now = NULL;
+	int q = repo_get_record(v->o->repo, &r->where, r->backup, &r->writer, &now, NULL,
+				v->o->cancel, e);
+
+	if (q < 0 && e->kind != ERR_CORRUPT)
+		return q;
+	return q == STORE_NOT_FOUND || (q == 0 && now->state != RECORD_COMMITTED);
 }
 
 static int note_files(struct verify *v, struct err *e)
@@ -146,13 +191,34 @@ static int note_files(struct verify *v, struct err *e)
 	verify_find_seal(v->find);
 	for (size_t i = 0; i < v->o->record_count && r == 0; i++) {
 		v->record = v->o->records[i];
-		r = meta_walk(v->o->meta, &v->record->where, &v->record->root, &walk, v->o->cancel,
-			      e);
+		r = check_still_there(v, e);
+		if (r > 0) {
+			v->gone++;
+			r = 0;
+			continue;
+		}
+		if (r == 0 && v->record->has_root)
+			r = meta_walk(v->o->meta, &v->record->where, &v->record->root, &walk,
+				      v->o->cancel, e);
 	}
+	if (r == 0 && v->gone > 0 && !v->new_damage)
+		verify_find_drop_unused(v->find);
 	return r;
 }
 
 /* ---- all of it ---- */
+
+/* "nodes/<cluster>/<node>/records/<backup>/<writer>.json" -> "<cluster>/nodes/<node>/<backup>/": all of it is lost. */
+static const char *backup_of_key(struct verify *v, const char *key)
+{
+	char cluster[FORMAT_NAME_BYTES + 1], node[FORMAT_NAME_BYTES + 1],
+		backup[FORMAT_NAME_BYTES + 1];
+
+	if (sscanf(key, "nodes/%128[^/]/%128[^/]/records/%128[^/]/", cluster, node, backup) != 3)
+		return NULL;
+	snprintf(v->path, sizeof(v->path), "%s/nodes/%s/%s/", cluster, node, backup);
+	return v->path;
+}
 
 static int add_damaged_records(struct verify *v, struct err *e)
 {
@@ -160,8 +226,8 @@ static int add_damaged_records(struct verify *v, struct err *e)
 		const struct find_damage *d = &v->o->damaged_records[i];
 		struct err reason = ERR_INIT;
 
-		err_set(&reason, ERR_CORRUPT, -EBADMSG, "the record is damaged: %s", d->reason);
-		if (verify_find_key(v->find, d->key, -EBADMSG, &reason) < 0)
+		err_set(&reason, ERR_CORRUPT, -EBADMSG, "the record cannot be read: %s", d->reason);
+		if (verify_find_document(v->find, d->key, backup_of_key(v, d->key), &reason) < 0)
 			return err_nomem(e);
 	}
 	return 0;
@@ -171,13 +237,14 @@ static int run(struct verify *v, struct err *e)
 {
 	int r = add_damaged_records(v, e);
 
-	for (size_t i = 0; i < v->o->record_count && r == 0; i++)
-		if (v->o->records[i]->has_root)
-			r = plan_record(v, v->o->records[i], e);
 	if (r == 0)
-		r = work_off(v, e);
+		r = plan_all(v, e);
+	if (r == 0)
+		r = verify_docs_run(v->o, v->find, &v->docs, e);
 	if (r == 0 && verify_find_count(v->find) > 0)
 		r = note_files(v, e);
+	if (r == 0 && verify_find_remember(v->find, v->o->state) < 0)
+		r = err_nomem(e);
 	return r;
 }
 
@@ -187,10 +254,13 @@ static struct verify_result *collect(struct verify *v)
 
 	if (!result)
 		return NULL;
-	result->objects_checked = v->objects.objects_checked + v->metadata.count;
+	*result = v->docs;
+	result->objects_checked = v->objects.objects_checked + v->metadata_objects;
 	result->bytes_checked = v->objects.bytes_checked + v->metadata_bytes;
 	result->files_checked = v->objects.files_checked;
-	result->objects_known = v->objects.objects_known + v->metadata.count;
+	result->objects_continued = v->objects.objects_continued;
+	result->gone_count = v->gone;
+	result->objects_known = v->objects.objects_known + v->metadata_objects;
 	return verify_find_result(v->find, result) < 0 ? NULL : steal_pointer(&result);
 }
 
@@ -201,7 +271,6 @@ static void verify_deinit(struct verify *v)
 	verify_find_free(v->find);
 	fetchbuf_free(v->objects.buffers);
 	seen_deinit(&v->objects.met);
-	seen_deinit(&v->objects.checked);
 	seen_deinit(&v->places);
 	seen_deinit(&v->metadata);
 	plan_deinit(&v->plan);
@@ -224,11 +293,11 @@ int verify_run(const struct verify_options *options, struct verify_result **ret,
 		o.memory_bytes = MEMORY_BYTES;
 	plan_init(&v->plan);
 	v->o = &o;
-	v->find = verify_find_new();
+	v->find = verify_find_new(o.memory_bytes / PLAN_SHARE);
 	v->objects.o = &o;
 	v->objects.find = v->find;
 	v->objects.threads =
-		fetchbuf_threads(o.memory_bytes - o.memory_bytes / PLAN_SHARE, o.connections);
+		fetchbuf_threads(o.memory_bytes - 2 * (o.memory_bytes / PLAN_SHARE), o.connections);
 	v->objects.buffers = fetchbuf_new(v->objects.threads);
 	r = v->find && v->objects.buffers ? run(v, &mine) : err_nomem(&mine);
 	if (r == 0 && !(result = collect(v)))

@@ -14,11 +14,9 @@ struct listing {
 static int finding(struct listing *l, const struct plan_object *x, int r, const char *why)
 {
 	struct err e = ERR_INIT;
-	char key[KEY_BYTES];
 
 	err_set(&e, ERR_CORRUPT, r, "%s", why);
-	keys_object(key, x->node, KEY_OBJECT_DATA, &x->ref.writer, &x->ref.id);
-	return verify_find_object(l->v->find, key, &x->ref, r, &e);
+	return verify_find_object(l->v->find, x->node, &x->ref, r, &e);
 }
 
 /* "<writer>/<id>", as an index into the plan's objects. */

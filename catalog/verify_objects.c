@@ -7,21 +7,20 @@
 #include "catalog/parallel.h"
 #include "catalog/verify_list.h"
 
-/* What is done with an object: read whole; only its head, as it was read for an earlier plan; nothing (not in the sample, or damaged). */
+/* What is done with an object: read whole; only its head, as it was read before or is not of this slice, but a content whose id is recomputed lies in it; nothing. */
 enum fate { FATE_READ, FATE_HEAD, FATE_PASS };
 
 /* A content id that is being recomputed: frames' digests go in in the order of the file; those that come too early wait with their piece. */
 struct progressing {
 	struct content_hasher *hasher;
 	uint32_t next; /* piece of the file */
-	bool given_up; /* an object of it is not read, or damaged */
+	bool given_up; /* of another slice, or an object of it is damaged */
 };
 
 struct batch {
 	struct verify_objects *v;
 	const struct plan *p;
 	uint8_t *fates;		   /* of the objects: enum fate */
-	uint8_t *whole;		   /* of the objects: it was read and is whole */
 	struct progressing *files; /* lock */
 	struct id256 **digests;	   /* of the pieces: waiting; lock */
 	pthread_mutex_t lock;
@@ -164,13 +163,13 @@ static int read_object(struct batch *b, const struct plan_object *x, unsigned th
 
 	if (!content)
 		return err_nomem(e);
-	return source_fetch(o->source, x->node, KEY_OBJECT_DATA, &x->ref, content, ret, o->cancel,
-			    e);
+	return source_fetch(o->source, x->node, KEY_OBJECT_DATA, &x->ref, content, NULL, ret,
+			    o->cancel, e);
 }
 
 static void account(struct batch *b, size_t i)
 {
-	b->whole[i] = true;
+	verify_state_whole(b->v->o->state, &b->p->objects[i].ref);
 	b->bytes_checked += b->p->objects[i].ref.plain_bytes;
 	if (b->v->o->progress)
 		b->v->o->progress->bytes_done += b->p->objects[i].ref.plain_bytes;
@@ -178,10 +177,7 @@ static void account(struct batch *b, size_t i)
 
 static int damaged(struct batch *b, const struct plan_object *x, int r, const struct err *e)
 {
-	char key[KEY_BYTES];
-
-	keys_object(key, x->node, KEY_OBJECT_DATA, &x->ref.writer, &x->ref.id);
-	r = verify_find_object(b->v->find, key, &x->ref, r, e);
+	r = verify_find_object(b->v->find, x->node, &x->ref, r, e);
 	for (uint32_t k = x->first_piece; k != PLAN_NONE && r == 0; k = b->p->pieces[k].next)
 		give_up(b, &b->p->pieces[k]);
 	return r;
@@ -216,68 +212,67 @@ static int check_object(void *ctx, size_t i, unsigned thread, struct err *e)
 
 /* ---- which of them ---- */
 
-/* Draws which of `count` objects are read: exactly the wished share of them, rounded up, each as likely as the others. */
-struct draw {
-	const struct clock *clock;
-	size_t left, wanted;
-};
-
-static bool drawn(struct draw *d)
+static uint32_t slices(const struct batch *b)
 {
-	uint64_t random;
-	bool yes;
-
-	clock_random(d->clock, &random, sizeof(random));
-	yes = random % d->left < d->wanted;
-	d->left--;
-	d->wanted -= yes;
-	return yes;
+	return MAX_OF(b->v->o->slices, 1U);
 }
 
-static size_t sample_size(size_t count, double percent)
+static bool of_this_slice(const struct batch *b, const struct id256 *id)
 {
-	double wanted = (double)count * percent / 100.0;
-	size_t whole = (size_t)wanted;
+	return slices(b) == 1 || verify_state_slice_of(id, slices(b)) == b->v->o->slice;
+}
 
-	return MIN_OF(count, whole + ((double)whole < wanted));
+static bool has_wanted_content(const struct batch *b, const struct plan_object *x)
+{
+	for (uint32_t k = x->first_piece; k != PLAN_NONE; k = b->p->pieces[k].next)
+		if (!b->files[b->p->pieces[k].file].given_up)
+			return true;
+	return false;
+}
+
+/* Whether it is read whole: SEEN_NEW, 0, or -ENOMEM. */
+static int is_to_be_read(struct batch *b, const struct object_ref *ref)
+{
+	struct verify_objects *v = b->v;
+	int r = seen_add_object(&v->met, ref);
+
+	if (r == SEEN_NEW)
+		v->objects_known++;
+	if (r != SEEN_NEW)
+		return r;
+	if (verify_state_is_whole(v->o->state, ref)) {
+		v->objects_continued++;
+		return 0;
+	}
+	return of_this_slice(b, &ref->id) || verify_state_is_suspect(v->o->state, ref);
 }
 
 static int choose(struct batch *b, struct err *e)
 {
-	struct verify_objects *v = b->v;
-	struct draw d = { .clock = repo_clock(v->o->repo) };
-	int r;
-
+	for (size_t i = 0; i < b->p->file_count; i++)
+		b->files[i].given_up = !of_this_slice(b, &b->p->files[i].content);
 	for (size_t i = 0; i < b->p->object_count; i++) {
-		const struct object_ref *ref = &b->p->objects[i].ref;
+		const struct plan_object *x = &b->p->objects[i];
+		int r;
 
 		b->fates[i] = FATE_PASS;
-		if (b->p->objects[i].grouped)
+		if (x->grouped)
 			continue;
-		if (seen_has_object(&v->checked, ref)) {
-			b->fates[i] = FATE_HEAD;
-			continue;
-		}
-		r = seen_add_object(&v->met, ref);
+		r = is_to_be_read(b, &x->ref);
 		if (r < 0)
 			return err_nomem(e);
-		if (r == SEEN_NEW) {
+		if (r == SEEN_NEW)
 			b->fates[i] = FATE_READ;
-			v->objects_known++;
-			d.left++;
-		}
+		else if (has_wanted_content(b, x))
+			b->fates[i] = FATE_HEAD;
 	}
-	d.wanted = sample_size(d.left, v->o->sample_percent);
-	for (size_t i = 0; i < b->p->object_count; i++)
-		if (b->fates[i] == FATE_READ && !drawn(&d))
-			b->fates[i] = FATE_PASS;
 	return 0;
 }
 
-/* Files that cannot be recomputed; inline content was hashed when its run was parsed. */
+/* Inline content was hashed when its run was parsed. */
 static void judge_files(struct batch *b)
 {
-	const struct progress *progress = b->v->o->progress;
+	struct progress *progress = b->v->o->progress;
 
 	for (size_t i = 0; i < b->p->object_count; i++) {
 		const struct plan_object *x = &b->p->objects[i];
@@ -285,22 +280,11 @@ static void judge_files(struct batch *b)
 		if (x->grouped) {
 			b->files_checked += x->piece_count;
 			if (progress)
-				b->v->o->progress->files_done += x->piece_count;
-		} else if (b->fates[i] == FATE_PASS) {
-			for (uint32_t k = x->first_piece; k != PLAN_NONE; k = b->p->pieces[k].next)
-				b->files[b->p->pieces[k].file].given_up = true;
+				progress->files_done += x->piece_count;
 		} else if (b->fates[i] == FATE_READ && progress) {
-			b->v->o->progress->bytes_total += x->ref.plain_bytes;
+			progress->bytes_total += x->ref.plain_bytes;
 		}
 	}
-}
-
-static int remember_checked(struct batch *b, struct err *e)
-{
-	for (size_t i = 0; i < b->p->object_count; i++)
-		if (b->whole[i] && seen_add_object(&b->v->checked, &b->p->objects[i].ref) < 0)
-			return err_nomem(e);
-	return 0;
 }
 
 static int run(struct batch *b, struct err *e)
@@ -311,9 +295,7 @@ static int run(struct batch *b, struct err *e)
 		return r;
 	judge_files(b);
 	r = parallel_run("verify", b->v->threads, b->p->object_count, check_object, b, e);
-	if (r == 0)
-		r = remember_checked(b, e);
-	if (r == 0 && b->v->o->sample_percent < 100)
+	if (r == 0 && slices(b) > 1)
 		r = verify_list_run(b->v, b->p, e);
 	b->v->objects_checked += b->objects_checked;
 	b->v->bytes_checked += b->bytes_checked;
@@ -328,7 +310,6 @@ static void batch_deinit(struct batch *b)
 	for (size_t i = 0; i < b->p->piece_count && b->digests; i++)
 		free(b->digests[i]);
 	free(b->fates);
-	free(b->whole);
 	free(b->files);
 	free(b->digests);
 	pthread_mutex_destroy(&b->lock);
@@ -341,10 +322,9 @@ int verify_objects_run(struct verify_objects *v, const struct plan *p, struct er
 						   .lock = PTHREAD_MUTEX_INITIALIZER };
 
 	b.fates = calloc(p->object_count + 1, sizeof(*b.fates));
-	b.whole = calloc(p->object_count + 1, sizeof(*b.whole));
 	b.files = calloc(p->file_count + 1, sizeof(*b.files));
 	b.digests = calloc(p->piece_count + 1, sizeof(*b.digests));
-	if (!b.fates || !b.whole || !b.files || !b.digests)
+	if (!b.fates || !b.files || !b.digests)
 		return err_nomem(e);
 	return run(&b, e);
 }

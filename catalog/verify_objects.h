@@ -13,9 +13,8 @@ struct verify_objects {
 	struct verify_find *find;
 	struct fetchbuf *buffers;
 	unsigned threads;
-	struct seen met;     /* objects of earlier plans and of this one */
-	struct seen checked; /* of them, those that were read and are whole */
-	uint64_t objects_checked, bytes_checked, files_checked, objects_known;
+	struct seen met; /* objects of earlier plans of the node and of this one */
+	uint64_t objects_checked, bytes_checked, files_checked, objects_known, objects_continued;
 };
 
 /* Works off what is in the plan. < 0: the store failed. */

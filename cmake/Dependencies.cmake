@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Third-party libraries, as targets dep::<name>. Link each only where ARCHITECTURE allows its header:
-#   dep::crypto dep::xxhash dep::zlib dep::zstd dep::inih dep::jansson   base (jansson also catalog, cassandra, tools)
+#   dep::crypto dep::xxhash dep::deflate dep::zstd dep::inih dep::jansson   base (jansson also catalog, cassandra, tools)
 #   dep::curl dep::expat   store        dep::lmdb   cache        dep::fuse3   fs        dep::yaml   cassandra
 #   dep::threads   anywhere             dep::systemd   tools, only if(TARGET dep::systemd)
 #   dep::criterion   tests (ssfs_unit_test links it)
@@ -20,7 +20,7 @@ ssfs_dependency(fuse3 "fuse3>=3.14")
 ssfs_dependency(curl "libcurl>=7.88")
 ssfs_dependency(crypto "libcrypto>=3.0")
 ssfs_dependency(lmdb "lmdb>=0.9.24")
-ssfs_dependency(zlib "zlib>=1.2.13")
+ssfs_dependency(deflate "libdeflate>=1.14")
 ssfs_dependency(zstd "libzstd>=1.5")
 ssfs_dependency(xxhash "libxxhash>=0.8.0")
 ssfs_dependency(jansson "jansson>=2.13")

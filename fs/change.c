@@ -101,7 +101,7 @@ static int name_in_backup(struct fs *f, uint64_t parent_ino, const char *name, b
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position parent;
 	struct fs_tree t;
-	int r = fs_row(f, parent_ino, &row, &parent, e);
+	int r = fs_row(f, parent_ino, w, &row, &parent, e);
 
 	if (r != 0)
 		return r;
@@ -146,7 +146,7 @@ int fs_may_link(struct fs *f, uint64_t ino, struct err *e)
 		return read_only(e);
 	if (overlay_owns(ino))
 		return 0;
-	r = fs_row(f, ino, &row, &p, e);
+	r = fs_row(f, ino, FS_WAIT, &row, &p, e);
 	if (r < 0 || row.type == INDEX_FILE)
 		return r;
 	return p.kind == PLACE_BACKUP_JSON ? err_set(e, ERR_IO, -EPERM, "a generated file")
@@ -190,7 +190,7 @@ int fs_link(struct fs *f, const struct fs_name *n, uint64_t ino, struct fs_entry
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
 	struct position p;
-	int r = overlay_owns(ino) ? 0 : fs_row(f, ino, &row, &p, NULL);
+	int r = overlay_owns(ino) ? 0 : fs_row(f, ino, FS_WAIT, &row, &p, NULL);
 
 	if (r == 0)
 		r = changed(f, n, overlay_link(f->o.overlay, &n->at, ino));

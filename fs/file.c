@@ -1,19 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <string.h>
-#include "fs/fs_private.h"
+#include "fs/copies.h"
+#include "fs/follow.h"
 
-/* An open file: a stream over extents, or bytes in memory (inline content, generated text). */
+/* An open file: streams over extents, or bytes in memory (inline content, generated text). */
 struct fs_file {
 	struct handle handle; /* first */
 	struct fs *fs;
-	struct stream *stream;
+	struct copies *copies;
 	uint64_t size_bytes;
 	uint64_t ino;  /* of a file of a backup */
 	uint32_t node; /* likewise: the node's number */
 	char *text;
-	uint64_t own; /* of the overlay: its inode; else 0 */
+	struct autopin_use use;
+	uint64_t own;  /* of the overlay: its inode; else 0 */
+	bool in_order; /* opened when its turn had come */
 };
+
+/* What is in memory once it is open needs no pin. */
+static int open_stream(struct fs *f, struct view_node *n, const struct entry *entry,
+		       struct view_wait w, struct fs_file *file, struct err *e)
+{
+	int r = f->o.autopins ? autopin_open(f->o.autopins, file->node, file->ino, w, &file->use, e)
+			      : 0;
+
+	if (r == 0)
+		r = copies_open(f, n, file->ino, entry, &file->copies, e);
+	if (r == 0)
+		reader_hint(f->o.reader, view_node_name(n), entry->extents, entry->extent_count);
+	return r;
+}
 
 static int open_recorded(struct fs *f, const struct index_node *row, struct view_wait w,
 			 struct fs_file *file, struct err *e)
@@ -34,13 +51,12 @@ static int open_recorded(struct fs *f, const struct index_node *row, struct view
 		else
 			r = err_nomem(e);
 	} else {
-		r = stream_open(f->o.reader, view_node_name(n), entry->size_bytes, entry->extents,
-				entry->extent_count, &file->stream, e);
-		if (r == 0)
-			reader_hint(f->o.reader, view_node_name(n), entry->extents,
-				    entry->extent_count);
+		r = open_stream(f, n, entry, w, file, e);
 	}
 	treecache_unref(f->o.trees, run);
+	if (r == 0)
+		file->in_order = follow_open(f, file->ino, file->size_bytes,
+					     file->copies ? copies_first(file->copies) : NULL);
 	return r;
 }
 
@@ -88,8 +104,9 @@ static void free_file(struct handle *h)
 
 	if (file->own)
 		overlay_close(file->fs->o.overlay, file->own);
-	if (file->stream)
-		stream_close(file->stream);
+	copies_close(file->copies);
+	if (file->fs->o.autopins)
+		autopin_close(file->fs->o.autopins, &file->use);
 	free(file->text);
 	free(file);
 }
@@ -130,7 +147,7 @@ int fs_open(struct fs *f, uint64_t ino, int flags, struct view_wait w, struct fs
 	if (!file)
 		return err_nomem(e);
 	file->fs = f;
-	r = fs_row(f, ino, &row, &p, e);
+	r = fs_row(f, ino, w, &row, &p, e);
 	if (r == 0 && row.type == INDEX_FILE) {
 		double timeout_s;
 
@@ -148,14 +165,18 @@ int fs_open(struct fs *f, uint64_t ino, int flags, struct view_wait w, struct fs
 		r = err_set(e, ERR_IO, -EISDIR, "%s is a directory", p.path);
 	}
 	if (r != 0) {
-		free(file->text);
-		free(file);
+		free_file(&file->handle);
 		return r;
 	}
 	fs_handle_add(f, &file->handle, free_file);
 	*ret_direct = row.type != INDEX_FILE;
 	*ret = file;
 	return 0;
+}
+
+uint64_t fs_file_recorded_bytes(const struct fs_file *file)
+{
+	return file->ino ? file->size_bytes : 0;
 }
 
 void fs_close(struct fs_file *file)
@@ -171,38 +192,6 @@ void fs_file_ref(struct fs_file *file)
 void fs_file_unref(struct fs_file *file)
 {
 	fs_handle_unref(&file->handle);
-}
-
-/* Where one stream_read does not give everything, the pieces are put together: a short answer would mean the end of the file. */
-static int gather(struct fs_file *file, uint64_t offset, size_t len, struct view_wait w,
-		  struct fs_read *ret, struct err *e)
-{
-	_cleanup_free_ char *copy = malloc(len);
-	size_t done = 0;
-
-	if (!copy)
-		return err_nomem(e);
-	while (done < len) {
-		struct stream_read piece;
-		int r = stream_read(file->stream, offset + done, len - done, w.wait, &piece,
-				    w.cancel, e);
-
-		if (r != 0)
-			return r;
-		if (piece.len_bytes == 0)
-			return err_set(e, ERR_IO, -EIO, "a read made no progress");
-		for (int i = 0; i < piece.iov_count; i++) {
-			memcpy(copy + done, piece.iov[i].iov_base, piece.iov[i].iov_len);
-			done += piece.iov[i].iov_len;
-		}
-		stream_release(file->stream, &piece);
-	}
-	ret->one = (struct iovec){ copy, len };
-	ret->copy = steal_pointer(&copy);
-	ret->iov = &ret->one;
-	ret->iov_count = 1;
-	ret->len_bytes = len;
-	return 0;
 }
 
 static int read_own(struct fs_file *file, uint64_t offset, size_t len, struct fs_read *ret,
@@ -227,6 +216,7 @@ static int read_own(struct fs_file *file, uint64_t offset, size_t len, struct fs
 int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,
 	    struct fs_read *ret, struct err *e)
 {
+	struct autopins *pins;
 	int r;
 
 	*ret = (struct fs_read){ .iov = NULL };
@@ -238,33 +228,28 @@ int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view
 	r = file->ino ? fs_check_file(file->fs, file->node, file->ino, e) : 0;
 	if (r < 0)
 		return r;
-	if (!file->stream) {
+	if (!file->copies) {
 		ret->one = (struct iovec){ file->text + offset, len_bytes };
 		ret->iov = &ret->one;
 		ret->iov_count = 1;
 		ret->len_bytes = len_bytes;
 		return 0;
 	}
-	r = stream_read(file->stream, offset, len_bytes, w.wait, &ret->stream, w.cancel, e);
-	if (r != 0)
-		return r;
-	if (ret->stream.len_bytes == len_bytes) {
-		ret->pinned = true;
-		ret->iov = ret->stream.iov;
-		ret->iov_count = ret->stream.iov_count;
-		ret->len_bytes = len_bytes;
-		return 0;
-	}
-	stream_release(file->stream, &ret->stream);
-	return gather(file, offset, len_bytes, w, ret, e);
+	pins = file->fs->o.autopins;
+	r = pins ? autopin_check(pins, &file->use, w, e) : 0;
+	if (r == 0)
+		r = copies_read(file->copies, offset, len_bytes, w, ret, e);
+	if (r == 0 && file->in_order)
+		follow_read(file->fs, file->ino, file->size_bytes, offset + len_bytes);
+	return pins && r < 0 ? autopin_explain(pins, &file->use, r, e) : r;
 }
 
 void fs_read_done(struct fs_file *file, struct fs_read *rd)
 {
-	if (rd->pinned)
-		stream_release(file->stream, &rd->stream);
+	if (rd->from)
+		stream_release(rd->from, &rd->stream);
 	free(rd->copy);
-	rd->pinned = false;
+	rd->from = NULL;
 	rd->copy = NULL;
 }
 

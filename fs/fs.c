@@ -8,7 +8,8 @@
 _Static_assert((int)FS_WOULD_BLOCK == (int)VIEW_WOULD_BLOCK &&
 		       (int)FS_WOULD_BLOCK == (int)TREECACHE_WOULD_BLOCK &&
 		       (int)FS_WOULD_BLOCK == (int)STREAM_WOULD_BLOCK &&
-		       (int)FS_ABSENT == (int)VIEW_ABSENT,
+		       (int)FS_WOULD_BLOCK == (int)INDEX_WOULD_BLOCK &&
+		       (int)FS_ABSENT == (int)VIEW_ABSENT && (int)FS_ABSENT == (int)INDEX_ABSENT,
 	       "these outcomes are forwarded as they are");
 
 #define PREFERRED_READ (1 * MIB) /* st_blksize: cp reads that much at a time */
@@ -20,10 +21,20 @@ struct fs *fs_new(const struct fs_options *o)
 
 	if (!f)
 		return NULL;
+	f->order = order_new();
+	if (!f->order) {
+		free(f);
+		return NULL;
+	}
 	f->o = *o;
 	f->born = (struct timespec){ .tv_sec = now / 1000000000, .tv_nsec = now % 1000000000 };
 	f->handles.prev = f->handles.next = &f->handles;
 	pthread_mutex_init(&f->lock, NULL);
+	if (o->autopins) {
+		const struct autopin_ops ops = fs_autopin_ops(f);
+
+		autopin_set_ops(o->autopins, &ops);
+	}
 	return f;
 }
 
@@ -31,6 +42,7 @@ void fs_free(struct fs *f)
 {
 	while (f->handles.next != &f->handles)
 		fs_handle_unref(f->handles.next);
+	order_free(f->order);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -65,15 +77,15 @@ void fs_handle_unref(struct handle *h)
 	h->free(h);
 }
 
-int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position,
-	   struct err *e)
+int fs_row(struct fs *f, uint64_t ino, struct view_wait w, struct index_node *ret,
+	   struct position *ret_position, struct err *e)
 {
 	int r;
 
 	*ret = (struct index_node){ .ino = ino, .type = INDEX_PATH };
 	if (ino == INODE_ROOT)
 		return position_parse(ret_position, "");
-	r = index_get(f->o.index, ino, ret, e);
+	r = index_get(f->o.index, ino, w.wait, w.cancel, ret, e);
 	if (r == INDEX_ABSENT)
 		return err_set(e, ERR_NOT_FOUND, -ESTALE, "inode %llu is gone",
 			       (unsigned long long)ino);
@@ -144,6 +156,22 @@ static int step_down(struct fs *f, const struct position *p, const char *rest, s
 	return r;
 }
 
+int fs_missing(struct fs *f, struct view_node *n, const char *backup, const struct ulid *writer,
+	       struct view_wait w, int r, struct err *e)
+{
+	const struct node_name *name = view_node_name(n);
+	struct view_backup now;
+
+	if (r != -ENOENT || !w.wait)
+		return r;
+	view_node_expire(n);
+	if (view_look(f->o.view, name->cluster, name->node, w, &n, NULL) != 0 ||
+	    (view_node_find(n, backup, &now) && memcmp(&now.writer, writer, sizeof(*writer)) == 0))
+		return r;
+	return err_set(e, ERR_NOT_FOUND, -ESTALE, "backup %s of node %s was removed", backup,
+		       name->node);
+}
+
 int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret,
 		 struct err *e)
 {
@@ -164,8 +192,13 @@ int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, str
 		r = step_down(f, p, rest, len, w, &t, e);
 		rest += len + (rest[len] == '/');
 	}
-	if (r == 0)
+	if (r < 0)
+		return fs_missing(f, t.node, b.name, &b.writer, w, r, e);
+	if (r == 0) {
+		t.writer = b.writer;
+		view_node_note_walked(t.node, &b);
 		*ret = t;
+	}
 	return r;
 }
 
@@ -247,7 +280,7 @@ void fs_stat_file(struct fs *f, const struct index_node *row, struct stat *ret,
 		  double *ret_timeout_s)
 {
 	struct view_node *n = view_by_number(f->o.view, row->node);
-	bool exact = view_node_indexed(n);
+	bool exact = view_node_indexed(n) && row->counts == index_counts(f->o.index);
 	int64_t delta = f->o.overlay ? overlay_links(f->o.overlay, row->ino) : 0;
 
 	fs_stat_recorded(f, n, &row->attr, S_IFREG, row->ino, row->size_bytes,
@@ -341,7 +374,7 @@ static int stat_known(struct fs *f, uint64_t ino, struct view_wait w, struct sta
 		*ret_timeout_s = FS_LONG_S;
 		return f->o.overlay ? overlay_stat(f->o.overlay, ino, ret) : -ESTALE;
 	}
-	r = fs_row(f, ino, &row, &p, e);
+	r = fs_row(f, ino, w, &row, &p, e);
 	if (r != 0)
 		return r;
 	if (row.type == INDEX_PATH)
@@ -369,7 +402,7 @@ int fs_readlink(struct fs *f, uint64_t ino, char **ret, struct err *e)
 
 	if (overlay_owns(ino) && f->o.overlay)
 		return overlay_readlink(f->o.overlay, ino, ret);
-	r = fs_row(f, ino, &row, &p, e);
+	r = fs_row(f, ino, FS_WAIT, &row, &p, e);
 	if (r != 0)
 		return r;
 	if (row.type != INDEX_PATH || !row.target)

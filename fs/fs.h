@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include "catalog/reader.h"
+#include "fs/autopin.h"
 #include "fs/overlay.h"
 #include "fs/pinned.h"
 #include "fs/treecache.h"
@@ -25,9 +26,12 @@ struct fs_options { /* all borrowed */
 	struct index *index;
 	struct treecache *trees;
 	struct reader *reader;
-	struct pinned *pinned;	 /* NULL: none */
+	struct pinned *pinned; /* NULL: none */
+	struct autopins
+		*autopins; /* NULL: files are read without pins. fs_new tells it how to choose */
 	struct overlay *overlay; /* NULL: nothing can be changed */
 	const struct clock *clock;
+	struct log *log;
 	double refresh_s; /* timeout of names that a refresh can change */
 	bool has_uid, has_gid;
 	uint32_t uid,
@@ -90,6 +94,8 @@ struct fs_file;
 /* flags of open(2): what a backup holds opens for reading only. */
 int fs_open(struct fs *f, uint64_t ino, int flags, struct view_wait w, struct fs_file **ret,
 	    bool *ret_direct, struct err *e);
+/* The size of a file of a backup; 0: it is none. */
+uint64_t fs_file_recorded_bytes(const struct fs_file *file);
 void fs_close(struct fs_file *file);
 void fs_file_ref(struct fs_file *file); /* as fs_dir_ref */
 void fs_file_unref(struct fs_file *file);
@@ -100,8 +106,8 @@ struct fs_read { /* bytes to answer with; release with fs_read_done once they we
 	size_t len_bytes;
 	struct iovec one;
 	struct stream_read stream;
-	void *copy; /* owned */
-	bool pinned;
+	struct stream *from; /* whose pins `stream` holds; NULL: none */
+	void *copy;	     /* owned */
 };
 /* Exactly the bytes [offset, offset + len), cut only at the end of the file. */
 int fs_read(struct fs_file *file, uint64_t offset, size_t len_bytes, struct view_wait w,

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "fs/fs.h"
+#include "fs/order.h"
 
 /*
  * An open file or directory. The kernel may release it while a request on it is still being ended here (a reply is the last thing that it waits
@@ -23,6 +24,7 @@ struct handle {
 struct fs {
 	struct fs_options o;
 	struct timespec born;
+	struct order *order;
 	pthread_mutex_t lock;  /* the list of handles */
 	struct handle handles; /* ring, this one is its head */
 };
@@ -72,9 +74,11 @@ int position_ino(struct fs *f, const struct position *p, const char *target, uin
 /* Whether the name can be one of a cluster, node or backup. */
 bool position_good_name(const char *name);
 
+/* Of what was looked up before, and is asked for again: as a rule at once. */
+#define FS_WAIT ((struct view_wait){ true, NULL })
 /* The inode's row; root included. ret_position is filled for INDEX_PATH. */
-int fs_row(struct fs *f, uint64_t ino, struct index_node *ret, struct position *ret_position,
-	   struct err *e);
+int fs_row(struct fs *f, uint64_t ino, struct view_wait w, struct index_node *ret,
+	   struct position *ret_position, struct err *e);
 
 static inline bool fs_is_link(enum place_kind k)
 {
@@ -86,13 +90,19 @@ int fs_find_backup(struct fs *f, const struct position *p, struct view_node **re
 		   struct view_backup *ret, struct err *e);
 /* Whether a file may still be read: -EIO where its backup was pinned and the pin was lost. */
 int fs_check_file(struct fs *f, uint32_t node, uint64_t ino, struct err *e);
+/* How backups are chosen to be pinned. */
+struct autopin_ops fs_autopin_ops(struct fs *f);
 /* A directory in a backup (PLACE_BACKUP or PLACE_INSIDE). */
 struct fs_tree {
 	struct view_node *node;
 	struct cached *tree;	/* referenced */
 	struct attributes attr; /* as recorded; of the backup itself: 0755, when it finished */
 	uint64_t generation;
+	struct ulid writer;
 };
+/* Where metadata of a backup is missing: -ESTALE where a new look says that the backup was removed, else r as it is. */
+int fs_missing(struct fs *f, struct view_node *n, const char *backup, const struct ulid *writer,
+	       struct view_wait w, int r, struct err *e);
 int fs_find_tree(struct fs *f, const struct position *p, struct view_wait w, struct fs_tree *ret,
 		 struct err *e);
 /* Where a symlink points. New string. */
@@ -101,8 +111,6 @@ int fs_link_target(struct fs *f, const struct position *p, char **ret, struct er
 /* The look at the node that a position lies in. FS_ABSENT: there is none. */
 int fs_look(struct fs *f, const struct position *p, struct view_wait w, struct view_node **ret,
 	    struct err *e);
-/* Whether any file of the node lies in objects/<aa>: 1 or 0. The node must be indexed. */
-int fs_has_objects(struct fs *f, struct view_node *n, uint8_t first_byte, struct err *e);
 
 /* What a backup holds by a name in that directory: FS_ABSENT, a child directory (*ret_ino 0), or a file. */
 int fs_find_in_tree(struct fs *f, const struct position *parent, const struct fs_tree *t,

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of the index, shared by index.c (single inodes) and index_backup.c (whole backups). */
+/* Shared by index.c (single inodes) and index_count.c (whole nodes). */
 #ifndef SSTABLEFS_FS_INDEX_PRIVATE_H
 #define SSTABLEFS_FS_INDEX_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "fs/index.h"
 
 /*
  * Rows, in host byte order: they never outlive the process.
  *
- *   KV_INODES  'i' u64 inode                               -> struct file_row and its links, or struct path_row and its text
- *   KV_INODES  'o' u32 node (BE) content[32] u64 inode (BE) -> nothing: the order of objects/
- *   KV_RUNS    id of (node, directory, digest of the run)  -> struct run_row
- *   KV_RUNS    'b' u32 node writer[16]                      -> the run ids that a backup counts
+ *   KV_INODES  'i' u64 inode             -> struct file_row and its links, or struct path_row and its text
+ *   KV_RUNS    u64 node, struct link_key -> struct run_row and its inodes
  */
-#define RUN_KEY 16
 #define INODE_KEY 9
-#define OBJECT_KEY 45
-#define ROW_BYTES (256 * KIB) /* a file in some 13,000 distinct runs */
+#define ROW_BYTES (256 * KIB) /* a file in some 10,000 distinct runs */
 
 struct run_key {
-	uint8_t b[RUN_KEY];
+	uint64_t node; /* as wide as the rest: keys are compared by their bytes */
+	struct link_key key;
 };
+_Static_assert(sizeof(struct run_key) == 8 + sizeof(struct link_key), "no byte of a key is unset");
 
-struct link {
+struct row_link {
 	struct run_key run;
 	uint32_t entry;
 };
@@ -48,23 +47,34 @@ struct file_row {
 
 struct run_row {
 	struct place place;
-	uint32_t count, entry_count, node;
-	uint64_t inodes[FORMAT_RUN_ENTRIES];
+	uint32_t entry_count;
+	uint64_t inodes[FORMAT_RUN_ENTRIES]; /* entry_count of them are kept */
+};
+
+struct counted { /* what is counted of one node; lives as long as the index */
+	uint32_t node;
+	struct node_name name;
+	struct linkfile *file; /* NULL: nothing yet */
+	struct counted *next;
 };
 
 struct index {
-	struct kv *kv;
-	struct meta *meta;
+	struct index_options o;
+	int dir_fd;
 	pthread_mutex_t write; /* one change of rows at a time; only local work is done under it */
 	uint8_t *scratch;      /* ROW_BYTES, under write */
+	struct linkcache *links; /* blocks of these files */
+	pthread_mutex_t lock;	 /* `counted` and its files; innermost */
+	struct counted *counted;
+	atomic_ullong counts; /* changes of any of these */
 };
 
-struct run_key index_run_key(uint32_t node, const char *dir, const struct id256 *digest);
-/* INDEX_ABSENT: no such row. */
-int index_run_row(struct index *x, const struct run_key *k, struct run_row *ret, struct err *e);
-void index_put_be(uint8_t *out, uint64_t v, int bytes);
+/* A reference; NULL: nothing of the node is counted. */
+struct linkfile *index_file(struct index *x, uint32_t node);
 void index_inode_key(uint8_t out[INODE_KEY], uint64_t ino);
-void index_object_key(uint8_t out[OBJECT_KEY], uint32_t node, const struct id256 *content,
-		      uint64_t ino);
+/* A run that no backup holds any more: its rows go. */
+int index_drop_run(struct index *x, const struct run_key *k, struct err *e);
+/* Damage that was met. */
+int index_damaged(int r, struct err *e);
 
 #endif

@@ -33,7 +33,7 @@ static int start(struct looker *k, struct look *l, pool_fn *job, void *arg, stru
 	if (l->running)
 		return 0;
 	l->running = true;
-	l->settled = false;
+	l->settled = l->expired = false;
 	l->begun_ms = clock_elapsed_ms(k->clock);
 	r = pool_submit(k->pool, job, arg);
 	if (r < 0) {
@@ -54,7 +54,8 @@ int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct vi
 {
 	int r;
 
-	if (l->ever && !l->running && clock_elapsed_ms(k->clock) - l->finished_ms < k->refresh_ms)
+	if (l->ever && !l->running && !l->expired &&
+	    clock_elapsed_ms(k->clock) - l->finished_ms < k->refresh_ms)
 		return 0;
 	if (l->ever && l->running && (l->settled || is_slow(k, l)))
 		return 0;
@@ -77,9 +78,15 @@ int look_at(struct looker *k, struct look *l, pool_fn *job, void *arg, struct vi
 	return l->err.code < 0 ? l->err.code : -EIO;
 }
 
+void look_expire(struct look *l)
+{
+	l->expired = true;
+}
+
 void look_publish(struct looker *k, struct look *l)
 {
 	l->ever = true;
+	l->known_ms = l->begun_ms;
 	pthread_cond_broadcast(&k->changed);
 }
 

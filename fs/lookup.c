@@ -27,7 +27,8 @@ int fs_find_file(struct fs *f, struct view_node *n, const char *inside, const st
 		return r;
 	found = run_find(run->run, name);
 	r = found ? index_touch(f->o.index, view_node_number(n), view_node_name(n), inside,
-				&ref->place, run->run, inodes, e)
+				&ref->place, run->run, (uint32_t)(found - run->run->entries), 1,
+				inodes, e)
 		  : FS_ABSENT;
 	if (r == 0)
 		*ret_ino = inodes[found - run->run->entries];
@@ -54,7 +55,7 @@ static int lookup_in_tree(struct fs *f, const struct position *parent, const cha
 		return r;
 	r = fs_find_in_tree(f, parent, &t, name, w, ret_ino, e);
 	treecache_unref(f->o.trees, t.tree);
-	return r;
+	return fs_missing(f, t.node, parent->backup, &t.writer, w, r, e);
 }
 
 static int lookup_object(struct fs *f, const struct position *parent, const char *name,
@@ -82,30 +83,13 @@ static int lookup_object(struct fs *f, const struct position *parent, const char
 	*ret_ino = 0;
 	for (int i = 0; i < 8; i++)
 		*ret_ino = *ret_ino << 8 | ino[i];
-	r = index_get(f->o.index, *ret_ino, &row, e);
+	r = index_get(f->o.index, *ret_ino, w.wait, w.cancel, &row, e);
 	if (r != 0)
-		return r == INDEX_ABSENT ? FS_ABSENT : r;
+		return r;
 	return row.type == INDEX_FILE && row.node == view_node_number(n) &&
 			       !memcmp(&row.content, &content, sizeof(content))
 		       ? 0
 		       : FS_ABSENT;
-}
-
-static int any_object(void *ctx, const struct id256 *content, uint64_t ino, struct err *e)
-{
-	(void)content;
-	(void)ino;
-	(void)e;
-	*(bool *)ctx = true;
-	return 1;
-}
-
-int fs_has_objects(struct fs *f, struct view_node *n, uint8_t first_byte, struct err *e)
-{
-	bool any = false;
-	int r = index_objects(f->o.index, view_node_number(n), first_byte, any_object, &any, e);
-
-	return r < 0 ? r : any;
 }
 
 static int lookup_objects_of(struct fs *f, const struct position *child, struct view_wait w,
@@ -116,11 +100,10 @@ static int lookup_objects_of(struct fs *f, const struct position *child, struct 
 
 	if (r == 0)
 		r = view_node_wait_indexed(n, w, e);
-	if (r == 0)
-		r = fs_has_objects(f, n, child->first_byte, e);
-	else
+	if (r != 0)
 		return r;
-	return r < 0 ? r : r ? 0 : FS_ABSENT;
+	return index_has_objects(f->o.index, view_node_number(n), child->first_byte) ? 0
+										     : FS_ABSENT;
 }
 
 static int has_name(int r, struct view_names *names, const char *name)
@@ -186,13 +169,14 @@ static int exists(struct fs *f, const struct position *parent, const struct posi
 	}
 }
 
-static int entry_of_file(struct fs *f, uint64_t ino, struct fs_entry *ret, struct err *e)
+static int entry_of_file(struct fs *f, uint64_t ino, struct view_wait w, struct fs_entry *ret,
+			 struct err *e)
 {
 	_cleanup_(index_node_deinit) struct index_node row = { .path = NULL };
-	int r = index_get(f->o.index, ino, &row, e);
+	int r = index_get(f->o.index, ino, w.wait, w.cancel, &row, e);
 
 	if (r != 0 || row.type != INDEX_FILE)
-		return r < 0 ? r : FS_ABSENT;
+		return r != 0 ? r : FS_ABSENT;
 	ret->ino = ino;
 	fs_stat_file(f, &row, &ret->st, &ret->attr_timeout_s);
 	return 0;
@@ -221,7 +205,7 @@ static int entry_of_position(struct fs *f, const struct position *child, struct 
 
 /* A name that the overlay says something of. OVERLAY_BELOW: as the backup has it. */
 static int lookup_changed(struct fs *f, struct overlay_dir dir, const char *name,
-			  struct fs_entry *ret, struct err *e)
+			  struct view_wait w, struct fs_entry *ret, struct err *e)
 {
 	uint64_t ino;
 	int r = overlay_find(f->o.overlay, dir, name, &ino);
@@ -232,7 +216,7 @@ static int lookup_changed(struct fs *f, struct overlay_dir dir, const char *name
 		return r;
 	if (overlay_owns(ino))
 		return fs_overlay_entry(f, ino, ret);
-	r = entry_of_file(f, ino, ret, e);
+	r = entry_of_file(f, ino, w, ret, e);
 	if (r == FS_ABSENT) /* its backup was removed */
 		overlay_drop(f->o.overlay, dir, name);
 	return r;
@@ -258,12 +242,12 @@ static int lookup_own(struct fs *f, uint64_t parent, const char *name, struct vi
 	}
 	return strlen(name) > FORMAT_FILE_NAME_BYTES
 		       ? err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long")
-		       : lookup_changed(f, dir, name, ret, e);
+		       : lookup_changed(f, dir, name, w, ret, e);
 }
 
 /* What was changed in a directory of a backup comes first. OVERLAY_BELOW: nothing was. */
 static int lookup_over(struct fs *f, uint64_t parent_ino, const struct position *parent,
-		       const char *name, struct fs_entry *ret, struct err *e)
+		       const char *name, struct view_wait w, struct fs_entry *ret, struct err *e)
 {
 	struct view_backup b;
 	struct view_node *n;
@@ -274,7 +258,7 @@ static int lookup_over(struct fs *f, uint64_t parent_ino, const struct position 
 	r = fs_find_backup(f, parent, &n, &b, e);
 	if (r < 0)
 		return r;
-	r = lookup_changed(f, fs_overlay_dir(parent_ino, fs_generation(&b)), name, ret, e);
+	r = lookup_changed(f, fs_overlay_dir(parent_ino, fs_generation(&b)), name, w, ret, e);
 	if (r == 0 || r == FS_ABSENT)
 		ret->entry_timeout_s = FS_LONG_S;
 	return r;
@@ -312,7 +296,7 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 
 	if (overlay_owns(parent_ino))
 		return lookup_own(f, parent_ino, name, w, ret, e);
-	r = fs_row(f, parent_ino, &row, &parent, e);
+	r = fs_row(f, parent_ino, w, &row, &parent, e);
 	if (r != 0)
 		return r;
 	if (strcmp(name, ".") == 0)
@@ -326,7 +310,7 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 	}
 	if (strlen(name) > FORMAT_FILE_NAME_BYTES || position_child(&child, &parent, name) < 0)
 		return err_set(e, ERR_IO, -ENAMETOOLONG, "a name is too long");
-	r = lookup_over(f, parent_ino, &parent, name, ret, e);
+	r = lookup_over(f, parent_ino, &parent, name, w, ret, e);
 	if (r != OVERLAY_BELOW)
 		return r;
 	r = 0;
@@ -341,6 +325,6 @@ int fs_lookup(struct fs *f, uint64_t parent_ino, const char *name, struct view_w
 	}
 	if (r != 0)
 		return r;
-	return file_ino ? entry_of_file(f, file_ino, ret, e)
+	return file_ino ? entry_of_file(f, file_ino, w, ret, e)
 			: entry_of_position(f, &child, w, ret, e);
 }

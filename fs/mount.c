@@ -5,41 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "base/io.h"
+#include "fs/mount_private.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
+#include "fs/ops_prefill.h"
 
-#define CACHES_AT_ONCE 64 /* mounts of one repository on one host that share cache_dir */
 #define SESSION_THREADS 10
-#define MEMORY_PREFIX "/dev/shm/sstablefs-"
-
-/*
- * Memory (P7): memory= covers the blocks of content, the metadata objects kept whole, the parsed trees, and the scratch overlay. Small tables and thread stacks are in the 64 MiB beside it.
- */
-struct mount {
-	struct mount_options o;
-	struct repo *repo;
-	struct source *source;
-	struct kv *kv;
-	struct meta *meta;
-	struct reader *reader;
-	struct index *index;
-	struct treecache *trees;
-	struct overlay *overlay; /* NULL: nothing can be changed */
-	struct view *view;
-	struct pinned *pinned;
-	struct fs *fs;
-	struct server server;
-	bool server_started;
-	struct fuse_session *session;
-	char *mountpoint; /* absolute */
-	bool mounted;
-	unsigned connection;  /* its number below /sys/fs/fuse/connections, 0 where not known */
-	struct cancel cancel; /* the mount ends */
-	int64_t begun_ms;
-	char *cache_path;
-	uint64_t index_memory; /* of memory=, for the index, where there is no cache directory; else 0 */
-};
 
 /* ---- telling the kernel ---- */
 
@@ -67,150 +38,7 @@ static void backup_removed(void *ctx, const struct ulid *writer)
 		overlay_forget_backup(m->overlay, fs_generation_of(writer));
 }
 
-/* ---- .sstablefs ---- */
-
-static void add_line(struct wbuf *out, const char *name, const char *value)
-{
-	size_t begin;
-
-	wbuf_put(out, name, strlen(name));
-	wbuf_put(out, ": ", 2);
-	begin = out->len;
-	wbuf_put(out, value, strlen(value) + 1);
-	if (wbuf_error(out) < 0)
-		return;
-	util_one_line((char *)out->data + begin); /* a path may hold a newline */
-	out->data[out->len - 1] = '\n';
-}
-
-static void add_bytes(struct wbuf *out, const char *name, uint64_t used, uint64_t limit)
-{
-	_cleanup_free_ char *line = util_printf("%llu of %llu bytes", (unsigned long long)used,
-						(unsigned long long)limit);
-
-	if (line)
-		add_line(out, name, line);
-}
-
-static void status_text(void *ctx, struct wbuf *out)
-{
-	struct mount *m = ctx;
-	_cleanup_free_ char *uptime = util_printf(
-		"%lld s", (long long)(clock_elapsed_ms(m->o.clock) - m->begun_ms) / 1000);
-	_cleanup_free_ char *pid = util_printf("%d", (int)getpid());
-
-	add_line(out, "repository", m->o.fsname);
-	add_line(out, "repository_id", repo_id(m->repo));
-	add_line(out, "mountpoint", m->mountpoint);
-	add_line(out, "pid", pid ? pid : "");
-	add_line(out, "uptime", uptime ? uptime : "");
-	add_line(out, "cache", m->cache_path);
-	add_bytes(out, "memory_content", reader_memory(m->reader), m->o.memory_bytes);
-	add_bytes(out, "memory_trees", treecache_bytes(m->trees), m->o.memory_bytes);
-	add_bytes(out, "index", kv_used_bytes(m->kv), m->o.cache_bytes);
-	if (m->pinned)
-		pinned_describe(m->pinned, out);
-	overlay_describe(m->overlay, out);
-	view_describe(m->view, out);
-}
-
-static void metrics_text(void *ctx, struct wbuf *out)
-{
-	struct mount *m = ctx;
-
-	metric_set(metrics_counter(m->o.metrics, "memory_content_bytes",
-				   "verified content in memory"),
-		   reader_memory(m->reader));
-	metric_set(metrics_counter(m->o.metrics, "memory_tree_bytes",
-				   "parsed directories in memory"),
-		   treecache_bytes(m->trees));
-	metric_set(metrics_counter(m->o.metrics, "index_bytes",
-				   "local index, mapped from the cache directory"),
-		   kv_used_bytes(m->kv));
-	overlay_count(m->overlay, m->o.metrics);
-	metrics_format(m->o.metrics, out);
-}
-
 /* ---- building the stack ---- */
-
-/* How much of memory= an index takes that cannot lie on a disk. */
-static uint64_t index_in_memory(const struct mount *m)
-{
-	return MAX_OF(KV_MIN_BYTES, MIN_OF(m->o.memory_bytes / 4, 48 * MIB));
-}
-
-/* The sub-directory is another mount's, or somebody else's: the next one may do. */
-static bool is_taken(int r)
-{
-	return r == -EBUSY || r == -ENOTDIR || r == -ELOOP || r == -EACCES || r == -EPERM;
-}
-
-/* A locked directory of this mount: the first that can be had whose name begins with `prefix`. */
-static int open_cache_at(struct mount *m, const char *prefix, uint64_t bytes, struct err *e)
-{
-	int r = -EBUSY;
-
-	for (unsigned i = 0; is_taken(r) && i < CACHES_AT_ONCE; i++) {
-		free(m->cache_path);
-		m->cache_path = util_printf("%s%s-%u", prefix, repo_id(m->repo), i);
-		r = m->cache_path ? kv_open(m->cache_path, bytes, &m->kv, e) : err_nomem(e);
-	}
-	return r;
-}
-
-/* Where no disk can be had the index lies in memory, inside memory=; no content is kept. Its files lose their names at once: they go with the process. */
-static int open_cache_in_memory(struct mount *m, struct err *e)
-{
-	int r = open_cache_at(m, MEMORY_PREFIX, index_in_memory(m), e);
-
-	if (r == 0)
-		io_remove_tree(AT_FDCWD, m->cache_path);
-	m->index_memory = index_in_memory(m);
-	return r;
-}
-
-/* An index whose disk fails later goes to memory too; its name is that of the cache's directory, which is locked, so no other mount has it. */
-static int open_cache_on_disk(struct mount *m, struct err *e)
-{
-	_cleanup_free_ char *prefix = util_printf("%s/", m->o.cache_dir), *refuge = NULL;
-	int r = prefix ? open_cache_at(m, prefix, MAX_OF(m->o.cache_bytes / 4, 64 * MIB), e)
-		       : err_nomem(e);
-
-	if (r < 0)
-		return r;
-	refuge = util_printf(MEMORY_PREFIX "%d", (int)getpid());
-	if (!refuge || kv_set_refuge(m->kv, refuge, index_in_memory(m)) < 0)
-		return err_nomem(e);
-	return 0;
-}
-
-static int open_cache(struct mount *m, struct err *e)
-{
-	struct err why = ERR_INIT;
-	char text[2048];
-	int r = io_mkdirs(AT_FDCWD, m->o.cache_dir, 0700);
-
-	if (r == -ENOTDIR)
-		return err_errno(
-			e, r,
-			"cannot make the cache directory %s (choose another with -o cache_dir=)",
-			m->o.cache_dir);
-	r = r < 0 ? err_errno(&why, r, "it cannot be made") : open_cache_on_disk(m, &why);
-	if (r < 0) {
-		log_write(
-			m->o.log, LOG_LEVEL_WARNING, "cache",
-			"the cache directory %s cannot be used: %s; this mount keeps its index in memory and no content",
-			m->o.cache_dir, err_describe(&why, text, sizeof(text)));
-		r = open_cache_in_memory(m, e);
-	}
-	if (r < 0)
-		return err_wrap(e, r, "neither the cache directory %s nor memory can be used",
-				m->o.cache_dir);
-	if (kv_discarded(m->kv))
-		log_write(m->o.log, LOG_LEVEL_INFO, "cache-discarded",
-			  "the local cache is made anew: %s", kv_discarded(m->kv));
-	return 0;
-}
 
 /* Content must not be starved by an overlay, or by an index, that take its memory: what they leave is at least what one large object needs. */
 static int build_overlay(struct mount *m, uint64_t left, struct err *e)
@@ -229,6 +57,12 @@ static int build_overlay(struct mount *m, uint64_t left, struct err *e)
 	return m->overlay ? 0 : err_nomem(e);
 }
 
+/* What the overlay does not use holds content. */
+static void lend(void *reader, uint64_t bytes)
+{
+	reader_lend(reader, bytes);
+}
+
 static int build_reading(struct mount *m, struct err *e)
 {
 	_cleanup_free_ char *ring = util_printf("%s/frames", m->cache_path);
@@ -242,6 +76,11 @@ static int build_reading(struct mount *m, struct err *e)
 		.ring_bytes = m->o.cache_bytes - m->o.cache_bytes / 4,
 		.metrics = m->o.metrics,
 	};
+	struct index_options io = { .kv = m->kv,
+				    .clock = m->o.clock,
+				    .directory = m->index_memory ? NULL : m->cache_path,
+				    .max_bytes = mount_link_bytes(m),
+				    .memory_bytes = mount_index_memory(m) };
 	struct err why = ERR_INIT;
 	int r;
 
@@ -251,14 +90,16 @@ static int build_reading(struct mount *m, struct err *e)
 	r = build_overlay(m, ro.memory_bytes, e);
 	if (r < 0)
 		return r;
-	if (m->overlay)
-		ro.memory_bytes -= m->o.overlay_bytes;
 	m->meta = meta_new(&mo);
 	if (!m->meta)
 		return err_nomem(e);
-	m->index = index_new(m->kv, m->meta);
 	m->trees = treecache_new(m->meta, part);
-	if (!m->index || !m->trees)
+	if (!m->trees)
+		return err_nomem(e);
+	io.meta = m->meta;
+	io.trees = m->trees;
+	m->index = index_new(&io);
+	if (!m->index)
 		return err_nomem(e);
 	r = reader_new(&ro, &m->reader, &why);
 	if (r < 0 && ro.ring_path) {
@@ -269,6 +110,8 @@ static int build_reading(struct mount *m, struct err *e)
 	}
 	if (r < 0)
 		*e = why;
+	else if (m->overlay)
+		overlay_share(m->overlay, lend, m->reader);
 	return r;
 }
 
@@ -295,6 +138,7 @@ static int build_tree(struct mount *m, struct err *e)
 		.index = m->index,
 		.cluster = m->o.cluster,
 		.node = m->o.node,
+		.pinned = m->pinned,
 		.refresh_ms = (int64_t)m->o.refresh_s * 1000,
 		.numeric_ids = m->o.numeric_ids,
 		.notify = { forget_entry, forget_attributes, backup_removed, m },
@@ -302,6 +146,9 @@ static int build_tree(struct mount *m, struct err *e)
 		.metrics = m->o.metrics,
 		.cancel = &m->cancel,
 	};
+	const struct autopin_options po = { .repo = m->repo,
+					    .log = m->o.log,
+					    .metrics = m->o.metrics };
 	struct fs_options fo = {
 		.index = m->index,
 		.trees = m->trees,
@@ -309,17 +156,22 @@ static int build_tree(struct mount *m, struct err *e)
 		.pinned = m->pinned,
 		.overlay = m->overlay,
 		.clock = m->o.clock,
+		.log = m->o.log,
 		.refresh_s = m->o.refresh_s,
 		.has_uid = m->o.has_uid || getuid() != 0,
 		.has_gid = m->o.has_gid || getuid() != 0,
 		.uid = m->o.has_uid ? m->o.uid : getuid(),
 		.gid = m->o.has_gid ? m->o.gid : getgid(),
 		.umask = m->o.has_umask ? m->o.umask : 0,
-		.status = status_text,
-		.metrics = metrics_text,
+		.status = mount_status_text,
+		.metrics = mount_metrics_text,
 		.ctx = m,
 	};
 
+	m->autopins = autopin_new(&po);
+	if (!m->autopins)
+		return err_nomem(e);
+	fo.autopins = m->autopins;
 	m->view = view_new(&vo);
 	if (!m->view)
 		return err_nomem(e);
@@ -354,7 +206,8 @@ static int build_server(struct mount *m, struct err *e)
 		.xattr = m->o.xattr,
 	};
 	m->server.pool = pool_new("store", OP_THREADS);
-	if (!m->server.pool)
+	m->server.prefill = prefill_new();
+	if (!m->server.pool || !m->server.prefill)
 		return err_nomem(e);
 	r = op_server_start(&m->server, m->o.metrics);
 	if (r < 0)
@@ -432,6 +285,7 @@ static int open_session(struct mount *m, struct err *e)
 		return explain_mount(m, e);
 	m->session = fuse_session_new(&args, &ops, sizeof(ops), &m->server);
 	fuse_opt_free_args(&args);
+	m->server.session = m->session;
 	if (!m->session)
 		return err_set(e, ERR_IO, -EINVAL, "libfuse refused the mount options");
 	r = clear_stale(m, e);
@@ -475,7 +329,7 @@ int mount_open(struct repo *repo, const struct mount_options *o, struct mount **
 	m->begun_ms = clock_elapsed_ms(o->clock);
 	m->mountpoint = mountpoint_absolute(o->mountpoint);
 	m->source = source_new(repo_store(repo), o->verify, o->metrics);
-	r = m->mountpoint && m->source ? open_cache(m, e) : err_nomem(e);
+	r = m->mountpoint && m->source ? mount_open_cache(m, e) : err_nomem(e);
 	if (r == 0)
 		r = build_reading(m, e);
 	if (r == 0)
@@ -550,14 +404,19 @@ void mount_close(struct mount *m)
 		op_server_stop(&m->server);
 	if (m->mounted)
 		abort_connection(m);
+	if (m->autopins)
+		autopin_stop(m->autopins);
 	if (m->view)
 		view_free(m->view);
 	if (m->mounted)
 		fuse_session_unmount(m->session);
 	if (m->session)
 		fuse_session_destroy(m->session);
+	prefill_free(m->server.prefill);
 	if (m->fs)
 		fs_free(m->fs);
+	if (m->autopins)
+		autopin_free(m->autopins);
 	if (m->pinned)
 		pinned_end(m->pinned);
 	if (m->overlay)

@@ -26,6 +26,8 @@
 struct server { /* what the adapters share; made and ended by mount.c */
 	struct fs *fs;
 	struct pool *pool;
+	struct fuse_session *session;
+	struct prefill *prefill;
 	struct log *log;
 	const struct clock *clock;
 	int trace_fd;

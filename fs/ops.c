@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "fs/ops_prefill.h"
 #include "fs/ops_private.h"
 
 #define READ_MAX (1 * MIB)
@@ -61,6 +62,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 /* ---- names and attributes ---- */
 
+/* What a file handle is followed by. */
+static bool is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 static int run_lookup(struct server *s, struct op *op, struct view_wait w)
 {
 	struct fuse_entry_param param;
@@ -70,6 +77,11 @@ static int run_lookup(struct server *s, struct op *op, struct view_wait w)
 
 	if (r == FS_WOULD_BLOCK)
 		return r;
+	/* In a directory that was removed there is nothing. Who looks from within, as find(1) does, is not told of stale handles. */
+	if (r == -ESTALE && !is_dots(op->name)) {
+		en.entry_timeout_s = 0;
+		r = FS_ABSENT;
+	}
 	if (r < 0) {
 		op_fail(op, r, &e);
 		return 0;
@@ -362,6 +374,7 @@ static int run_open(struct server *s, struct op *op, struct view_wait w)
 		return 0;
 	}
 	ops_opened(&op->fi, file, direct);
+	ops_prefill(s, op->ino, file, w.wait);
 	if (!op_claim(op) || fuse_reply_open(op->req, &op->fi) == -ENOENT)
 		fs_close(file);
 	return 0;

@@ -24,6 +24,13 @@ struct overlay *overlay_new(uint64_t max_bytes, const struct clock *clock)
 	return o;
 }
 
+void overlay_share(struct overlay *o, void (*changed)(void *ctx, uint64_t bytes), void *ctx)
+{
+	pthread_mutex_lock(&o->lock);
+	room_share(o->room, changed, ctx);
+	pthread_mutex_unlock(&o->lock);
+}
+
 static void free_item(void *ctx, struct table_item *i)
 {
 	(void)ctx;

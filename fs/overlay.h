@@ -25,6 +25,8 @@ struct overlay;
 struct overlay *overlay_new(uint64_t max_bytes,
 			    const struct clock *clock); /* NULL: out of memory */
 void overlay_free(struct overlay *o);
+/* As room_share, before anything else is done with the overlay. changed must not call it. */
+void overlay_share(struct overlay *o, void (*changed)(void *ctx, uint64_t bytes), void *ctx);
 DEFINE_CLEANUP(struct overlay *, overlay_free);
 
 static inline bool overlay_owns(uint64_t ino)

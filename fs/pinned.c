@@ -68,6 +68,11 @@ bool pinned_is(const struct pinned *p, const struct node_name *n, const struct u
 	       (!writer || memcmp(writer, &p->writer, sizeof(*writer)) == 0);
 }
 
+bool pinned_keeps(const struct pinned *p, const struct node_name *n, const struct ulid *writer)
+{
+	return pinned_is(p, n, writer) && p->hold;
+}
+
 const struct ulid *pinned_writer(const struct pinned *p)
 {
 	return &p->writer;

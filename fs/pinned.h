@@ -26,6 +26,8 @@ DEFINE_CLEANUP(struct pinned *, pinned_end);
 
 /* Whether it is this backup (writer NULL: any of the node). NULL p is fine: false. */
 bool pinned_is(const struct pinned *p, const struct node_name *n, const struct ulid *writer);
+/* The same, and a pin keeps it: it can be read to the mount's end, whoever deletes it. */
+bool pinned_keeps(const struct pinned *p, const struct node_name *n, const struct ulid *writer);
 const struct ulid *pinned_writer(const struct pinned *p);
 /* 0, or -EIO and why: the pin was lost. NULL is fine. */
 int pinned_check(struct pinned *p, struct err *e);

@@ -16,6 +16,9 @@
  */
 struct room {
 	uint64_t max_bytes, used_bytes;
+	uint64_t claimed_bytes; /* of the bound; the others know */
+	void (*changed)(void *ctx, uint64_t bytes);
+	void *changed_ctx;
 	uint64_t block_bytes, block_peak; /* the peak since memory was last given to the system */
 	uint8_t *region;
 	uint64_t *taken;
@@ -53,11 +56,33 @@ void room_free(struct room *r)
 	free(r);
 }
 
+/* What is used now, to the next step; less only where a whole step is left over. */
+static void claim(struct room *r)
+{
+	uint64_t steps = (r->used_bytes + ROOM_STEP_BYTES - 1) / ROOM_STEP_BYTES;
+	uint64_t wanted = MIN_OF(steps * ROOM_STEP_BYTES, r->max_bytes);
+
+	if (!r->changed || wanted == r->claimed_bytes ||
+	    (wanted < r->claimed_bytes && r->claimed_bytes - wanted <= ROOM_STEP_BYTES))
+		return;
+	r->claimed_bytes = wanted;
+	r->changed(r->changed_ctx, wanted);
+}
+
+void room_share(struct room *r, void (*changed)(void *ctx, uint64_t bytes), void *ctx)
+{
+	r->changed = changed;
+	r->changed_ctx = ctx;
+	r->claimed_bytes = r->max_bytes;
+	claim(r);
+}
+
 static int charge(struct room *r, uint64_t bytes)
 {
 	if (bytes > r->max_bytes - r->used_bytes)
 		return -ENOSPC;
 	r->used_bytes += bytes;
+	claim(r);
 	return 0;
 }
 
@@ -96,6 +121,7 @@ void room_give(struct room *r, void *block, size_t bytes)
 	r->used_bytes -= bytes + BLOCK_OVERHEAD;
 	r->block_bytes -= bytes + BLOCK_OVERHEAD;
 	trim(r);
+	claim(r);
 }
 
 int room_take_page(struct room *r, void **ret)
@@ -125,6 +151,7 @@ void room_give_page(struct room *r, void *page)
 	/* Where the system's pages are larger than ours they stay. */
 	if (madvise(page, ROOM_PAGE_BYTES, MADV_DONTNEED) < 0)
 		memset(page, 0, ROOM_PAGE_BYTES);
+	claim(r);
 }
 
 uint64_t room_used(const struct room *r)

@@ -22,6 +22,13 @@ void room_give(struct room *r, void *block, size_t bytes); /* block NULL: nothin
 int room_take_page(struct room *r, void **ret);
 void room_give_page(struct room *r, void *page);
 
+/*
+ * `changed` is told how much the room may use from now on: more than before it does, less once it uses less; in steps of ROOM_STEP_BYTES, at most the bound.
+ * Others may use the rest. Called from within the calls above; until then, and where nothing is set, the bound is all the room's.
+ */
+#define ROOM_STEP_BYTES (1 * MIB)
+void room_share(struct room *r, void (*changed)(void *ctx, uint64_t bytes), void *ctx);
+
 uint64_t room_used(const struct room *r);
 uint64_t room_limit(const struct room *r);
 

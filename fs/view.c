@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 #include "fs/view_private.h"
 
@@ -100,6 +101,7 @@ struct collect {
 	struct view_names *names;
 	size_t cap;
 	const char *only;
+	struct view_node *known; /* the node that is listed, if it was looked at */
 };
 
 static int collect_name(void *ctx, const char *name, struct err *e)
@@ -113,7 +115,10 @@ static int collect_name(void *ctx, const char *name, struct err *e)
 
 static int collect_backup(void *ctx, const struct record_key *key, struct err *e)
 {
-	return collect_name(ctx, key->backup, e);
+	const struct collect *c = ctx;
+
+	return c->known && view_node_knows_ended(c->known, key) ? 0
+								: collect_name(ctx, key->backup, e);
 }
 
 /* Publishes what a job collected, then tells the kernel about what came and went. Steals c->names. */
@@ -154,13 +159,39 @@ static void finish_list(struct view_list *l, struct collect *c, int result, stru
 	pthread_mutex_unlock(&k->lock);
 }
 
+/* The only node that is shown, if it is there, by a name of it: asked for by itself, as credentials that are confined to it permit no listing above it. */
+static int collect_named(struct view *v, const char *name, struct collect *c, struct err *e)
+{
+	struct node_name n;
+	int r;
+
+	snprintf(n.cluster, sizeof(n.cluster), "%s", v->o.cluster);
+	snprintf(n.node, sizeof(n.node), "%s", v->o.node);
+	r = repo_has_node(v->o.repo, &n, v->o.cancel, e);
+	return r == REPO_THERE ? collect_name(c, name, e) : r;
+}
+
+static int collect_clusters(struct view *v, struct collect *c, struct err *e)
+{
+	if (v->o.cluster && v->o.node)
+		return collect_named(v, v->o.cluster, c, e);
+	return repo_list_clusters(v->o.repo, collect_name, c, v->o.cancel, e);
+}
+
+static int collect_nodes(struct view *v, const char *cluster, struct collect *c, struct err *e)
+{
+	if (v->o.cluster && v->o.node)
+		return strcmp(v->o.cluster, cluster) == 0 ? collect_named(v, v->o.node, c, e) : 0;
+	return repo_list_nodes(v->o.repo, cluster, collect_name, c, v->o.cancel, e);
+}
+
 static void clusters_job(void *arg)
 {
 	struct view_list *l = arg;
 	struct view *v = l->view;
-	struct collect c = { NULL, 0, v->o.cluster };
+	struct collect c = { .only = v->o.cluster };
 	struct err e = ERR_INIT;
-	int r = repo_list_clusters(v->o.repo, collect_name, &c, v->o.cancel, &e);
+	int r = collect_clusters(v, &c, &e);
 
 	finish_list(l, &c, r, &e, "");
 }
@@ -169,11 +200,10 @@ static void nodes_job(void *arg)
 {
 	struct view_list *l = arg;
 	struct view *v = l->view;
-	struct collect c = { NULL, 0, v->o.node };
+	struct collect c = { .only = v->o.node };
 	_cleanup_free_ char *path = util_printf("%s/nodes", l->cluster);
 	struct err e = ERR_INIT;
-	int r = path ? repo_list_nodes(v->o.repo, l->cluster, collect_name, &c, v->o.cancel, &e)
-		     : err_nomem(&e);
+	int r = path ? collect_nodes(v, l->cluster, &c, &e) : err_nomem(&e);
 
 	finish_list(l, &c, r, &e, path ? path : "");
 }
@@ -181,8 +211,8 @@ static void nodes_job(void *arg)
 static int list_all_records(struct view *v, const char *cluster, struct collect *c, struct err *e)
 {
 	_cleanup_(view_names_freep) struct view_names *nodes = NULL;
-	struct collect n = { NULL, 0, v->o.node };
-	int r = repo_list_nodes(v->o.repo, cluster, collect_name, &n, v->o.cancel, e);
+	struct collect n = { .only = v->o.node };
+	int r = collect_nodes(v, cluster, &n, e);
 
 	nodes = n.names;
 	for (size_t i = 0; r >= 0 && nodes && i < nodes->count; i++) {
@@ -190,6 +220,7 @@ static int list_all_records(struct view *v, const char *cluster, struct collect 
 
 		strcpy(name.cluster, cluster);
 		strcpy(name.node, nodes->names[i]);
+		c->known = view_known(v, cluster, name.node);
 		r = repo_list_records(v->o.repo, &name, NULL, collect_backup, c, v->o.cancel, e);
 		if (r >= 0 && c->names)
 			view_names_sort(
@@ -202,7 +233,7 @@ static void backups_job(void *arg)
 {
 	struct view_list *l = arg;
 	struct view *v = l->view;
-	struct collect c = { NULL, 0, NULL };
+	struct collect c = { .only = NULL };
 	_cleanup_free_ char *path = util_printf("%s/backups", l->cluster);
 	struct err e = ERR_INIT;
 	int r = path ? list_all_records(v, l->cluster, &c, &e) : err_nomem(&e);
@@ -293,7 +324,7 @@ int view_cluster_backups(struct view *v, const char *cluster, struct view_wait w
 struct finished {
 	struct view *v;
 	const struct node_name *node;
-	bool committed;
+	bool committed; /* or kept by the pin of this mount */
 	const struct cancel *cancel;
 };
 
@@ -303,7 +334,9 @@ static int look_for_commit(void *ctx, const struct record_key *key, struct err *
 	_cleanup_(record_freep) struct record *rec = NULL;
 	int r = meta_record(f->v->o.meta, f->node, key, &rec, f->cancel, e);
 
-	if (r == 0 && rec->state == RECORD_COMMITTED)
+	if (r == 0 &&
+	    (rec->state == RECORD_COMMITTED ||
+	     (rec->state == RECORD_DELETED && pinned_keeps(f->v->o.pinned, f->node, &rec->writer))))
 		f->committed = true;
 	return r < 0 ? r : f->committed;
 }
@@ -337,14 +370,23 @@ int view_backup_nodes(struct view *v, const char *cluster, const char *backup, s
 
 /* ---- nodes ---- */
 
+/* With the lock held. */
+static struct view_node *find_node(struct view *v, const char *cluster, const char *node)
+{
+	struct view_node *n;
+
+	for (n = v->first_node; n; n = n->next)
+		if (strcmp(n->name.cluster, cluster) == 0 && strcmp(n->name.node, node) == 0)
+			break;
+	return n;
+}
+
 struct view_node *view_known(struct view *v, const char *cluster, const char *node)
 {
 	struct view_node *n;
 
 	pthread_mutex_lock(&v->looker.lock);
-	for (n = v->first_node; n; n = n->next)
-		if (strcmp(n->name.cluster, cluster) == 0 && strcmp(n->name.node, node) == 0)
-			break;
+	n = find_node(v, cluster, node);
 	pthread_mutex_unlock(&v->looker.lock);
 	return n;
 }
@@ -360,9 +402,11 @@ struct view_node *view_by_number(struct view *v, uint32_t number)
 	return n;
 }
 
+/* Whoever waited for the same list of nodes comes here at the same time. */
 static struct view_node *add_node(struct view *v, const char *cluster, const char *node)
 {
-	struct view_node *n = calloc(1, sizeof(*n));
+	_cleanup_free_ struct view_node *n = calloc(1, sizeof(*n));
+	struct view_node *found;
 
 	if (!n)
 		return NULL;
@@ -370,11 +414,14 @@ static struct view_node *add_node(struct view *v, const char *cluster, const cha
 	strncpy(n->name.cluster, cluster, FORMAT_NAME_BYTES);
 	strncpy(n->name.node, node, FORMAT_NAME_BYTES);
 	pthread_mutex_lock(&v->looker.lock);
-	n->number = ++v->node_count;
-	n->next = v->first_node;
-	v->first_node = n;
+	found = find_node(v, cluster, node);
+	if (!found) {
+		n->number = ++v->node_count;
+		n->next = v->first_node;
+		v->first_node = found = steal_pointer(&n);
+	}
 	pthread_mutex_unlock(&v->looker.lock);
-	return n;
+	return found;
 }
 
 /* A node that was never looked at must be in the list of its cluster: otherwise any name would be a node. */
@@ -430,10 +477,16 @@ struct view *view_new(const struct view_options *o)
 		return NULL;
 	v->o = *o;
 	v->clusters.view = v;
+	if (o->metrics)
+		v->refresh_failed = metrics_counter(
+			o->metrics, "view_refresh_failed_total",
+			"looks at a node that the store did not answer: what is shown of it grows old");
 	v->looker.pool = pool_new("refresh", REFRESH_THREADS);
+	v->counting = pool_new("index", REFRESH_THREADS);
 	v->forgetting = pool_new("forget", REFRESH_THREADS);
-	if (!v->looker.pool || !v->forgetting) {
+	if (!v->looker.pool || !v->counting || !v->forgetting) {
 		pool_free(v->looker.pool);
+		pool_free(v->counting);
 		pool_free(v->forgetting);
 		free(v);
 		return NULL;
@@ -464,7 +517,8 @@ static void free_lists(struct view_list *l)
 void view_free(struct view *v)
 {
 	pool_free(v->looker.pool);
-	pool_free(v->forgetting); /* second: refreshes give it work */
+	pool_free(v->counting); /* in this order: each gives work to the next */
+	pool_free(v->forgetting);
 	if (v->clusters.names)
 		view_names_free(v->clusters.names);
 	free_lists(v->nodes);
@@ -480,14 +534,39 @@ void view_free(struct view *v)
 	free(v);
 }
 
+/* Of what is shown of a node: since the look that found it began. */
+static int64_t age_s(const struct view *v, const struct view_node *n)
+{
+	return n->look.ever ? (clock_elapsed_ms(v->looker.clock) - n->look.known_ms) / 1000 : 0;
+}
+
+void view_count(struct view *v, struct metrics *m)
+{
+	pthread_mutex_lock(&v->looker.lock);
+	for (const struct view_node *n = v->first_node; n; n = n->next) {
+		_cleanup_free_ char *name =
+			util_printf("view_age_seconds{cluster=\"%s\",node=\"%s\"}", n->name.cluster,
+				    n->name.node);
+
+		if (name && n->look.ever)
+			metric_set(
+				metrics_counter(
+					m, name,
+					"how long ago the store was asked for what is shown of a node"),
+				(uint64_t)age_s(v, n));
+	}
+	pthread_mutex_unlock(&v->looker.lock);
+}
+
 void view_describe(struct view *v, struct wbuf *out)
 {
 	pthread_mutex_lock(&v->looker.lock);
 	for (const struct view_node *n = v->first_node; n; n = n->next) {
 		_cleanup_free_ char *line = util_printf(
-			"node %s/%s: %zu backups, %s%s%s\n", n->name.cluster, n->name.node,
-			n->backup_count, n->indexed ? "indexed" : "indexing",
-			n->look.running ? ", refreshing" : "", n->absent ? ", gone" : "");
+			"node %s/%s: %zu backups, %s, as %lld s ago%s%s\n", n->name.cluster,
+			n->name.node, n->backup_count, n->indexed ? "indexed" : "indexing",
+			(long long)age_s(v, n), n->look.running ? ", refreshing" : "",
+			n->absent ? ", gone" : "");
 
 		if (line)
 			wbuf_put(out, line, strlen(line));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a mount knows of the repository: clusters, nodes, and the committed backups of the nodes that somebody looked into. A look
- * (a lookup of a node, an opendir in it) asks the store again once `refresh` has passed, and waits for the answer for at most two seconds where something is known
+ * (a lookup of a node, an opendir in it) asks the store again once `refresh` has passed, and waits for the answer for at most 1.5 s where something is known
  * already. An idle mount asks nothing. Any thread; no lock is held while the store is asked or the kernel is told.
  */
 #ifndef SSTABLEFS_FS_VIEW_H
@@ -12,8 +12,9 @@
 #include "catalog/meta.h"
 #include "fs/index.h"
 #include "fs/notify.h"
+#include "fs/pinned.h"
 
-#define VIEW_WAIT_MS 2000
+#define VIEW_WAIT_MS 1500
 
 enum view_outcome { VIEW_WOULD_BLOCK = 1, VIEW_ABSENT = 2 };
 
@@ -24,7 +25,8 @@ struct view_options {
 	struct repo *repo; /* all borrowed */
 	struct meta *meta;
 	struct index *index;
-	const char *cluster, *node; /* show only these; NULL: all */
+	const char *cluster, *node;  /* show only these; NULL: all */
+	const struct pinned *pinned; /* a backup that stays though it is deleted; NULL: none */
 	int64_t refresh_ms;
 	bool numeric_ids;
 	struct notify notify;
@@ -70,6 +72,7 @@ struct view_backup {
 	int64_t finished_ns, store_time_ns;
 	uint64_t new_bytes, json_bytes;
 	bool counted; /* in the index */
+	bool kept;    /* deleted; shown because it is pinned. Never the latest */
 };
 
 const struct node_name *view_node_name(const struct view_node *n);
@@ -82,6 +85,13 @@ int view_node_wait_indexed(struct view_node *n, struct view_wait w, struct err *
 bool view_node_find(struct view_node *n, const char *backup, struct view_backup *ret);
 /* All, sorted by name; newly allocated. NULL: out of memory. */
 struct view_backup *view_node_backups(struct view_node *n, size_t *ret_count);
+/* < 0: a is older. */
+int view_backup_compare_age(const struct view_backup *a, const struct view_backup *b);
+/* The backup in whose directories something was looked up last; false: none that is there. */
+bool view_node_walked(struct view_node *n, struct view_backup *ret);
+void view_node_note_walked(struct view_node *n, const struct view_backup *b);
+/* What is known is known to be out of date: the next look asks the store. */
+void view_node_expire(struct view_node *n);
 /* The newest finished one. */
 bool view_node_latest(struct view_node *n, struct view_backup *ret);
 /* The backup's record as text: backup.json. */
@@ -99,6 +109,8 @@ int view_backup_nodes(struct view *v, const char *cluster, const char *backup, s
 
 /* For status: one line for each node that was looked at. */
 void view_describe(struct view *v, struct wbuf *out);
+/* The same for metrics: how old each node's view is, and refreshes that failed. */
+void view_count(struct view *v, struct metrics *m);
 /* Bytes that the known backups brought into the repository: what statfs shows. */
 uint64_t view_total_bytes(struct view *v);
 

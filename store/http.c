@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A job (store/httpq.h) belongs to the network thread while it is queued and under way, but for
- * `cancelled`; slots and the multi handle always do.
- */
+/* A job (store/httpq.h) belongs to the network thread while it is queued and under way, but for `cancelled`; slots and the multi handle always do. */
 #include "store/http.h"
 
 #include <curl/curl.h>
@@ -13,16 +10,12 @@
 #include <string.h>
 #include "store/aimd.h"
 #include "store/httperr.h"
+#include "store/httpopt.h"
 #include "store/httpq.h"
 #include "store/httpsock.h"
 #include "store/httpxfer.h"
 
-#define HTTP_BUFFER_BYTES (256L * 1024)
 #define HTTP_STACK_BYTES (1024 * 1024)
-#define HTTP_IDLE_MAX_S 30L /* an older idle connection has often been closed by the other side */
-/* Names lead elsewhere in time: addresses are looked up again, connections do not stay for ever. */
-#define HTTP_NAMES_MAX_S 30L
-#define HTTP_CONNECTION_MAX_S 600L
 #define HTTP_CHECK_MS 1000
 
 struct http_job {
@@ -32,6 +25,7 @@ struct http_job {
 	CURLcode result;
 	long status, proxy_status;
 	unsigned attempts; /* connections on which the request was begun */
+	bool reused;	   /* the last of them had served another before */
 	int socket_error;  /* errno of the last socket that could not be had, 0: it could */
 	enum httplimit_verdict verdict;
 	char message[CURL_ERROR_SIZE];
@@ -105,9 +99,10 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	long status = 0;
 
 	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
-	return httpxfer_write(&slot->job->xfer, (int)status, data, size * count)
-		       ? size * count
-		       : CURL_WRITEFUNC_ERROR;
+	if (!httpxfer_write(&slot->job->xfer, (int)status, data, size * count))
+		return CURL_WRITEFUNC_ERROR;
+	httpq_arrived(&slot->http->queue, &slot->job->queued, slot->job->xfer.dst_done);
+	return size * count;
 }
 
 static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -130,40 +125,6 @@ static int on_close(void *arg, curl_socket_t fd)
 }
 
 /* ---- the network thread ---- */
-
-static void set_connection_options(struct http *h, CURL *easy)
-{
-	const struct http_options *o = &h->options;
-
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, HTTP_BUFFER_BYTES);
-	curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, HTTP_BUFFER_BYTES);
-	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, HTTP_IDLE_MAX_S);
-	curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, HTTP_CONNECTION_MAX_S);
-	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, HTTP_NAMES_MAX_S);
-	curl_easy_setopt(easy, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
-	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
-			 1L); /* a cancelled request does not wait for its name lookup */
-	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (o->direct)
-		curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	if (o->ca_file)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
-	if (o->user_agent)
-		curl_easy_setopt(easy, CURLOPT_USERAGENT, o->user_agent);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_RESOLVE, h->resolve);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-	curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, h);
-}
 
 static void set_request_options(struct http_slot *slot)
 {
@@ -217,10 +178,12 @@ static void note_load(struct http *h, const struct http_slot *slot, CURLcode res
 static void slot_finish(struct http *h, struct http_slot *slot, CURLcode result)
 {
 	struct http_job *job = slot->job;
-	long status = 0;
+	long status = 0, made = 0;
 
 	curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(slot->easy, CURLINFO_HTTP_CONNECTCODE, &job->proxy_status);
+	curl_easy_getinfo(slot->easy, CURLINFO_NUM_CONNECTS, &made);
+	job->reused = job->attempts > 0 && made == 0;
 	curl_multi_remove_handle(h->multi, slot->easy);
 	slot->job = NULL;
 	h->running--;
@@ -242,7 +205,11 @@ static void slot_start(struct http *h, struct http_slot *slot, struct http_job *
 				    .begun_ns = clock_elapsed_ns(h->options.clock),
 				    .socket = -1 };
 	curl_easy_reset(slot->easy);
-	set_connection_options(h, slot->easy);
+	httpopt_set(slot->easy, &h->options);
+	curl_easy_setopt(slot->easy, CURLOPT_RESOLVE, h->resolve);
+	curl_easy_setopt(slot->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(slot->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	curl_easy_setopt(slot->easy, CURLOPT_CLOSESOCKETDATA, h);
 	curl_easy_setopt(slot->easy, CURLOPT_OPENSOCKETDATA, slot);
 	set_request_options(slot);
 	curl_easy_setopt(slot->easy, CURLOPT_PRIVATE, slot);
@@ -393,6 +360,8 @@ static int job_init(struct http_job *job, const struct http_request *request)
 		goto nomem;
 	job->headers = longer;
 	httpq_job_init(&job->queued);
+	job->queued.arrived = request->progress;
+	job->queued.ctx = request->progress_ctx;
 	return 0;
 nomem:
 	curl_slist_free_all(list);
@@ -442,6 +411,10 @@ static enum httperr_what what_failed(const struct http_job *job)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 		return HTTPERR_NETWORK;
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_WEIRD_SERVER_REPLY:
+		/* Bytes that follow the answer before this one, and come too late to be seen there, are taken for this one. */
+		return job->reused ? HTTPERR_NETWORK : HTTPERR_OTHER;
 	default:
 		return HTTPERR_OTHER;
 	}
@@ -455,6 +428,7 @@ static int explain(const struct http *h, const struct http_job *job, struct err 
 				      .limit = limits_of(h),
 				      .connected = job->attempts > 0,
 				      .may_have_arrived = may_have_arrived(job),
+				      .is_range = job->status == 206,
 				      .proxy_status = job->proxy_status,
 				      .socket_error = job->socket_error,
 				      .text = job->message[0] ? job->message

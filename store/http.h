@@ -50,7 +50,7 @@ enum http_outcome { HTTP_REFUSED = 1 };
 
 /*
  * Everything is borrowed until http_perform returns. The callbacks run on the network thread, one
- * at a time, and must not block.
+ * at a time, and must not block; but for `progress`, which runs on the caller's and may.
  */
 struct http_request {
 	const char *method;
@@ -69,7 +69,11 @@ struct http_request {
 	/* Once, when the first byte of a body is there; NULL: all bodies are text. */
 	enum http_sink (*sink)(void *ctx, int status);
 	void *ctx;
-	void (*progress)(void *ctx, size_t done_bytes); /* dst[0..done) is filled; may be NULL */
+	/*
+	 * dst[0..done) is filled: now and then, while the rest arrives, and at the end, also of a
+	 * transfer that fails. May be NULL.
+	 */
+	void (*progress)(void *ctx, size_t done_bytes);
 	void *progress_ctx;
 };
 

@@ -89,7 +89,8 @@ int httperr_set(struct err *e, const struct httperr *x)
 	if (!e)
 		return r;
 	e->retryable = (x->what == HTTPERR_TIMEOUT || x->what == HTTPERR_NETWORK ||
-			x->what == HTTPERR_CLOSED) &&
+			x->what == HTTPERR_CLOSED ||
+			(x->what == HTTPERR_TOO_LONG && x->is_range)) &&
 		       !is_refused_by_proxy(x);
 	e->outcome_unknown = x->connected && x->may_have_arrived;
 	return r;

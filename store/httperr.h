@@ -25,9 +25,10 @@ struct httperr {
 	struct httplimit limit;
 	bool connected;	       /* the request was begun */
 	bool may_have_arrived; /* the server may have got its body */
-	long proxy_status;     /* of a proxy's answer to CONNECT, 0: none */
-	int socket_error;      /* errno: this process could not have a socket; 0: it could */
-	const char *text;      /* what the library says */
+	bool is_range; /* 206: how long it is was asked for, so more of it was made on the way */
+	long proxy_status; /* of a proxy's answer to CONNECT, 0: none */
+	int socket_error;  /* errno: this process could not have a socket; 0: it could */
+	const char *text;  /* what the library says */
 };
 
 /* Fills e and returns e->code. */

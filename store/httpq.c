@@ -3,8 +3,10 @@
 
 #include <stddef.h>
 #include <time.h>
+#include "base/util.h"
 
 #define CANCEL_POLL_MS 50
+#define WAKE_BYTES (256 * KIB) /* worth a wake-up, and still in the caches of the CPU */
 
 void httpq_init(struct httpq *q, void (*wake)(void *ctx), void *wake_ctx)
 {
@@ -47,6 +49,8 @@ static struct timespec deadline_after_ms(int ms)
 
 void httpq_wait(struct httpq *q, struct httpq_job *job, const struct cancel *cancel)
 {
+	size_t told = 0;
+
 	pthread_mutex_lock(&q->lock);
 	job->next = NULL;
 	*q->end = job;
@@ -55,7 +59,12 @@ void httpq_wait(struct httpq *q, struct httpq_job *job, const struct cancel *can
 	while (!job->finished) {
 		struct timespec until = deadline_after_ms(CANCEL_POLL_MS);
 
-		if (!cancel || job->cancelled) {
+		if (job->arrived_bytes > told) {
+			told = job->arrived_bytes;
+			pthread_mutex_unlock(&q->lock);
+			job->arrived(job->ctx, told);
+			pthread_mutex_lock(&q->lock);
+		} else if (!cancel || job->cancelled) {
 			pthread_cond_wait(&job->changed, &q->lock);
 		} else if (cancel_is_set(cancel)) {
 			job->cancelled = true;
@@ -65,6 +74,8 @@ void httpq_wait(struct httpq *q, struct httpq_job *job, const struct cancel *can
 		}
 	}
 	pthread_mutex_unlock(&q->lock);
+	if (job->arrived && job->arrived_bytes > told)
+		job->arrived(job->ctx, job->arrived_bytes);
 }
 
 /* With the lock held: takes *at out of the list. */
@@ -102,10 +113,23 @@ struct httpq_job *httpq_take_cancelled(struct httpq *q)
 	return job;
 }
 
+void httpq_arrived(struct httpq *q, struct httpq_job *job, size_t bytes)
+{
+	job->written_bytes = bytes;
+	if (!job->arrived || bytes - job->woken_bytes < WAKE_BYTES)
+		return;
+	job->woken_bytes = bytes;
+	pthread_mutex_lock(&q->lock);
+	job->arrived_bytes = bytes;
+	pthread_mutex_unlock(&q->lock);
+	pthread_cond_signal(&job->changed); /* it is not gone before httpq_finish */
+}
+
 void httpq_finish(struct httpq *q, struct httpq_job *job)
 {
 	pthread_mutex_lock(&q->lock);
 	job->finished = true;
+	job->arrived_bytes = job->written_bytes;
 	pthread_cond_signal(&job->changed);
 	pthread_mutex_unlock(&q->lock);
 }

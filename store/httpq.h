@@ -6,6 +6,8 @@
  *   caller: queued --> network thread: taken --> finished --> caller goes on
  *                                 \-> cancelled --/
  *
+ * Meanwhile the network thread says how many bytes have arrived, and the caller's thread looks at them.
+ *
  * What else is in a job belongs to the network thread from httpq_wait's beginning until
  * httpq_finish.
  */
@@ -22,10 +24,15 @@ struct httpq_job {
 	pthread_cond_t changed;
 	atomic_bool cancelled; /* the caller wants the job back */
 	bool finished;
+	size_t arrived_bytes;		   /* that the caller's thread may look at */
+	size_t written_bytes, woken_bytes; /* the network thread's: there; told of with a wake-up */
+	/* The caller's, set before httpq_wait: runs on its thread, now and then and at the end; may be NULL. */
+	void (*arrived)(void *ctx, size_t bytes);
+	void *ctx;
 };
 
 struct httpq {
-	pthread_mutex_t lock; /* protects the list and each job's `finished` */
+	pthread_mutex_t lock; /* protects the list, each job's `finished` and `arrived_bytes` */
 	struct httpq_job *first, **end;
 	void (*wake)(void *ctx); /* makes the network thread look at the queue; does not block */
 	void *wake_ctx;
@@ -42,6 +49,8 @@ void httpq_wait(struct httpq *q, struct httpq_job *job, const struct cancel *can
 /* Network thread: the next job, or the next one of the queue that is cancelled; NULL where there is none. */
 struct httpq_job *httpq_take(struct httpq *q);
 struct httpq_job *httpq_take_cancelled(struct httpq *q);
+/* Network thread: so many bytes are there by now, of a taken job. */
+void httpq_arrived(struct httpq *q, struct httpq_job *job, size_t bytes);
 /* Network thread: lets go of a taken job, which is gone at once. */
 void httpq_finish(struct httpq *q, struct httpq_job *job);
 

@@ -64,8 +64,6 @@ static bool write_dst(struct httpxfer *x, const char *data, size_t len)
 	}
 	memcpy((char *)r->dst + x->dst_done, data, len);
 	x->dst_done += len;
-	if (r->progress)
-		r->progress(r->progress_ctx, x->dst_done);
 	return true;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -34,16 +35,18 @@ static struct retry_options with_defaults(struct retry_options o)
 }
 
 int retry_delay_ms(const struct retry_options *options, unsigned attempt, uint32_t random,
-		   int retry_after_ms)
+		   int retry_after_ms, int64_t left_ms)
 {
 	struct retry_options o = with_defaults(*options);
+	int64_t asked = MIN_OF(MAX_OF(retry_after_ms, 0), RETRY_AFTER_MAX_MS);
 	int64_t window = o.base_ms, delay;
 
 	for (unsigned i = 1; i < attempt && window < o.cap_ms; i++)
 		window *= 2;
 	window = MIN_OF(window, o.cap_ms);
-	delay = (int64_t)(((uint64_t)window + 1) * random >> 32);
-	delay += MIN_OF(MAX_OF(retry_after_ms, 0), RETRY_AFTER_MAX_MS);
+	delay = asked + (int64_t)(((uint64_t)window + 1) * random >> 32);
+	/* What chance adds does not use up the time that is left: the last attempt is at its end. */
+	delay = MAX_OF(MIN_OF(delay, left_ms - 1), asked);
 	return (int)MIN_OF(delay, INT32_MAX);
 }
 
@@ -119,20 +122,20 @@ static struct attempts attempts_begin(struct retry_store *retry)
 static int next_delay_ms(struct attempts *a, int retry_after_ms)
 {
 	struct retry_store *t = a->retry;
-	int64_t now_ms = clock_elapsed_ms(t->o.clock);
-	int total_ms = t->answered ? t->o.total_ms : t->o.unknown_ms;
+	int64_t now_ms = clock_elapsed_ms(t->o.clock), left_ms;
 	uint32_t random;
 	int delay_ms, budget_ms;
 	bool in_time;
 
 	if (a->failed_ms < 0)
 		a->failed_ms = now_ms;
+	left_ms = (t->answered ? t->o.total_ms : t->o.unknown_ms) - (now_ms - a->failed_ms);
 	clock_random(t->o.clock, &random, sizeof(random));
-	delay_ms = retry_delay_ms(&t->o, a->made, random, retry_after_ms);
+	delay_ms = retry_delay_ms(&t->o, a->made, random, retry_after_ms, left_ms);
 	pthread_mutex_lock(&t->lock);
 	budget_ms = retry_budget_take(&t->budget, now_ms);
 	delay_ms = MAX_OF(delay_ms, budget_ms);
-	in_time = a->made < t->o.max_attempts && now_ms - a->failed_ms + delay_ms < total_ms;
+	in_time = a->made < t->o.max_attempts && left_ms > 1 && delay_ms < left_ms;
 	if (!in_time)
 		retry_budget_return(&t->budget);
 	pthread_mutex_unlock(&t->lock);
@@ -192,16 +195,69 @@ static int retry_put(struct store *s, const struct store_put *req, struct store_
 	return r;
 }
 
+/* A get whose bytes are looked at as they arrive: what was told of is there, so that only the rest is asked for again. */
+struct rest {
+	const struct store_get *req;
+	struct store_get part; /* of it: what is left */
+	uint64_t all_bytes;
+	size_t before, told; /* bytes: before the part; told so far */
+	uint8_t spare;	     /* for the last byte, where only the answer is missing */
+};
+
+static void pass_on(void *ctx, size_t done)
+{
+	struct rest *rest = ctx;
+
+	rest->told = rest->before + done;
+	rest->req->progress(rest->req->progress_ctx, rest->told);
+}
+
+static struct rest rest_begin(const struct store_get *req)
+{
+	struct rest rest = { .req = req, .part = *req };
+
+	rest.all_bytes = req->whole ? req->expected_bytes : req->len_bytes;
+	return rest;
+}
+
+static void rest_next(struct rest *rest)
+{
+	size_t from = MIN_OF(rest->told, rest->all_bytes - 1);
+
+	if (rest->told == 0)
+		return;
+	rest->before = rest->told;
+	rest->part.whole = false;
+	rest->part.offset = rest->req->offset + from;
+	rest->part.len_bytes = rest->all_bytes - from;
+	rest->part.cap_bytes = rest->part.len_bytes;
+	rest->part.dst = (char *)rest->req->dst + from;
+	if (from < rest->told) {
+		rest->part.dst = &rest->spare;
+		rest->part.progress = NULL;
+	}
+}
+
 static int retry_get(struct store *s, const struct store_get *req, struct store_meta *ret,
 		     const struct cancel *c, struct err *e)
 {
 	struct retry_store *t = retry_of(s);
 	struct attempts a = attempts_begin(t);
+	struct rest rest = rest_begin(req);
 	int r;
 
+	if (req->progress) {
+		rest.part.progress = pass_on;
+		rest.part.progress_ctx = &rest;
+	}
 	do {
-		r = t->below->ops->get(t->below, req, ret, c, &a.err);
+		rest_next(&rest);
+		r = t->below->ops->get(t->below, &rest.part, ret, c, &a.err);
 	} while (again(&a, &r, false, STORE_ALWAYS, c, e));
+	if (r == 0 && req->whole && rest.before > 0 && ret->size_bytes != rest.all_bytes)
+		r = err_set(e, ERR_CORRUPT, -EFBIG,
+			    "%" PRIu64 " bytes where %" PRIu64 " are expected", ret->size_bytes,
+			    rest.all_bytes);
 	return r;
 }
 

@@ -36,11 +36,11 @@ struct retry_options {
 
 /*
  * Policy, pure. How long to wait before attempt n (1 = first repetition), from 32 random bits: what the server asked for (at most
- * RETRY_AFTER_MAX_MS), and behind it somewhere in a window that doubles from base_ms to cap_ms. Where that would end after total_ms, the
- * request is given up at once.
+ * RETRY_AFTER_MAX_MS), and behind it somewhere in a window that doubles from base_ms to cap_ms, but before left_ms have passed: the time that is
+ * there is used up, whatever chance says. Where what the server asked for (or the budget) alone takes longer, the request is given up at once.
  */
 int retry_delay_ms(const struct retry_options *o, unsigned attempt, uint32_t random,
-		   int retry_after_ms);
+		   int retry_after_ms, int64_t left_ms);
 
 /* Policy, pure: whether a request that ended with r (and *e, where r < 0) may be made again. `cond` counts for puts only. */
 bool retry_may_repeat(int r, const struct err *e, bool is_put, enum store_cond cond);

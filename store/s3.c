@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/version.h"
 #include "store/http.h"
+#include "store/s3err.h"
 #include "store/s3list.h"
 #include "store/s3req.h"
 
@@ -46,6 +47,19 @@ static int bad_answer(const struct s3req_reply *reply, struct err *e, const char
 
 /* ---- put ---- */
 
+/* Nothing may be built on it: the key exists, so that a second put would find it there. */
+static int stored_damaged(const struct s3req_reply *reply, struct err *e)
+{
+	int r = err_set(
+		e, ERR_CORRUPT, -EBADMSG,
+		"the store holds other bytes than were sent: its CRC-32 is %s, and should be %s",
+		reply->sum_received, reply->sum_sent);
+
+	if (e)
+		e->http_status = reply->status;
+	return r;
+}
+
 /* A success is S3's own only with an ETag, and without an error document behind it. */
 static int check_stored(const struct s3req_client *client, const struct s3req_call *call,
 			const struct s3req_reply *reply, struct err *e)
@@ -59,11 +73,27 @@ static int check_stored(const struct s3req_client *client, const struct s3req_ca
 	else if (!reply->etag[0])
 		r = bad_answer(reply, e,
 			       "a 200 without an ETag, so nothing says that it was stored");
+	else if (reply->way.checksum && reply->sum_received[0] &&
+		 strcmp(reply->sum_received, reply->sum_sent) != 0)
+		return stored_damaged(reply, e);
 	else
 		return 0;
 	if (e)
 		e->outcome_unknown = true;
 	return r;
+}
+
+/* It will be sent again, but a host or network that changes bytes is to be known of. */
+static void tell_damage(const struct s3req_client *client, const struct s3req_call *call,
+			const struct s3req_reply *reply)
+{
+	char code[64];
+
+	s3req_error_code(reply, code);
+	if (s3err_is_about_damage(code))
+		log_write(client->log, LOG_LEVEL_WARNING, "damaged",
+			  "the store refused %s, whose bytes were changed on their way to it (%s)",
+			  call->key, code);
 }
 
 /* Outcome of a put, or 0 where its status is an error. */
@@ -133,6 +163,7 @@ static int s3_put(struct store *s, const struct store_put *req, struct store_met
 			*ret = to_meta(&reply, size);
 		return r;
 	}
+	tell_damage(client, &call, &reply);
 	r = put_outcome(req, &reply);
 	return r ? r : s3req_fail(client, &call, &reply, e);
 }
@@ -341,6 +372,7 @@ static int copy_options(struct s3_store *x, const struct s3_options *o, struct e
 	x->client.bucket = x->bucket;
 	x->client.prefix = x->prefix;
 	x->client.clock = o->clock;
+	x->client.log = o->log;
 	return 0;
 }
 

@@ -54,6 +54,7 @@ static const struct {
 	{ "BadDigest", CLASS_DAMAGED },
 	{ "IncompleteBody", CLASS_DAMAGED },
 	{ "XAmzContentSHA256Mismatch", CLASS_DAMAGED },
+	{ "XAmzContentChecksumMismatch", CLASS_DAMAGED },
 	{ "XMinioStorageFull", CLASS_FULL },
 	{ "QuotaExceeded", CLASS_FULL },
 	{ "InvalidBucketName", CLASS_BAD_NAME },
@@ -200,11 +201,21 @@ int s3err_set(struct err *e, const struct s3err_answer *a)
 	return r;
 }
 
-bool s3err_is_about_credentials(const char *code)
+static bool is_of_class(const char *code, enum class class)
 {
 	for (size_t i = 0; i < sizeof(by_code) / sizeof(by_code[0]); i++) {
 		if (strcmp(code, by_code[i].code) == 0)
-			return by_code[i].class == CLASS_CREDENTIALS;
+			return by_code[i].class == class;
 	}
 	return false;
+}
+
+bool s3err_is_about_credentials(const char *code)
+{
+	return is_of_class(code, CLASS_CREDENTIALS);
+}
+
+bool s3err_is_about_damage(const char *code)
+{
+	return is_of_class(code, CLASS_DAMAGED);
 }

@@ -27,5 +27,7 @@ int s3err_set(struct err *e, const struct s3err_answer *a);
 
 /* Whether other credentials may help: expired, revoked or rotated ones get such a code. */
 bool s3err_is_about_credentials(const char *code);
+/* Whether the server got other bytes than were sent. */
+bool s3err_is_about_damage(const char *code);
 
 #endif

@@ -39,6 +39,7 @@ static enum s3follow_action decide(const struct s3req_reply *reply,
 
 struct following {
 	struct s3follow_tried tried;
+	bool tried_plainly;	       /* without a checksum */
 	struct s3follow_target target; /* of a redirect */
 	bool elsewhere;
 };
@@ -68,6 +69,49 @@ static bool follow(const struct s3req_client *client, const struct s3req_reply *
 		break;
 	}
 	return false;
+}
+
+static enum s3sum_verdict judge(const struct s3req_reply *reply)
+{
+	char code[64] = "";
+
+	if (reply->status >= 300)
+		s3req_error_code(reply, code);
+	return s3sum_judge(&(struct s3sum_answer){ .way = reply->way,
+						   .status = reply->status,
+						   .code = code,
+						   .sent = reply->sum_sent,
+						   .received = reply->sum_received });
+}
+
+/* Whether the body is to be sent again, as the server does not take it that way; and what was learned of the server. */
+static bool follow_sum(const struct s3req_client *client, const struct s3req_reply *reply,
+		       struct following *f)
+{
+	switch (judge(reply)) {
+	case S3SUM_CHECKED:
+		if (!f->elsewhere)
+			s3site_learn_trust(client->site, S3SUM_CHECKS);
+		return false;
+	case S3SUM_REFUSED:
+		if (f->tried_plainly)
+			return false;
+		f->tried_plainly = true;
+		s3site_learn_trust(client->site, S3SUM_REFUSES);
+		return true;
+	case S3SUM_DAMAGED:
+	case S3SUM_NOTHING:
+		break;
+	}
+	return false;
+}
+
+/* What holds for the server does not hold for one that a redirect leads to. */
+static enum s3sum_trust trust_for(const struct s3req_client *client, const struct following *f)
+{
+	enum s3sum_trust trust = s3site_trust(client->site);
+
+	return f->elsewhere && trust == S3SUM_CHECKS ? S3SUM_UNKNOWN : trust;
 }
 
 static int foreign_answer(const struct s3req_call *call, const struct s3req_reply *reply,
@@ -105,10 +149,12 @@ static int perform(const struct s3req_client *client, const struct s3req_call *c
 	do {
 		struct s3send_aim aim = { .place = s3site_place(client->site),
 					  .elsewhere = f.elsewhere ? &f.target : NULL,
+					  .trust = trust_for(client, &f),
 					  .now_ns = s3site_wall_ns(client->site) };
 
 		rc = s3send(client, &aim, call, &reply, used, cancel, e);
-		again = rc == 0 && reply.status >= 300 && follow(client, &reply, &f);
+		again = rc == 0 && (follow_sum(client, &reply, &f) ||
+				    (reply.status >= 300 && follow(client, &reply, &f)));
 		if (again)
 			s3req_reply_deinit(&reply);
 	} while (again);

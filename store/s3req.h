@@ -23,6 +23,7 @@ struct s3req_client {
 	struct http *http;
 	struct creds *creds;
 	const struct clock *clock;
+	struct log *log; /* may be NULL */
 };
 
 struct s3req_reply {
@@ -37,8 +38,10 @@ struct s3req_reply {
 	bool encoded, is_web_page;   /* Content-Encoding, Content-Type: text/html: not from S3 */
 	int64_t signed_ns;	     /* the time that the request was signed with */
 	const struct s3place *place; /* where it was sent, but for a redirect */
-	size_t dst_bytes;	     /* of the body, written into dst */
-	struct wbuf text;	     /* the body where it did not go to dst */
+	struct s3sum_way way;	     /* how the body was sent */
+	char sum_sent[S3SUM_TEXT], sum_received[S3SUM_TEXT]; /* checksums; "": none */
+	size_t dst_bytes;				     /* of the body, written into dst */
+	struct wbuf text; /* the body where it did not go to dst */
 };
 
 struct s3req_call {

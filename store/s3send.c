@@ -19,7 +19,8 @@ static const struct s3addr *aim_addr(const struct s3send_aim *a)
 struct request {
 	struct sigv4_pair signed_headers[REQUEST_HEADERS_MAX];
 	size_t signed_count;
-	char payload_hash[SHA256_HEX], date[CLOCK_RFC3339_BYTES];
+	char payload_hash[SHA256_HEX], date[CLOCK_RFC3339_BYTES], sum[S3SUM_TEXT];
+	struct s3sum_way way;
 	struct creds_value keys;
 	char *path; /* not encoded */
 	const struct sigv4_pair *query;
@@ -44,14 +45,27 @@ static void sign_header(struct request *r, const char *name, const char *value)
 	r->signed_headers[r->signed_count++] = (struct sigv4_pair){ name, value };
 }
 
-/* TLS protects a body as well as its digest would. */
+static struct s3sum_way choose_way(const struct s3send_aim *aim, const struct s3req_call *call)
+{
+	uint64_t body_bytes = 0;
+
+	if (!call->has_body)
+		return (struct s3sum_way){ 0 };
+	for (int i = 0; i < call->body_count; i++)
+		body_bytes += call->body[i].iov_len;
+	return s3sum_way(aim->trust, aim_addr(aim)->tls, call->is_put, body_bytes);
+}
+
 static int hash_payload(struct request *r, const struct s3send_aim *aim,
 			const struct s3req_call *call)
 {
 	_cleanup_(sha256_freep) struct sha256 *h = NULL;
 	struct id256 id;
 
-	if (aim_addr(aim)->tls && call->has_body) {
+	r->way = choose_way(aim, call);
+	if (r->way.checksum)
+		s3sum_text(r->sum, call->body, call->body_count);
+	if (r->way.skip_sha256) {
 		snprintf(r->payload_hash, sizeof(r->payload_hash), SIGV4_UNSIGNED_PAYLOAD);
 		return 0;
 	}
@@ -115,13 +129,15 @@ static void add_url(struct request *r, const struct s3send_aim *aim)
 static int collect_headers(struct request *r, const struct s3send_aim *aim,
 			   const struct s3req_call *call)
 {
-	if (call->header_count > REQUEST_HEADERS_MAX - 4)
+	if (call->header_count > REQUEST_HEADERS_MAX - 5)
 		return -E2BIG;
 	sign_header(r, "host", aim_addr(aim)->host);
 	sign_header(r, "x-amz-content-sha256", r->payload_hash);
 	sign_header(r, "x-amz-date", r->date);
 	if (r->keys.session_token[0])
 		sign_header(r, "x-amz-security-token", r->keys.session_token);
+	if (r->way.checksum)
+		sign_header(r, S3SUM_HEADER, r->sum);
 	for (size_t i = 0; i < call->header_count; i++)
 		sign_header(r, call->headers[i].name, call->headers[i].value);
 	return 0;
@@ -224,6 +240,9 @@ static void on_header(void *ctx, const char *name, const char *value)
 		copy_fitting(reply->request_id, sizeof(reply->request_id), value, strlen(value));
 	else if (strcmp(name, "x-amz-bucket-region") == 0)
 		copy_fitting(reply->region, sizeof(reply->region), value, strlen(value));
+	else if (strcmp(name, S3SUM_HEADER) == 0)
+		copy_fitting(reply->sum_received, sizeof(reply->sum_received), value,
+			     strlen(value));
 	else if (strcmp(name, "location") == 0)
 		copy_fitting(reply->location, sizeof(reply->location), value, strlen(value));
 	else if (strcmp(name, "content-encoding") == 0)
@@ -297,6 +316,8 @@ int s3send(const struct s3req_client *client, const struct s3send_aim *aim,
 	}
 	reply.status = answer.status;
 	reply.dst_bytes = answer.dst_bytes;
+	reply.way = request.way;
+	memcpy(reply.sum_sent, request.sum, sizeof(reply.sum_sent));
 	*ret = reply;
 	return rc;
 }

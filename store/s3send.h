@@ -10,6 +10,7 @@
 struct s3send_aim {
 	const struct s3place *place;
 	const struct s3follow_target *elsewhere; /* of a redirect; NULL: to the place itself */
+	enum s3sum_trust trust;			 /* in the server that it goes to */
 	int64_t now_ns;				 /* to sign with */
 };
 

@@ -15,6 +15,7 @@ struct s3site {
 	const struct clock *clock;
 	struct log *log;
 	_Atomic int64_t ahead_ns; /* the server's clock before ours */
+	atomic_int trust;	  /* enum s3sum_trust */
 	pthread_mutex_t lock;	  /* protects count, and places while they are added */
 	size_t count;
 	struct s3place places[S3SITE_PLACES_MAX]; /* never changed once added; the last counts */
@@ -113,4 +114,19 @@ void s3site_learn_clock(struct s3site *s, int64_t server_ns)
 		"this host's clock is %" PRId64
 		" s %s the store's: requests are signed with the store's time; set the clock (NTP)",
 		ahead_s < 0 ? -ahead_s : ahead_s, ahead_s < 0 ? "ahead of" : "behind");
+}
+
+enum s3sum_trust s3site_trust(struct s3site *s)
+{
+	return (enum s3sum_trust)atomic_load(&s->trust);
+}
+
+void s3site_learn_trust(struct s3site *s, enum s3sum_trust trust)
+{
+	int known = S3SUM_UNKNOWN;
+
+	if (trust == S3SUM_REFUSES)
+		atomic_store(&s->trust, (int)trust);
+	else
+		atomic_compare_exchange_strong(&s->trust, &known, (int)trust);
 }

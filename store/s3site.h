@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a store learns of its server while it works, and keeps for its life: in which region the
- * bucket lies, where it is reached there, and how far this host's clock is off. Any thread.
+ * bucket lies, where it is reached there, how far this host's clock is off, and whether the server
+ * checks what it is sent. Any thread.
  */
 #ifndef SSTABLEFS_STORE_S3SITE_H
 #define SSTABLEFS_STORE_S3SITE_H
@@ -9,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/s3addr.h"
+#include "store/s3sum.h"
 
 #define S3SITE_PLACES_MAX 8 /* a server that names more regions than that is not believed */
 
@@ -43,6 +45,11 @@ bool s3site_learn_region(struct s3site *s, const struct s3place *was, const char
 int64_t s3site_wall_ns(struct s3site *s);
 /* A request that was signed with s3site_wall_ns was refused for it, by an answer of server_ns. */
 void s3site_learn_clock(struct s3site *s, int64_t server_ns);
+
+/* Whether the server checks the bodies of PUTs itself. */
+enum s3sum_trust s3site_trust(struct s3site *s);
+/* What refuses is never trusted again. */
+void s3site_learn_trust(struct s3site *s, enum s3sum_trust trust);
 
 DEFINE_CLEANUP(struct s3site *, s3site_free);
 

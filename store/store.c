@@ -68,7 +68,9 @@ static int check_get(const struct store_get *req, struct err *e)
 	bool fine;
 
 	if (req->whole)
-		fine = req->offset == 0 && req->len_bytes == 0;
+		fine = req->offset == 0 && req->len_bytes == 0 &&
+		       (!req->progress ||
+			(req->expected_bytes > 0 && req->expected_bytes <= req->cap_bytes));
 	else
 		fine = req->len_bytes > 0 && req->len_bytes <= req->cap_bytes &&
 		       req->offset <= INT64_MAX - req->len_bytes;

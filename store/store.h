@@ -66,7 +66,10 @@ struct store_get {
 	uint64_t expected_bytes; /* whole: how long it may well be, for a rate limit; 0: short, or not known */
 	void *dst;
 	size_t cap_bytes;
-	/* Called as bytes arrive (from any thread, one call at a time): dst[0..done) is valid so far. May be NULL. Unverified bytes: check before use. A retry starts again from 0. */
+	/*
+	 * Called now and then on the calling thread, while more bytes arrive: dst[0..done) is filled and will not be written again; another attempt asks for the rest.
+	 * Unverified bytes, also of two versions where the object is replaced meanwhile: check before use. May be NULL. `whole` needs expected_bytes then: an object of another length may fail (ERR_CORRUPT).
+	 */
 	void (*progress)(void *ctx, size_t done_bytes);
 	void *progress_ctx;
 };

@@ -86,9 +86,11 @@ static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, 
 {
 	const char *host = setting(cli, "cql_host"), *program = setting(cli, "cqlsh");
 	char *colon;
+	int r;
 
 	a->cqlsh = (struct cqlsh){ .program = program ? program : "cqlsh",
 				   .credentials_file = setting(cli, "cql_credentials_file"),
+				   .rcfile = setting(cli, "cqlshrc"),
 				   .timeout_ms = timeout_ms,
 				   .cancel = &cli->cancel };
 	if (host && !(a->cql_host = strdup(host)))
@@ -99,7 +101,13 @@ static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, 
 		a->cqlsh.port = colon + 1;
 	}
 	a->cqlsh.host = a->cql_host;
-	return check_secret("[cassandra] cql_credentials_file", a->cqlsh.credentials_file, e);
+	if (a->cqlsh.rcfile && access(a->cqlsh.rcfile, R_OK) < 0)
+		return err_set(e, ERR_USAGE, -errno, "[cassandra] cqlshrc = %s: %s",
+			       a->cqlsh.rcfile, strerrordesc_np(errno));
+	r = yes_or_no("[cassandra] cql_ssl", setting(cli, "cql_ssl"), &a->cqlsh.ssl, e);
+	return r < 0 ? r
+		     : check_secret("[cassandra] cql_credentials_file", a->cqlsh.credentials_file,
+				    e);
 }
 
 int asknode_init(struct asknode *a, const struct cli *cli, struct err *e)

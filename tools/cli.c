@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/cli.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- errors and output ---- */
 
@@ -36,17 +39,30 @@ static void print_prefix(const struct cli *cli)
 
 int cli_fail(struct cli *cli, const struct err *e)
 {
+	return cli_fail_with(cli, e, NULL);
+}
+
+int cli_fail_with(struct cli *cli, const struct err *e, json_t *document)
+{
+	_cleanup_json_ json_t *done = document;
 	int signal = atomic_load(&cli->cancel.reason);
 	char text[2048];
 
 	if (signal > 0) {
+		if (cli->json && done)
+			cli_print_json(cli, json_incref(done));
 		if (!cli->quiet)
 			fprintf(stderr, "sstablefs: %s: stopped by SIG%s\n", cli->command,
 				sigabbrev_np(signal));
 		return 128 + signal;
 	}
-	if (cli->json)
-		cli_print_json(cli, error_document(e));
+	if (cli->json) {
+		json_t *error = error_document(e);
+
+		if (done)
+			json_object_update_missing(error, done);
+		cli_print_json(cli, error);
+	}
 	print_prefix(cli);
 	fprintf(stderr, "%s\n", err_describe(e, text, sizeof(text)));
 	return err_exit_code(e->kind);
@@ -90,13 +106,35 @@ int cli_print_json(struct cli *cli, json_t *document)
 {
 	_cleanup_json_ json_t *owned = document;
 
-	if (!owned || json_dumpf(owned, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) < 0 ||
+	if (!owned ||
+	    json_dumpf(owned, stdout,
+		       (cli->json_line ? JSON_COMPACT : JSON_INDENT(2)) | JSON_ENSURE_ASCII) < 0 ||
 	    fputs("\n", stdout) < 0 || fflush(stdout) != 0) {
 		fprintf(stderr, "sstablefs: %s: cannot write the result: %s\n", cli->command,
 			strerror(errno));
 		return EXIT_FAILED;
 	}
 	return EXIT_DONE;
+}
+
+static bool reader_left(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+int cli_end(struct cli *cli, int code)
+{
+	int failed = fflush(stdout) != 0 ? errno : 0;
+
+	if ((!failed && !ferror(stdout)) || reader_left() ||
+	    (code != EXIT_DONE && code != EXIT_FOUND))
+		return code;
+	print_prefix(cli);
+	fprintf(stderr, "cannot write the result%s%s\n", failed ? ": " : "",
+		failed ? strerror(failed) : "");
+	return EXIT_FAILED;
 }
 
 int cli_help(const struct command *command)

@@ -31,6 +31,7 @@ struct cli {
 	const char *repository;	 /* --repository, or NULL */
 	const char *config_path; /* --config, or NULL */
 	bool json, quiet, progress_always;
+	bool json_line; /* a document is one line */
 	int verbose;
 	const char *command;
 	struct config *config;
@@ -52,12 +53,16 @@ const char *command_reserved(const char *name);
 
 /* Prints the error once (or its JSON document) and returns its exit code. A cancelled command: 130 or 143. */
 int cli_fail(struct cli *cli, const struct err *e);
+/* The same after a part was done: with --json one document holds the error and what `document` says. Steals it; NULL is fine. */
+int cli_fail_with(struct cli *cli, const struct err *e, json_t *document);
 /* Wrong usage: exit code 2, with the way to help. */
 int cli_usage(struct cli *cli, const char *fmt, ...) _printf_(2, 3);
 /* Prints a line on stdout. Names come from a bucket: control characters and what is no UTF-8 are replaced (util_one_line). 0, or < 0 where it cannot be written. */
 int cli_print_line(struct err *e, const char *fmt, ...) _printf_(2, 3);
 /* Prints a document on stdout. Steals `document`. 0, or the exit code of a failed write. */
 int cli_print_json(struct cli *cli, json_t *document);
+/* The exit code in the end: EXIT_FAILED, and said, where the result did not get to stdout whole; not where whoever reads a pipe has left. */
+int cli_end(struct cli *cli, int code);
 /* Prints the command's help. */
 int cli_help(const struct command *command);
 

@@ -2,20 +2,15 @@
 #include "tools/clone_mount.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include "base/io.h"
-#include "base/process.h"
 #include "fs/mountpoint.h"
+#include "tools/ownmount.h"
 #include "tools/unmount.h"
-
-#define MOUNT_LIMIT_MS 300000
-#define OUTPUT_BYTES (64 * KIB)
 
 /* linux/magic.h */
 #define MAGIC_OVERLAY 0x794c7630
@@ -201,98 +196,18 @@ int clone_mount_overlay(const struct clone_place *p, const struct record *record
 
 /* ---- the repository ---- */
 
-/* A value of a mount option. New string. */
-static char *escaped(const char *value)
-{
-	char *out = malloc(2 * strlen(value) + 1), *o = out;
-
-	if (!out)
-		return NULL;
-	for (; *value; value++) {
-		if (*value == ',' || *value == '\\')
-			*o++ = '\\';
-		*o++ = *value;
-	}
-	*o = '\0';
-	return out;
-}
-
-/* What the other process says of its failure: {"error": {"kind", "message"}}. */
-static int take_error(struct wbuf *said, struct err *e)
-{
-	_cleanup_json_ json_t *o = NULL;
-	const char *kind = "", *message = "";
-	const json_t *error;
-
-	if (json_parse("its answer", (const char *)said->data, said->len, OUTPUT_BYTES, &o, NULL) <
-	    0)
-		return -ENOENT;
-	error = json_object_get(o, "error");
-	if (json_get_string(error, "kind", 64, &kind, NULL) < 0 ||
-	    json_get_string(error, "message", OUTPUT_BYTES, &message, NULL) < 0)
-		return -ENOENT;
-	for (enum err_kind k = ERR_IO; k <= ERR_CREDENTIALS; k++)
-		if (strcmp(err_kind_name(k), kind) == 0)
-			return err_set(e, k, -EIO, "cannot mount the backup: %s", message);
-	return -ENOENT;
-}
-
-static int run_mount(struct cli *cli, char *const *words, struct err *e)
-{
-	_cleanup_wbuf_ struct wbuf out, errors;
-	struct process_options o = { .words = words,
-				     .timeout_ms = MOUNT_LIMIT_MS,
-				     .cancel = &cli->cancel,
-				     .out = &out,
-				     .errors = &errors,
-				     .cut_errors = true };
-	int status = 0, r;
-
-	wbuf_init(&out, OUTPUT_BYTES);
-	wbuf_init(&errors, OUTPUT_BYTES);
-	r = process_run(&o, &status);
-	if (r == 0 && status != 0 && take_error(&out, e) != -ENOENT)
-		return e->code;
-	r = process_explain(&o, r, status, ERR_IO, e);
-	return r < 0 ? err_wrap(e, r, "cannot mount the backup: the process that does it") : 0;
-}
-
 int clone_mount_backup(struct cli *cli, const struct clone_place *p, const struct record *record,
 		       const char *url, const char *more, struct err *e)
 {
-	char program[PATH_MAX], r_[] = "-r", json[] = "--json", config[] = "--config",
-				mount_[] = "mount", o_[] = "-o";
 	_cleanup_free_ char *log = util_printf("%s/mount.log", p->state), *log_value = NULL,
-			    *options = NULL, *repository = strdup(url);
-	_cleanup_free_ char *path = cli->config_path ? strdup(cli->config_path) : NULL;
-	char *words[12];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	size_t count = 0;
+			    *options = NULL;
 
-	if (n < 0)
-		return err_errno(e, -errno, "cannot find this program");
-	program[n] = '\0';
-	log_value = log ? escaped(log) : NULL;
+	log_value = log ? ownmount_escaped(log) : NULL;
 	if (log_value)
 		options = util_printf("log=%s%s%s,ro,allow_other,cluster=%s,node=%s,pin=%s",
 				      log_value, *more ? "," : "", more, record->where.cluster,
 				      record->where.node, record->backup);
-	if (!options || !repository || (cli->config_path && !path))
-		return err_nomem(e);
-	words[count++] = program;
-	words[count++] = json;
-	words[count++] = r_;
-	words[count++] = repository;
-	if (path) {
-		words[count++] = config;
-		words[count++] = path;
-	}
-	words[count++] = mount_;
-	words[count++] = p->mountpoint;
-	words[count++] = o_;
-	words[count++] = options;
-	words[count] = NULL;
-	return run_mount(cli, words, e);
+	return options ? ownmount_start(cli, url, p->mountpoint, options, e) : err_nomem(e);
 }
 
 /* ---- the end ---- */

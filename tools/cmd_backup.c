@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
+#include "base/io.h"
 #include "catalog/backup.h"
+#include "catalog/claim.h"
 #include "tools/commands.h"
 #include "tools/digests.h"
+#include "tools/follow.h"
+#include "tools/hooks.h"
 #include "tools/live.h"
 #include "tools/metricsfile.h"
 #include "tools/names.h"
+#include "tools/priority.h"
 
 enum {
 	OPT_NAME = OPT_COMMAND,
@@ -19,18 +23,20 @@ enum {
 	OPT_TAKEOVER,
 	OPT_DRY_RUN,
 	OPT_METRICS_FILE,
-	OPT_ONCE
+	OPT_ONCE,
+	OPT_COORDINATED
 };
 
 #define LIST_MAX 1024
-#define NICE 10 /* P8: a production node is not hurt */
+#define MACHINE_ID_BYTES 1024 /* of /etc/machine-id, at most */
 
 struct arguments {
 	struct common common;
 	const char *name, *snapshot;
 	const char *data_dirs[LIST_MAX], *only[LIST_MAX];
 	size_t data_dir_count, only_count;
-	bool takeover, dry_run, once;
+	bool takeover, reread, dry_run, once, coordinated;
+	struct follow *follow; /* NULL: not coordinated */
 	struct metricsfile metrics;
 	char cluster[FORMAT_NAME_BYTES + 1]; /* what common.cluster is where the node said it */
 };
@@ -56,6 +62,9 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 		return 0;
 	case OPT_ONLY:
 		return add(a->only, &a->only_count, value, e);
+	case OPT_REREAD:
+		a->reread = true;
+		return 0;
 	case OPT_TAKEOVER:
 		a->takeover = true;
 		return 0;
@@ -68,8 +77,11 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	case OPT_ONCE:
 		a->once = true;
 		return 0;
+	case OPT_COORDINATED:
+		a->coordinated = true;
+		return 0;
 	default:
-		return 0; /* --reread: this version reads every file anyway */
+		return 1;
 	}
 }
 
@@ -85,6 +97,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 		{ "metrics-file", required_argument, NULL, OPT_METRICS_FILE },
 		{ "once", no_argument, NULL, OPT_ONCE },
+		{ "coordinated", no_argument, NULL, OPT_COORDINATED },
 		COMMON_NAMES,
 		COMMON_LIMITS,
 		COMMON_HELP,
@@ -120,6 +133,19 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 static bool is_live(const struct arguments *a)
 {
 	return !a->snapshot || !a->common.cluster || a->data_dir_count == 0;
+}
+
+/* Its name is that of the other nodes, and its snapshot is taken when theirs are. */
+static int check_coordinated(struct cli *cli, const struct arguments *a, struct err *e)
+{
+	if (!a->coordinated)
+		return 0;
+	if (!a->name || a->snapshot || a->dry_run)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--coordinated is how backup-cluster runs backup on a node: it takes --name, and neither --snapshot nor --dry-run");
+	cli->json = cli->json_line = cli->progress_always = true;
+	return 0;
 }
 
 /* Before anything is asked or taken. */
@@ -220,65 +246,45 @@ static struct record *template_record(struct cli *cli, const struct arguments *a
 	return live && live_record(live, rec, e) < 0 ? NULL : steal_pointer(&rec);
 }
 
-/* Low priority from the start, as the configuration says; a system that refuses is no reason to fail. */
-static int step_back(struct cli *cli, struct err *e)
-{
-	static const struct {
-		const char *name;
-		int value; /* class << 13 | level: ioprio_set(2) */
-	} classes[] = { { "idle", 3 << 13 }, { "best-effort", 2 << 13 | 4 }, { "none", 0 } };
-	const int ioprio_who_process = 1;
-	const char *nice_text = config_get(cli->config, "backup", "nice");
-	const char *class = config_get(cli->config, "backup", "ionice");
-	uint64_t level = NICE;
-	int r = nice_text ? cli_number("[backup] nice", nice_text, 0, 19, &level, e) : 0;
-
-	if (r < 0)
-		return r;
-	setpriority(PRIO_PROCESS, 0, (int)level);
-	for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
-		if (strcmp(class ? class : "idle", classes[i].name) != 0)
-			continue;
-		syscall(SYS_ioprio_set, ioprio_who_process, 0, classes[i].value);
-		return 0;
-	}
-	return err_set(e, ERR_USAGE, -EINVAL,
-		       "[backup] ionice = %s: idle, best-effort or none is wanted", class);
-}
-
-static json_t *result_json(const struct record *rec, const char *state,
+static json_t *result_json(const struct backup_result *result, const char *state,
 			   const struct trace_counts *t, double seconds)
 {
+	const struct record *rec = result->record;
+
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:o}",
+		"{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:I}, s:f, s:o, s:b, s:I}",
 		"cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup,
 		"state", state, "files", (json_int_t)rec->file_count, "total_bytes",
 		(json_int_t)rec->total_bytes, "new_bytes", (json_int_t)rec->new_bytes,
 		"reused_bytes", (json_int_t)rec->reused_bytes, "requests", "put",
 		(json_int_t)t->put, "get", (json_int_t)t->get, "head", (json_int_t)t->head, "list",
 		(json_int_t)t->list, "delete", (json_int_t)t->delete_many, "duration_seconds",
-		seconds, "digests", digests_json(&rec->digests));
+		seconds, "digests", digests_json(&rec->digests), "resumed", result->resumed,
+		"resumed_bytes", (json_int_t)result->resumed_bytes);
 }
 
 static int report(struct cli *cli, const struct arguments *a, struct session *s,
-		  const struct record *rec, int64_t begun_ms, size_t left_out)
+		  const struct backup_result *result, int64_t begun_ms, size_t left_out)
 {
+	const struct record *rec = result->record;
 	double seconds = (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000;
-	char total[32], fresh[32];
+	char total[32], fresh[32], before[32];
 	struct trace_counts counts;
 	bool damaged = digests_warn(cli, &rec->digests);
 	int code = left_out > 0 || damaged ? EXIT_FOUND : EXIT_DONE, r = EXIT_DONE;
 
 	trace_store_counts(s->trace, &counts);
 	if (cli->json)
-		r = cli_print_json(cli, result_json(rec, a->dry_run ? "dry-run" : "committed",
+		r = cli_print_json(cli, result_json(result, a->dry_run ? "dry-run" : "committed",
 						    &counts, seconds));
 	else if (!cli->quiet)
-		printf("%s %s of %s/%s: %llu files, %s, %s new, in %.1f s\n",
+		printf("%s %s of %s/%s: %llu files, %s, %s new%s%s%s, in %.1f s\n",
 		       a->dry_run ? "would store" : "stored", rec->backup, rec->where.cluster,
 		       rec->where.node, (unsigned long long)rec->file_count,
 		       util_format_bytes(total, rec->total_bytes),
-		       util_format_bytes(fresh, rec->new_bytes), seconds);
+		       util_format_bytes(fresh, rec->new_bytes), result->resumed ? " (" : "",
+		       result->resumed ? util_format_bytes(before, result->resumed_bytes) : "",
+		       result->resumed ? " of them before it was interrupted)" : "", seconds);
 	return r ? r : code;
 }
 
@@ -296,6 +302,25 @@ static int report_existing(struct cli *cli, const struct arguments *a)
 	return EXIT_DONE;
 }
 
+static struct hooks_about about(const struct arguments *a, const char *phase, const char *backup)
+{
+	return (struct hooks_about){ phase, a->metrics.where.cluster, a->metrics.where.node,
+				     backup ? backup : "" };
+}
+
+/* A snapshot that is there already is no phase of ours. */
+static int take_snapshot(struct cli *cli, const struct arguments *a, struct live *live,
+			 const char **ret_tag, struct err *e)
+{
+	const struct hooks_about hook = about(a, "snapshot", a->name);
+	int r = a->snapshot ? 0 : hooks_before(cli, &hook, e);
+
+	if (r < 0)
+		return r;
+	r = live_snapshot(live, ret_tag, e);
+	return a->snapshot ? r : hooks_after(cli, &hook, r, e);
+}
+
 /* The files of the snapshot, which is taken for it where none was named, and the record that says what is known of the node. */
 static int gather(struct cli *cli, struct arguments *a, struct live *live, struct snapshot **ret,
 		  struct record **ret_record, struct err *e)
@@ -304,8 +329,12 @@ static int gather(struct cli *cli, struct arguments *a, struct live *live, struc
 				       a->only_count };
 	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
 	struct record *record = NULL;
-	int r = live ? live_snapshot(live, &so.tag, e) : 0;
+	int r = a->follow ? follow_wait(a->follow, FOLLOW_SNAPSHOT, e) : 0;
 
+	if (r == 0 && live)
+		r = take_snapshot(cli, a, live, &so.tag, e);
+	if (r == 0 && a->follow)
+		r = follow_taken(e);
 	if (r == 0)
 		r = snapshot_scan(&so, &cli->cancel, &snapshot, e);
 	if (r == 0 && live)
@@ -319,39 +348,87 @@ static int gather(struct cli *cli, struct arguments *a, struct live *live, struc
 	return 0;
 }
 
+/* NULL: out of memory, and every file is read. */
+static struct hints *hints_of(struct cli *cli, const struct arguments *a, const struct session *s,
+			      const struct record *template)
+{
+	_cleanup_free_ char *base = session_cache_dir(), *machine = NULL;
+	_cleanup_free_ char *directory = base ? util_printf("%s/%s-hints", base, repo_id(s->repo))
+					      : NULL;
+	struct hints_options o = { .directory = directory,
+				   .repository_id = repo_id(s->repo),
+				   .where = &template->where,
+				   .host_id = template->host_id,
+				   .data_dirs = a->data_dirs,
+				   .data_dir_count = a->data_dir_count,
+				   .only = a->only,
+				   .only_count = a->only_count,
+				   .reread = a->reread,
+				   .clock = cli->clock,
+				   .log = cli->log };
+	size_t len;
+
+	if (!directory)
+		return NULL;
+	if (io_read_file(AT_FDCWD, "/etc/machine-id", MACHINE_ID_BYTES, &machine, &len) < 0)
+		machine = NULL;
+	o.machine = machine ? machine : "";
+	return hints_new(&o);
+}
+
 static int store(struct cli *cli, struct arguments *a, struct session *s, struct snapshot *snapshot,
 		 struct record *template, struct err *e)
 {
+	_cleanup_free_ char *cache = session_cache_dir();
+	_cleanup_free_ char *alive_dir =
+		cache ? util_printf("%s/%s-backups", cache, repo_id(s->repo)) : NULL;
 	struct progress progress = { 0 };
+	_cleanup_(hints_freep) struct hints *hints = hints_of(cli, a, s, template);
 	struct backup_result result = { .record = NULL };
-	struct backup_options bo = { .repo = s->repo,
-				     .server = s->url,
-				     .record = template,
-				     .snapshot = snapshot,
-				     .kv = s->kv,
-				     .jobs = a->common.jobs,
-				     .connections = a->common.connections,
-				     .memory_bytes = a->common.memory_bytes,
-				     .takeover = a->takeover,
-				     .dry_run = a->dry_run,
-				     .progress = &progress,
-				     .log = cli->log,
-				     .cancel = &cli->cancel };
+	struct backup_options bo = {
+		.repo = s->repo,
+		.server = s->url,
+		.record = template,
+		.snapshot = snapshot,
+		.kv = s->kv,
+		.hints = hints,
+		.jobs = a->common.jobs,
+		.connections = a->common.connections,
+		.memory_bytes = a->common.memory_bytes,
+		.takeover = a->takeover,
+		/* What a backup of some tables is called is no name for another one. */
+		.any_name = !a->name && a->only_count == 0,
+		.alive_dir = alive_dir,
+		.dry_run = a->dry_run,
+		.progress = &progress,
+		.log = cli->log,
+		.cancel = &cli->cancel
+	};
+	const struct hooks_about hook = about(a, "upload", template->backup);
+	struct err hook_error = ERR_INIT;
 	struct progress_view *view;
 	int64_t begun_ms = clock_elapsed_ms(cli->clock);
-	int r;
+	int hooked = 0, r;
 
 	for (size_t i = 0; i < snapshot->left_out_count; i++)
 		fprintf(stderr, "sstablefs: backup: left out: %s\n", snapshot->left_out[i]);
+	r = a->dry_run ? 0 : hooks_before(cli, &hook, e);
+	if (r < 0)
+		return r;
 	view = progress_view_start(cli, "backup", &progress);
 	r = backup_run(&bo, &result, e);
 	progress_view_stop(view);
+	if (!a->dry_run)
+		hooked = hooks_after(cli, &hook, r, &hook_error);
 	if (r < 0)
 		return r;
 	metricsfile_note(&a->metrics, result.record);
-	r = report(cli, a, s, result.record, begun_ms, snapshot->left_out_count);
+	if (hooked < 0)
+		fprintf(stderr, "sstablefs: backup: the backup is made, but %s\n",
+			hook_error.message);
+	r = report(cli, a, s, &result, begun_ms, snapshot->left_out_count);
 	record_free(result.record);
-	return r;
+	return r == EXIT_DONE && hooked < 0 ? EXIT_FOUND : r;
 }
 
 /* A node that runs is left alone where the store cannot be reached. */
@@ -367,12 +444,30 @@ static int open_live(struct cli *cli, struct arguments *a, const struct session_
 	return r == 0 ? complete(a, live_facts(*ret), e) : r;
 }
 
-/* --once: BACKUP_EXISTS before a snapshot is taken or anything written. */
+/* --once: CLAIM_EXISTS before a snapshot is taken or anything written. */
 static int check_once(struct cli *cli, const struct arguments *a, struct session *s, struct err *e)
 {
-	return a->once && a->name
-		       ? backup_exists(s->repo, &a->metrics.where, a->name, &cli->cancel, e)
+	return (a->once || a->follow) && a->name
+		       ? claim_exists(s->repo, &a->metrics.where, a->name, &cli->cancel, e)
 		       : 0;
+}
+
+/* Tells the coordinator that this node can begin, or why it need not. */
+static int tell_ready(const struct arguments *a, const struct session *s, const struct facts *facts,
+		      bool exists, struct err *e)
+{
+	const struct follow_ready ready = { .cluster = a->metrics.where.cluster,
+					    .node = a->metrics.where.node,
+					    .repository = repo_id(s->repo),
+					    .exists = exists,
+					    .facts = facts };
+
+	if (exists && !a->once)
+		return err_set(
+			e, ERR_CONFLICT, -EEXIST,
+			"this node has a backup %s already (--retry-failed leaves such a node alone)",
+			a->name);
+	return follow_ready(&ready, e);
 }
 
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
@@ -390,15 +485,22 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 		note_where(cli, a, live ? live_facts(live) : NULL);
 	if (r == 0 && ask)
 		r = check_once(cli, a, s, e);
+	if (r >= 0 && a->follow) {
+		int told = tell_ready(a, s, live_facts(live), r == CLAIM_EXISTS, e);
+
+		r = told < 0 ? told : r;
+	}
 	if (r == 0)
 		r = gather(cli, a, live, &snapshot, &template, e);
 	if (r == 0 && !ask)
 		r = session_open(cli, &open, s, e);
 	if (r == 0 && !ask)
 		r = check_once(cli, a, s, e);
+	if (r == 0 && a->follow)
+		r = follow_wait(a->follow, FOLLOW_UPLOAD, e);
 	if (r == 0)
 		r = store(cli, a, s, snapshot, template, e);
-	else if (r == BACKUP_EXISTS)
+	else if (r == CLAIM_EXISTS)
 		r = report_existing(cli, a);
 	/* Whatever happened, the snapshot goes. */
 	if (live && live_close(live) && r == EXIT_DONE)
@@ -415,14 +517,20 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	int64_t begun_ms = clock_elapsed_ms(cli->clock);
 
 	if (r == 0)
+		r = check_coordinated(cli, a, &e);
+	if (r == 0)
 		r = check_names(cli, a, &e);
 	if (r == 0)
-		r = step_back(cli, &e);
+		r = priority_step_back(cli, &e);
+	if (r == 0 && a->coordinated)
+		r = follow_start(cli, &a->follow, &e);
 	if (r == 0)
 		r = run(cli, a, &s, &e);
 	if (r < 0)
 		r = cli_fail(cli, &e);
 	session_close(&s);
+	if (a && a->follow)
+		follow_stop(a->follow);
 	if (a && !a->dry_run) {
 		a->metrics.begun_ms = begun_ms;
 		r = metricsfile_write(&a->metrics, cli, r);

@@ -11,8 +11,10 @@
 #include "fs/mountpoint.h"
 #include "tools/asknode.h"
 #include "tools/commands.h"
+#include "tools/hooks.h"
 #include "tools/live.h"
 #include "tools/names.h"
+#include "tools/sshconf.h"
 
 #define SKEW_WARNING_S 60
 #define ASK_TIMEOUT_MS 30000 /* of a call of nodetool */
@@ -249,6 +251,52 @@ static void check_cassandra(struct report *r)
 	asknode_deinit(&ask);
 }
 
+/* ---- what the configuration names ---- */
+
+static void check_hook(void *ctx, const char *key, const char *program)
+{
+	if (*program != '/')
+		line(ctx, LEVEL_ERROR, "hooks", "%s = %s: the whole path of a program is wanted",
+		     key, program);
+	else if (access(program, X_OK) < 0)
+		line(ctx, LEVEL_ERROR, "hooks", "%s = %s cannot be run: %s", key, program,
+		     strerrordesc_np(errno));
+	else
+		line(ctx, LEVEL_OK, "hooks", "%s = %s", key, program);
+}
+
+/* Only where something is set: most hosts back up nothing but themselves. */
+static void check_ssh(struct report *r)
+{
+	static const char *const files[] = { "config", "identity_file", "certificate_file" };
+	const char *program = config_get(r->cli->config, "ssh", "program");
+	struct sshconf c;
+	struct err e = ERR_INIT;
+	bool fine;
+
+	if (!config_has_section(r->cli->config, "ssh"))
+		return;
+	fine = sshconf_init(&c, r->cli, &e) == 0;
+	sshconf_deinit(&c);
+	if (!fine)
+		line(r, LEVEL_ERROR, "ssh", "%s", e.message);
+	if (program && *program == '/' && access(program, X_OK) < 0) {
+		line(r, LEVEL_ERROR, "ssh", "program = %s cannot be run: %s", program,
+		     strerrordesc_np(errno));
+		fine = false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		const char *path = config_get(r->cli->config, "ssh", files[i]);
+
+		if (!path || *path != '/' || access(path, R_OK) == 0)
+			continue;
+		line(r, LEVEL_ERROR, "ssh", "%s = %s: %s", files[i], path, strerrordesc_np(errno));
+		fine = false;
+	}
+	if (fine)
+		line(r, LEVEL_OK, "ssh", "what [ssh] names is there; backup-cluster tries it");
+}
+
 int cmd_doctor(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_NAMES, COMMON_HELP, { NULL, 0, NULL, 0 } };
@@ -269,6 +317,8 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 	mountpoint_each_stale(stale_mount, &report);
 	check_cache(&report);
 	check_cassandra(&report);
+	check_ssh(&report);
+	hooks_each(cli, check_hook, &report);
 	if (check_credentials(&report, &common))
 		check_repository(&report, &common);
 	if (cli->json)

@@ -1,256 +1,173 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/io.h"
 #include "tools/commands.h"
+#include "tools/fleet.h"
+#include "tools/missing.h"
 #include "tools/names.h"
 
 enum { OPT_CACHED = OPT_COMMAND };
 
-/* One backup of a cluster, over its nodes. */
-struct summary {
-	const char *cluster, *name;
-	size_t first, count; /* in the sorted records */
-	size_t finished, expected;
-	bool topology;
-	int64_t started_ns, finished_ns;
-	struct ulid writer; /* the greatest: decides where the store's times are equal */
-	uint64_t total_bytes, new_bytes;
+#define NODES_LOOKED_AT 256 /* of a cluster whose newest backup is not complete: a request each */
+
+/* What is missing of a backup, by its place in the survey; NULL: was not looked at. */
+struct gaps {
+	json_t **missing;
+	size_t count;
 };
 
-static int by_name(const void *a, const void *b)
+static void gaps_deinit(struct gaps *g)
 {
-	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
-	int r = strcmp(x->where.cluster, y->where.cluster);
-
-	if (r == 0)
-		r = strcmp(x->backup, y->backup);
-	return r ? r : strcmp(x->where.node, y->where.node);
+	for (size_t i = 0; i < g->count; i++)
+		json_decref(g->missing[i]);
+	free(g->missing);
 }
 
-static int newest_first(const void *a, const void *b)
+/*
+ * The document is printed as it is made, without building it: a fleet's would not fit into memory, and takes ten times as long. Names
+ * are such that JSON needs no escapes for them (keys_check_name).
+ */
+static const char *json_time(char out[CLOCK_RFC3339_BYTES + 2], int64_t wall_ns)
 {
-	const struct summary *x = a, *y = b;
-
-	if (x->started_ns != y->started_ns)
-		return x->started_ns < y->started_ns ? 1 : -1;
-	return memcmp(y->writer.b, x->writer.b, sizeof(x->writer.b));
+	if (!wall_ns)
+		return "null";
+	out[0] = '"';
+	clock_rfc3339(out + 1, wall_ns, 1);
+	return strcat(out, "\"");
 }
 
-static void add_record(struct summary *s, const struct record *rec)
+static bool print_node_json(const struct survey *s, const struct survey_entry *x)
 {
-	int64_t started = rec->store_time_ns ? rec->store_time_ns : rec->started_ns;
+	char started[CLOCK_RFC3339_BYTES + 2], finished[CLOCK_RFC3339_BYTES + 2];
 
-	s->count++;
-	if (rec->state == RECORD_COMMITTED)
-		s->finished++;
-	if (rec->peers_known) {
-		s->topology = true;
-		s->expected = MAX_OF(s->expected, rec->peer_count);
-	}
-	if (s->started_ns == 0 || started < s->started_ns)
-		s->started_ns = started;
-	s->finished_ns = MAX_OF(s->finished_ns, rec->finished_ns);
-	if (memcmp(rec->writer.b, s->writer.b, sizeof(s->writer.b)) > 0)
-		s->writer = rec->writer;
-	s->total_bytes += rec->total_bytes;
-	s->new_bytes += rec->new_bytes;
+	return printf("\n    {\"node\": \"%s\", \"state\": \"%s\", \"started\": %s, \"finished\": %s, "
+		      "\"files\": %llu, \"total_bytes\": %llu, \"new_bytes\": %llu}",
+		      survey_node(s, x)->node, names_state(x->state),
+		      json_time(started, x->started_ns), json_time(finished, x->finished_ns),
+		      (unsigned long long)x->file_count, (unsigned long long)x->total_bytes,
+		      (unsigned long long)x->new_bytes) >= 0;
 }
 
-static bool complete(const struct summary *s)
+static bool print_backup_json(const struct survey *s, const struct survey_backup *b,
+			      const json_t *missing)
 {
-	return s->finished == s->count && (!s->topology || s->finished >= s->expected);
+	char started[CLOCK_RFC3339_BYTES + 2], finished[CLOCK_RFC3339_BYTES + 2], expected[16];
+	const struct survey_entry *x = &s->entries[b->first];
+	bool complete = survey_is_complete(b), ok;
+
+	strcpy(expected, "null");
+	if (b->topology)
+		snprintf(expected, sizeof(expected), "%u", b->expected);
+	ok = printf("\n  {\"cluster\": \"%s\", \"name\": \"%s\", \"nodes_finished\": %u, \"nodes_expected\": %s, "
+		    "\"complete\": %s, \"started\": %s, \"finished\": %s, \"total_bytes\": %llu, "
+		    "\"new_bytes\": %llu, \"nodes\": [",
+		    survey_node(s, x)->cluster, survey_name(s, x), b->finished, expected,
+		    complete ? "true" : "false", json_time(started, b->started_ns),
+		    json_time(finished, complete ? b->finished_ns : 0),
+		    (unsigned long long)b->total_bytes, (unsigned long long)b->new_bytes) >= 0;
+	for (size_t i = 0; ok && i < b->count; i++)
+		ok = (i == 0 || putchar(',') != EOF) && print_node_json(s, &x[i]);
+	ok = ok && putchar(']') != EOF;
+	if (ok && missing)
+		ok = fputs(", \"missing\": ", stdout) >= 0 &&
+		     json_dumpf(missing, stdout,
+				JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) == 0;
+	return ok && putchar('}') != EOF;
 }
 
-/* Sorted newest first; newly allocated. NULL: out of memory. */
-static struct summary *summarize(struct found *f, size_t *ret_count)
+/* as_of NULL: none. */
+static int print_json(const struct survey *s, const struct gaps *g, const char *as_of,
+		      struct err *e)
 {
-	struct summary *list = calloc(f->count + 1, sizeof(*list));
-	size_t n = 0;
+	bool ok = fputs("{\"backups\": [", stdout) >= 0;
 
-	if (!list)
-		return NULL;
-	if (f->count > 0)
-		qsort(f->records, f->count, sizeof(struct record *), by_name);
-	for (size_t i = 0; i < f->count; i++) {
-		const struct record *rec = f->records[i];
-
-		if (n == 0 || strcmp(list[n - 1].cluster, rec->where.cluster) != 0 ||
-		    strcmp(list[n - 1].name, rec->backup) != 0)
-			list[n++] = (struct summary){ .cluster = rec->where.cluster,
-						      .name = rec->backup,
-						      .first = i };
-		add_record(&list[n - 1], rec);
-	}
-	if (n > 0)
-		qsort(list, n, sizeof(*list), newest_first);
-	*ret_count = n;
-	return list;
+	for (size_t i = 0; ok && i < s->backup_count; i++)
+		ok = (i == 0 || putchar(',') != EOF) &&
+		     print_backup_json(s, &s->backups[i], g ? g->missing[i] : NULL);
+	if (ok && as_of)
+		ok = printf("],\n\"as_of\": \"%s\"}\n", as_of) >= 0;
+	else if (ok)
+		ok = fputs("]}\n", stdout) >= 0;
+	return ok && fflush(stdout) == 0 ? 0 : err_errno(e, -errno, "cannot write the result");
 }
 
-static json_t *node_json(const struct record *rec)
+static void print_backup(const struct survey *s, const struct survey_backup *b,
+			 const json_t *missing, int width, int cluster_width)
 {
-	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "node", rec->where.node, "state",
-			 names_state(rec->state), "started", names_json_time(rec->started_ns),
-			 "finished", names_json_time(rec->finished_ns), "files",
-			 (json_int_t)rec->file_count, "total_bytes", (json_int_t)rec->total_bytes,
-			 "new_bytes", (json_int_t)rec->new_bytes);
-}
+	char nodes[48], total[32], fresh[32], started[CLOCK_RFC3339_BYTES] = "-";
+	const struct survey_entry *x = &s->entries[b->first];
+	uint32_t known = b->topology ? b->expected : b->nodes;
+	bool complete = survey_is_complete(b);
+	_cleanup_free_ char *words = missing ? missing_words(missing) : NULL;
 
-/* NULL: out of memory. */
-static json_t *summary_json(const struct found *f, const struct summary *s)
-{
-	json_t *nodes = json_array();
-
-	for (size_t i = s->first; i < s->first + s->count; i++) {
-		if (json_array_append_new(nodes, node_json(f->records[i])) < 0) {
-			json_decref(nodes);
-			return NULL;
-		}
-	}
-	return json_pack("{s:s, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:o}", "cluster",
-			 s->cluster, "name", s->name, "nodes_finished", (json_int_t)s->finished,
-			 "nodes_expected",
-			 s->topology ? json_integer((json_int_t)s->expected) : json_null(),
-			 "complete", complete(s), "started", names_json_time(s->started_ns),
-			 "finished", names_json_time(complete(s) ? s->finished_ns : 0),
-			 "total_bytes", (json_int_t)s->total_bytes, "new_bytes",
-			 (json_int_t)s->new_bytes, "nodes", nodes);
-}
-
-static const char *text_of(json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text ? text : "-";
-}
-
-static uint64_t number_of(json_t *o, const char *key)
-{
-	return (uint64_t)json_integer_value(json_object_get(o, key));
-}
-
-static void print_backup(json_t *o, int width, int cluster_width)
-{
-	char nodes[48], total[32], fresh[32];
-	uint64_t finished = number_of(o, "nodes_finished"),
-		 known = json_array_size(json_object_get(o, "nodes"));
-	bool complete = json_is_true(json_object_get(o, "complete"));
-
-	if (json_is_integer(json_object_get(o, "nodes_expected")))
-		known = number_of(o, "nodes_expected");
-	if (finished == known && complete)
-		snprintf(nodes, sizeof(nodes), "%llu", (unsigned long long)finished);
+	if (b->started_ns)
+		clock_rfc3339(started, b->started_ns, 1);
+	if (b->finished == known && complete)
+		snprintf(nodes, sizeof(nodes), "%u", b->finished);
 	else
-		snprintf(nodes, sizeof(nodes), "%llu of %llu", (unsigned long long)finished,
-			 (unsigned long long)known);
-	printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s%s\n", width, text_of(o, "name"), cluster_width,
-	       text_of(o, "cluster"), text_of(o, "started"), nodes,
-	       util_format_bytes(total, number_of(o, "total_bytes")),
-	       util_format_bytes(fresh, number_of(o, "new_bytes")), complete ? "" : "  incomplete");
+		snprintf(nodes, sizeof(nodes), "%u of %u", b->finished, known);
+	printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s%s\n", width, survey_name(s, x), cluster_width,
+	       survey_node(s, x)->cluster, started, nodes, util_format_bytes(total, b->total_bytes),
+	       util_format_bytes(fresh, b->new_bytes), complete ? "" : "  incomplete");
+	if (words)
+		cli_print_line(NULL, "  missing: %s", words);
 }
 
-static void print_table(struct cli *cli, json_t *backups)
+static void print_table(const struct cli *cli, const struct survey *s, const struct gaps *g)
 {
-	size_t width = 6, cluster_width = 7, i;
-	json_t *o;
+	size_t width = 6, cluster_width = 7;
 
-	json_array_foreach(backups, i, o) {
-		width = MAX_OF(width, strlen(text_of(o, "name")));
-		cluster_width = MAX_OF(cluster_width, strlen(text_of(o, "cluster")));
+	for (size_t i = 0; i < s->backup_count; i++) {
+		const struct survey_entry *x = &s->entries[s->backups[i].first];
+
+		width = MAX_OF(width, strlen(survey_name(s, x)));
+		cluster_width = MAX_OF(cluster_width, strlen(survey_node(s, x)->cluster));
 	}
-	if (json_array_size(backups) > 0 && !cli->quiet)
+	if (s->backup_count > 0 && !cli->quiet)
 		printf("%-*s  %-*s  %-24s  %-9s  %10s  %10s\n", (int)width, "BACKUP",
 		       (int)cluster_width, "CLUSTER", "STARTED", "NODES", "SIZE", "NEW");
-	json_array_foreach(backups, i, o)
-		print_backup(o, (int)width, (int)cluster_width);
-	if (json_array_size(backups) == 0 && !cli->quiet)
+	for (size_t i = 0; i < s->backup_count; i++)
+		print_backup(s, &s->backups[i], g ? g->missing[i] : NULL, (int)width,
+			     (int)cluster_width);
+	if (s->backup_count == 0 && !cli->quiet)
 		printf("no backups\n");
 }
 
-/* {"backups": […]}; NULL: out of memory. */
-static json_t *document(struct found *f)
-{
-	size_t count;
-	_cleanup_free_ struct summary *list = summarize(f, &count);
-	json_t *backups = json_array();
-
-	if (!list || !backups) {
-		json_decref(backups);
-		return NULL;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (json_array_append_new(backups, summary_json(f, &list[i])) < 0) {
-			json_decref(backups);
-			return NULL;
-		}
-	}
-	return json_pack("{s:o}", "backups", backups);
-}
-
-static int report(struct cli *cli, json_t *list)
+static int report(const struct cli *cli, const struct survey *s, const struct gaps *g,
+		  const char *as_of, struct err *e)
 {
 	if (cli->json)
-		return cli_print_json(cli, json_incref(list));
-	print_table(cli, json_object_get(list, "backups"));
-	return EXIT_DONE;
+		return print_json(s, g, as_of, e);
+	print_table(cli, s, g);
+	return 0;
 }
 
-/* ---- the local view: what the last whole list said ---- */
-
-/* <cache>/list-<hash of the URL>.json. New string. */
-static char *cached_path(struct cli *cli, struct err *e)
-{
-	_cleanup_free_ char *dir = session_cache_dir();
-	const char *url;
-	struct id256 digest;
-	char hex[SHA256_HEX];
-
-	if (session_url(cli, &url, e) < 0)
-		return NULL;
-	digest = digest_sha256(url, strlen(url));
-	util_hex(hex, digest.b, sizeof(digest.b));
-	return dir ? util_printf("%s/list-%s.json", dir, hex) : NULL;
-}
-
-/* Only a convenience: where it cannot be written, list --cached will say that there is nothing. */
-static void keep(struct cli *cli, json_t *list)
-{
-	struct err e = ERR_INIT;
-	_cleanup_free_ char *path = cached_path(cli, &e), *text = NULL;
-	char now[CLOCK_RFC3339_BYTES];
-	json_t *kept = json_deep_copy(list);
-
-	json_object_set_new(kept, "as_of",
-			    json_string(clock_rfc3339(now, clock_wall_ns(cli->clock), 0)));
-	text = json_dumps(kept, JSON_COMPACT);
-	json_decref(kept);
-	if (path && text)
-		(void)io_publish_file(AT_FDCWD, path, text, strlen(text), 0600, NULL);
-}
-
+/* What the last whole list saw. */
 static int show_cached(struct cli *cli, const struct common *common, struct err *e)
 {
-	_cleanup_free_ char *path = cached_path(cli, e);
-	_cleanup_json_ json_t *list = path ? json_load_file(path, 0, NULL) : NULL;
-	json_t *backups = json_object_get(list, "backups");
+	_cleanup_free_ char *path = NULL;
+	_cleanup_(survey_freep) struct survey *s = NULL;
+	char as_of[CLOCK_RFC3339_BYTES];
 	int64_t as_of_ns;
+	int r;
 
 	if (common->node)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--cached shows whole clusters: leave --node out");
-	if (!json_is_array(backups) || clock_parse_rfc3339(text_of(list, "as_of"), &as_of_ns) < 0)
+	path = fleet_path(cli, e);
+	if (!path)
+		return e->code;
+	r = survey_load(path, common->cluster, &s, &as_of_ns, e);
+	if (r == -ENOENT)
 		return err_set(e, ERR_NOT_FOUND, -ENOENT,
 			       "there is no local view yet: run list once without --cached");
-	for (size_t i = json_array_size(backups); common->cluster && i > 0; i--)
-		if (strcmp(text_of(json_array_get(backups, i - 1), "cluster"), common->cluster) !=
-		    0)
-			json_array_remove(backups, i - 1);
+	if (r < 0)
+		return r;
+	clock_rfc3339(as_of, as_of_ns, 0);
 	if (!cli->json)
-		printf("as of %s, %lld s ago\n", text_of(list, "as_of"),
+		printf("as of %s, %lld s ago\n", as_of,
 		       (long long)((clock_wall_ns(cli->clock) - as_of_ns) / 1000000000));
-	return report(cli, list);
+	return report(cli, s, NULL, as_of, e);
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct common *common, bool *ret_cached,
@@ -277,30 +194,64 @@ static int parse(struct cli *cli, int argc, char **argv, struct common *common, 
 	return r;
 }
 
-static int run(struct cli *cli, const struct common *common, struct session *s, struct err *e)
+/* Whether another backup of its cluster is newer. */
+static bool is_old(const struct survey *s, size_t i)
 {
-	_cleanup_(found_freep) struct found *f = NULL;
-	_cleanup_json_ json_t *list = NULL;
-	struct session_options open = { .access = REPO_READ, .common = common };
-	struct find_options fo = { .cluster = common->cluster,
-				   .node = common->node,
-				   .keep_damaged = true };
-	int r = session_open(cli, &open, s, e);
+	const char *cluster = survey_node(s, &s->entries[s->backups[i].first])->cluster;
+
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(survey_node(s, &s->entries[s->backups[k].first])->cluster, cluster) == 0)
+			return true;
+	return false;
+}
+
+/* The survey knows how many nodes a cluster has and not which: of each cluster's newest backup, where it is not complete, the records are read. */
+static int find_gaps(struct cli *cli, struct session *session, const struct survey *s,
+		     struct gaps *g, struct err *e)
+{
+	g->missing = calloc(s->backup_count + 1, sizeof(json_t *));
+	if (!g->missing)
+		return err_nomem(e);
+	g->count = s->backup_count;
+	for (size_t i = 0; i < s->backup_count; i++) {
+		const struct survey_backup *b = &s->backups[i];
+		const struct survey_entry *x = &s->entries[b->first];
+		const struct find_options o = { .cluster = survey_node(s, x)->cluster,
+						.backup = survey_name(s, x),
+						.keep_damaged = true };
+		_cleanup_(found_freep) struct found *f = NULL;
+		int r;
+
+		if (!b->topology || survey_is_complete(b) || b->count > NODES_LOOKED_AT ||
+		    is_old(s, i))
+			continue;
+		r = find_records(session->meta, session->repo, &o, &f, &cli->cancel, e);
+		if (r < 0)
+			return r;
+		g->missing[i] = missing_nodes(f->records, f->count);
+		if (!g->missing[i])
+			return err_nomem(e);
+	}
+	return 0;
+}
+
+static int run(struct cli *cli, const struct common *common, struct session *session, struct err *e)
+{
+	_cleanup_(gaps_deinit) struct gaps gaps = { .missing = NULL };
+	_cleanup_(survey_freep) struct survey *s = NULL;
+	struct session_options open = { .access = REPO_READ, .common = common, .no_cache = true };
+	int r = session_open(cli, &open, session, e);
 
 	if (r == 0)
-		r = find_records(s->meta, s->repo, &fo, &f, &cli->cancel, e);
+		r = fleet_read(cli, session, common->cluster, common->node, &s, e);
+	/* Of one node alone nothing can be missing. */
+	if (r == 0 && !common->node)
+		r = find_gaps(cli, session, s, &gaps, e);
+	if (r == 0)
+		r = report(cli, s, gaps.missing ? &gaps : NULL, NULL, e);
 	if (r < 0)
 		return r;
-	list = document(f);
-	if (!list)
-		return err_nomem(e);
-	if (!common->cluster && !common->node)
-		keep(cli, list);
-	r = report(cli, list);
-	for (size_t i = 0; i < f->damaged_count; i++)
-		fprintf(stderr, "sstablefs: list: a record cannot be read: %s: %s\n",
-			f->damaged[i].key, f->damaged[i].reason);
-	return r == EXIT_DONE && f->damaged_count > 0 ? EXIT_FOUND : r;
+	return fleet_tell_damage(cli, s) > 0 ? EXIT_FOUND : EXIT_DONE;
 }
 
 int cmd_list(struct cli *cli, int argc, char **argv)

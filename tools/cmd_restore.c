@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
-#include "catalog/hold.h"
 #include "catalog/restore.h"
-#include "catalog/watch.h"
 #include "tools/commands.h"
+#include "tools/heldrestore.h"
 #include "tools/names.h"
 
 enum { OPT_ONLY = OPT_COMMAND, OPT_MAP, OPT_OVERWRITE, OPT_NUMERIC };
@@ -110,61 +109,10 @@ static int report(struct cli *cli, const struct record *rec, const struct restor
 	return EXIT_DONE;
 }
 
-/*
- * While it is restored a backup is pinned. Where no pin can be had, for want of rights or because the store is full, the restore goes on without one: it
- * fails only where somebody deletes the backup in the meantime.
- */
-static int hold(struct cli *cli, struct session *s, const struct record *rec, struct hold **ret,
-		struct err *e)
-{
-	const struct hold_options o = {
-		.repo = s->repo, .record = rec, .purpose = "restore", .log = cli->log
-	};
-	struct err why = ERR_INIT;
-	char text[1200];
-	int r = hold_begin(&o, ret, &cli->cancel, &why);
-
-	if (r == -ENOENT || cancel_is_set(&cli->cancel)) {
-		*e = why;
-		return r;
-	}
-	if (r != 0)
-		log_write(cli->log, LOG_LEVEL_WARNING, "no-pin",
-			  "backup %s is not pinned while it is restored: %s", rec->backup,
-			  err_describe(&why, text, sizeof(text)));
-	return 0;
-}
-
-static void stop_restore(void *ctx)
-{
-	struct cancel *c = ctx;
-
-	if (!cancel_is_set(c))
-		cancel_set(c, -1);
-}
-
-/* restore_run, which a lost pin ends. */
-static int restore_held(struct cli *cli, const struct restore_options *ro, struct hold *held,
-			struct restore_result *result, struct err *e)
-{
-	const struct watch_options wo = { .clock = cli->clock,
-					  .from = held ? hold_lost(held) : NULL,
-					  .fire = stop_restore,
-					  .ctx = &cli->cancel };
-	struct watch *watch = NULL;
-	int r = held ? watch_start(&wo, &watch, e) : 0;
-
-	if (r == 0)
-		r = restore_run(ro, result, e);
-	if (watch)
-		watch_stop(watch);
-	return r < 0 && hold_check(held, e) < 0 ? -EIO : r;
-}
-
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
 {
 	_cleanup_(record_freep) struct record *rec = NULL;
-	_cleanup_(hold_endp) struct hold *held = NULL;
+	_cleanup_(heldrestore_endp) struct heldrestore *held = NULL;
 	struct session_options open = { .access = REPO_READ, .common = &a->common };
 	struct restore_result result = { 0 };
 	struct progress progress = { 0 };
@@ -175,8 +123,6 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 
 	if (r == 0)
 		r = names_find_one(cli, s, &a->common, a->backup, &rec, e);
-	if (r == 0)
-		r = hold(cli, s, rec, &held, e);
 	if (r < 0)
 		return r;
 	ro = (struct restore_options){ .repo = s->repo,
@@ -197,7 +143,9 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 				       .log = cli->log,
 				       .cancel = &cli->cancel };
 	view = progress_view_start(cli, "restore", &progress);
-	r = restore_held(cli, &ro, held, &result, e);
+	r = heldrestore_begin(cli, &ro, false, &held, e);
+	if (r == 0)
+		r = heldrestore_explain(held, restore_run(&ro, &result, e), e);
 	progress_view_stop(view);
 	return r < 0 ? r
 		     : report(cli, rec, &result, a->directory,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "tools/commands.h"
 #include "tools/digests.h"
+#include "tools/missing.h"
 #include "tools/names.h"
 
 /* What one node's backup holds, table by table: a callback for the walk over its trees. */
@@ -165,11 +166,28 @@ static int show_one(struct cli *cli, struct session *s, const struct record *rec
 	return r;
 }
 
+/* With --node the others were not looked at. */
+static int show_missing(struct cli *cli, const struct found *f, const char *node, json_t **ret,
+			struct err *e)
+{
+	_cleanup_json_ json_t *missing = node ? json_null() : missing_nodes(f->records, f->count);
+	_cleanup_free_ char *words = NULL;
+	int r = 0;
+
+	if (!missing)
+		return err_nomem(e);
+	words = missing_words(missing);
+	if (words && !cli->json)
+		r = cli_print_line(e, "missing: %s", words);
+	*ret = steal_pointer(&missing);
+	return r;
+}
+
 int cmd_show(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_NAMES, COMMON_HELP, { NULL, 0, NULL, 0 } };
 	_cleanup_(found_freep) struct found *f = NULL;
-	_cleanup_json_ json_t *nodes = json_array();
+	_cleanup_json_ json_t *nodes = json_array(), *missing = NULL;
 	struct session s = { .store = NULL };
 	struct find_options fo = { .cluster = NULL };
 	struct session_options open = { .access = REPO_READ };
@@ -196,12 +214,15 @@ int cmd_show(struct cli *cli, int argc, char **argv)
 		r = names_one_cluster(f, common.cluster, argv[optind], &e);
 	for (size_t i = 0; r == 0 && i < f->count; i++)
 		r = show_one(cli, &s, f->records[i], nodes, &e);
+	if (r == 0)
+		r = show_missing(cli, f, common.node, &missing, &e);
 	if (r < 0)
 		r = cli_fail(cli, &e);
 	else if (cli->json)
-		r = cli_print_json(cli, json_pack("{s:s, s:s, s:O}", "cluster",
+		r = cli_print_json(cli, json_pack("{s:s, s:s, s:O, s:O}", "cluster",
 						  f->records[0]->where.cluster, "name",
-						  f->records[0]->backup, "nodes", nodes));
+						  f->records[0]->backup, "nodes", nodes, "missing",
+						  missing));
 	session_close(&s);
 	return r;
 }

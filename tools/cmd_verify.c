@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
 #include <string.h>
+#include "cassandra/walkdir.h"
+#include "catalog/repair.h"
 #include "catalog/verify.h"
 #include "tools/commands.h"
+#include "tools/live.h"
 #include "tools/names.h"
+#include "tools/verifyreport.h"
 
-enum { OPT_SAMPLE = OPT_COMMAND, OPT_REPAIR };
+#define DATA_DIRS 1024
+
+enum { OPT_SAMPLE = OPT_COMMAND, OPT_REPAIR, OPT_DATA_DIR };
 
 struct arguments {
 	struct common common;
 	double sample;
+	bool repair;
+	const char *data_dirs[DATA_DIRS];
+	size_t data_dir_count;
 	char **names;
 	size_t name_count;
 };
@@ -18,12 +26,22 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 {
 	char *end;
 
-	if (option == OPT_REPAIR)
-		return err_set(e, ERR_USAGE, -ENOTSUP, "--repair is not in this version");
+	if (option == OPT_REPAIR) {
+		a->repair = true;
+		return 0;
+	}
+	if (option == OPT_DATA_DIR) {
+		if (a->data_dir_count == DATA_DIRS)
+			return err_set(e, ERR_USAGE, -E2BIG, "at most %d data directories",
+				       DATA_DIRS);
+		a->data_dirs[a->data_dir_count++] = value;
+		return 0;
+	}
 	a->sample = strtod(value, &end);
-	if (*end || end == value || !(a->sample > 0 && a->sample <= 100))
+	if (*end || end == value || !(a->sample >= 100.0 / VERIFY_SLICES_MAX && a->sample <= 100))
 		return err_set(e, ERR_USAGE, -EINVAL,
-			       "--sample '%s': a percentage above 0, up to 100, is wanted", value);
+			       "--sample '%s': a percentage of at least %g, up to 100, is wanted",
+			       value, 100.0 / VERIFY_SLICES_MAX);
 	return 0;
 }
 
@@ -31,11 +49,13 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 {
 	static const struct option options[] = { { "sample", required_argument, NULL, OPT_SAMPLE },
 						 { "repair", no_argument, NULL, OPT_REPAIR },
+						 { "data-dir", required_argument, NULL,
+						   OPT_DATA_DIR },
 						 COMMON_NAMES,
 						 COMMON_LIMITS,
 						 COMMON_HELP,
 						 { NULL, 0, NULL, 0 } };
-	int c, r = common_init(&a->common, cli, NULL, 16, e);
+	int c, r = common_init(&a->common, cli, "verify", 16, e);
 
 	a->sample = 100;
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
@@ -47,6 +67,8 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	}
 	a->names = argv + optind;
 	a->name_count = (size_t)(argc - optind);
+	if (r == 0 && a->data_dir_count > 0 && !a->repair)
+		return err_set(e, ERR_USAGE, -EINVAL, "--data-dir is of use with --repair only");
 	return r;
 }
 
@@ -57,7 +79,8 @@ static int add_backup(struct cli *cli, struct session *s, const struct arguments
 	struct find_options fo = { .cluster = a->common.cluster,
 				   .node = a->common.node,
 				   .backup = name,
-				   .keep_damaged = true };
+				   .keep_damaged = true,
+				   .roots_only = true };
 	int r = name ? keys_check_name("backup", name, e) : 0;
 
 	if (r == 0)
@@ -65,65 +88,6 @@ static int add_backup(struct cli *cli, struct session *s, const struct arguments
 	return r == 0 && name && (*ret)->damaged_count == 0
 		       ? names_one_cluster(*ret, a->common.cluster, name, e)
 		       : r;
-}
-
-static json_t *finding_json(const struct verify_finding *f)
-{
-	json_t *files = json_array();
-
-	for (size_t i = 0; i < f->file_count; i++)
-		json_array_append_new(files, json_text(f->files[i]));
-	return json_pack("{s:o, s:o, s:o, s:I}", "key", json_text(f->key), "reason",
-			 json_text(f->reason), "files", files, "files_more",
-			 (json_int_t)f->files_more);
-}
-
-static int print_finding(const struct verify_finding *f, struct err *e)
-{
-	int r = cli_print_line(e, "%s: %s: %s", f->missing ? "missing" : "damaged", f->key,
-			       f->reason);
-
-	for (size_t i = 0; i < f->file_count && r == 0; i++)
-		r = cli_print_line(e, "  %s", f->files[i]);
-	if (r == 0 && f->files_more > 0)
-		r = cli_print_line(e, "  and %zu more", f->files_more);
-	return r;
-}
-
-static int tell(struct cli *cli, const struct verify_finding *f, json_t *list, struct err *e)
-{
-	if (!cli->json)
-		return print_finding(f, e);
-	return json_array_append_new(list, finding_json(f)) < 0 ? err_nomem(e) : 0;
-}
-
-static int report(struct cli *cli, const struct verify_result *v, const struct arguments *a)
-{
-	json_t *damaged = json_array(), *missing = json_array();
-	struct err e = ERR_INIT;
-	char bytes[32];
-	int r = EXIT_DONE;
-
-	for (size_t i = 0; i < v->finding_count; i++) {
-		const struct verify_finding *f = &v->findings[i];
-
-		if (r == EXIT_DONE && tell(cli, f, f->missing ? missing : damaged, &e) < 0)
-			r = cli_fail(cli, &e);
-	}
-	if (cli->json && r == EXIT_DONE) {
-		r = cli_print_json(cli,
-				   json_pack("{s:I, s:I, s:f, s:O, s:O}", "objects_checked",
-					     (json_int_t)v->objects_checked, "bytes_checked",
-					     (json_int_t)v->bytes_checked, "sample_percent",
-					     a->sample, "damaged", damaged, "missing", missing));
-	} else if (!cli->quiet && r == EXIT_DONE) {
-		printf("%llu objects checked, %s, %zu findings\n",
-		       (unsigned long long)v->objects_checked,
-		       util_format_bytes(bytes, v->bytes_checked), v->finding_count);
-	}
-	json_decref(damaged);
-	json_decref(missing);
-	return r ? r : v->finding_count > 0 ? EXIT_FOUND : EXIT_DONE;
 }
 
 struct chosen {
@@ -157,12 +121,22 @@ static void chosen_deinit(struct chosen *all)
 	free(all->damaged);
 }
 
+static int by_node_newest_first(const void *a, const void *b)
+{
+	const struct record *x = *(struct record *const *)a, *y = *(struct record *const *)b;
+	int r = strcmp(x->where.cluster, y->where.cluster);
+
+	if (r == 0)
+		r = strcmp(x->where.node, y->where.node);
+	return r ? r : record_compare_age(y, x);
+}
+
 static int choose(struct cli *cli, struct session *s, const struct arguments *a, struct chosen *all,
 		  struct err *e)
 {
 	for (size_t i = 0; i < MAX_OF(a->name_count, (size_t)1); i++) {
 		_cleanup_(found_freep) struct found *f = NULL;
-		size_t before = all->count;
+		size_t before = all->count, damaged = all->damaged_count;
 		int r = add_backup(cli, s, a, a->name_count ? a->names[i] : NULL, &f, e);
 
 		for (size_t k = 0; r == 0 && k < f->count; k++) {
@@ -175,62 +149,217 @@ static int choose(struct cli *cli, struct session *s, const struct arguments *a,
 		}
 		if (r == 0)
 			r = take_damaged(f, all, e);
-		if (r == 0 && a->name_count && all->count == before && all->damaged_count == 0)
+		if (r == 0 && a->name_count && all->count == before &&
+		    all->damaged_count == damaged)
 			return err_set(e, ERR_NOT_FOUND, -ENOENT, "backup %s is not finished",
 				       a->names[i]);
 		if (r < 0)
 			return r;
 	}
+	if (all->count > 0)
+		qsort(all->records, all->count, sizeof(*all->records), by_node_newest_first);
+	return all->count + all->damaged_count > 0 ? 0 : names_check_scope(cli, s, &a->common, e);
+}
+
+/* ---- what is remembered ---- */
+
+/* As many that a percentage that does not divide 100 reads less, not more, in each run. */
+static uint32_t slices_of(double percent)
+{
+	double wanted = 100.0 / percent;
+	uint32_t whole = (uint32_t)wanted;
+
+	return whole + (wanted - whole > 1e-6 * wanted);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What is verified: the same backups named in another order are the same. */
+static struct id256 scope_of(struct arguments *a)
+{
+	struct id256 all = digest_sha256("", 0);
+	const char *cluster = a->common.cluster ? a->common.cluster : "",
+		   *node = a->common.node ? a->common.node : "";
+
+	if (a->name_count > 0)
+		qsort(a->names, a->name_count, sizeof(*a->names), compare_names);
+	all = digest_sha256_2(all.b, sizeof(all.b), cluster, strlen(cluster) + 1);
+	all = digest_sha256_2(all.b, sizeof(all.b), node, strlen(node) + 1);
+	for (size_t i = 0; i < a->name_count; i++)
+		all = digest_sha256_2(all.b, sizeof(all.b), a->names[i], strlen(a->names[i]) + 1);
+	return all;
+}
+
+/* What cannot be remembered is no failure: then everything is read, or a slice drawn by chance. */
+static int open_state(struct cli *cli, struct session *s, struct arguments *a,
+		      struct verifyreport *report, struct verify_begin *begin,
+		      struct verify_state **ret, struct err *e)
+{
+	_cleanup_free_ char *base = session_cache_dir();
+	_cleanup_free_ char *dir = base ? util_printf("%s/%s-verify", base, repo_id(s->repo))
+					: NULL;
+	struct verify_state_options o = {
+		.dir = dir, .scope = scope_of(a), .slices = report->slices, .clock = cli->clock
+	};
+	struct store_meta now;
+	struct err why = ERR_INIT;
+	int r = dir ? store_head(s->store, KEY_REPOSITORY, &now, &cli->cancel, e) : err_nomem(e);
+
+	if (r < 0)
+		return r;
+	o.now_ns = r == 0 ? now.date_ns : 0;
+	r = verify_state_open(&o, ret, begin, &why);
+	if (r == -ENOMEM)
+		return err_nomem(e);
+	if (r < 0) {
+		uint32_t random;
+
+		clock_random(cli->clock, &random, sizeof(random));
+		begin->slice = random % report->slices;
+	}
+	report->slice = begin->slice;
+	verifyreport_begin(cli, report, r < 0 ? &why : NULL);
 	return 0;
 }
 
-static int run(struct cli *cli, const struct arguments *a, struct session *s, struct chosen *all,
-	       struct verify_result **ret, struct err *e)
+/* ---- all of it ---- */
+
+struct job {
+	struct session s;
+	struct chosen all;
+	struct verify_begin begin;
+	struct verify_state *state;
+	struct verify_result *result;
+	struct verifyreport report;
+};
+
+static void job_deinit(struct job *j)
 {
-	struct session_options open = { .access = REPO_READ,
+	verify_result_free(j->result);
+	verify_state_free(j->state);
+	chosen_deinit(&j->all);
+	session_close(&j->s);
+}
+
+static int verify(struct cli *cli, struct arguments *a, struct job *j, struct err *e)
+{
+	struct progress progress = { 0 };
+	struct progress_view *view;
+	struct verify_options vo = { .repo = j->s.repo,
+				     .source = j->s.source,
+				     .meta = j->s.meta,
+				     .records = j->all.records,
+				     .record_count = j->all.count,
+				     .damaged_records = j->all.damaged,
+				     .damaged_record_count = j->all.damaged_count,
+				     .all_nodes = a->name_count == 0,
+				     .cluster = a->common.cluster,
+				     .node = a->common.node,
+				     .slices = j->report.slices,
+				     .slice = j->report.slice,
+				     .state = j->state,
+				     .jobs = a->common.jobs,
+				     .connections = a->common.connections,
+				     .memory_bytes = a->common.memory_bytes,
+				     .progress = &progress,
+				     .cancel = &cli->cancel };
+	int r;
+
+	view = progress_view_start(cli, "verify", &progress);
+	r = verify_run(&vo, &j->result, e);
+	progress_view_stop(view);
+	return r;
+}
+
+static bool has_damaged_object(const struct verify_result *found)
+{
+	for (size_t i = 0; i < found->finding_count; i++)
+		if (found->findings[i].is_object)
+			return true;
+	return false;
+}
+
+/* From the files of this node, where it says where they lie. */
+static int repair(struct cli *cli, const struct arguments *a, struct job *j, struct err *e)
+{
+	const struct live_options lo = { .data_dirs = NULL };
+	struct repair_options ro = { .repo = j->s.repo,
+				     .source = j->s.source,
+				     .meta = j->s.meta,
+				     .data_dirs = a->data_dirs,
+				     .data_dir_count = a->data_dir_count,
+				     .log = cli->log,
+				     .cancel = &cli->cancel };
+	struct live *live = NULL;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (ro.data_dir_count == 0 && has_damaged_object(j->result)) {
+		if (live_open(cli, &lo, &live, &why) == 0) {
+			ro.data_dirs = (const char *const *)live_facts(live)->data_dirs;
+			ro.data_dir_count = live_facts(live)->data_dir_count;
+		} else {
+			verifyreport_no_files(cli, &why);
+		}
+	}
+	r = repair_run(&ro, j->result, e);
+	if (live)
+		live_close(live);
+	return r;
+}
+
+/* Before hours are spent on reading. */
+static int check_data_dirs(const struct arguments *a, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < a->data_dir_count; i++) {
+		_cleanup_close_ int fd = -1;
+
+		r = walkdir_open_data_dir(a->data_dirs[i], &fd, e);
+	}
+	return r;
+}
+
+static int run(struct cli *cli, struct arguments *a, struct job *j, struct err *e)
+{
+	struct session_options open = { .access = a->repair ? REPO_READ | REPO_WRITE : REPO_READ,
 					.common = &a->common,
 					.verify = OBJECT_VERIFY_SHA256,
 					.no_cache = true };
-	struct progress progress = { 0 };
-	struct verify_options vo;
-	struct progress_view *view;
-	int r = session_open(cli, &open, s, e);
+	int r = check_data_dirs(a, e);
 
+	j->report = (struct verifyreport){ .sample_percent = a->sample,
+					   .slices = slices_of(a->sample),
+					   .begin = &j->begin };
 	if (r == 0)
-		r = choose(cli, s, a, all, e);
-	if (r < 0)
-		return r;
-	vo = (struct verify_options){ .repo = s->repo,
-				      .source = s->source,
-				      .meta = s->meta,
-				      .records = all->records,
-				      .record_count = all->count,
-				      .damaged_records = all->damaged,
-				      .damaged_record_count = all->damaged_count,
-				      .sample_percent = a->sample,
-				      .jobs = a->common.jobs,
-				      .connections = a->common.connections,
-				      .memory_bytes = a->common.memory_bytes,
-				      .progress = &progress,
-				      .cancel = &cli->cancel };
-	view = progress_view_start(cli, "verify", &progress);
-	r = verify_run(&vo, ret, e);
-	progress_view_stop(view);
+		r = session_open(cli, &open, &j->s, e);
+	if (r == 0)
+		r = choose(cli, &j->s, a, &j->all, e);
+	if (r == 0)
+		r = open_state(cli, &j->s, a, &j->report, &j->begin, &j->state, e);
+	if (r == 0)
+		r = verify(cli, a, j, e);
+	if (r == 0 && a->repair)
+		r = repair(cli, a, j, e);
+	j->report.result = j->result;
+	j->report.records = j->all.records;
+	j->report.record_count = j->all.count;
 	return r;
 }
 
 int cmd_verify(struct cli *cli, int argc, char **argv)
 {
-	_cleanup_(verify_result_freep) struct verify_result *result = NULL;
-	struct session s = { .store = NULL };
-	_cleanup_(chosen_deinit) struct chosen all = { .records = NULL };
+	_cleanup_(job_deinit) struct job j = { .state = NULL };
 	struct err e = ERR_INIT;
-	struct arguments a;
-	int r = parse(cli, argc, argv, &a, &e);
+	_cleanup_free_ struct arguments *a = calloc(1, sizeof(*a));
+	int r = a ? parse(cli, argc, argv, a, &e) : err_nomem(&e);
 
 	if (r == 0)
-		r = run(cli, &a, &s, &all, &result, &e);
-	r = r < 0 ? cli_fail(cli, &e) : report(cli, result, &a);
-	session_close(&s);
-	return r;
+		r = run(cli, a, &j, &e);
+	/* A repair that failed takes nothing from what was found. */
+	return j.result ? verifyreport_end(cli, &j.report, r < 0 ? &e : NULL) : cli_fail(cli, &e);
 }

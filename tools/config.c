@@ -29,24 +29,49 @@ static const char *const cassandra_keys[] = { "cluster",
 					      "jmx_ssl",
 					      "cql_host",
 					      "cql_credentials_file",
+					      "cql_ssl",
+					      "cqlshrc",
 					      "timeout",
+					      "start_command",
+					      "stop_command",
+					      "sstableloader",
 					      NULL };
 static const char *const limit_keys[] = { "limit_rate", "jobs",	  "connections", "memory",
 					  "nice",	"ionice", NULL };
+
+static const char *const ssh_keys[] = { "program",
+					"config",
+					"user",
+					"port",
+					"identity_file",
+					"certificate_file",
+					"connect_timeout",
+					"keepalive",
+					"timeout",
+					"command",
+					NULL };
+static const char *const hooks_keys[] = { "before_snapshot", "after_snapshot", "before_upload",
+					  "after_upload",    "timeout",	       NULL };
+static const char *const purge_keys[] = { "keep_last",	  "keep_daily", "keep_weekly",
+					  "keep_monthly", "older_than", NULL };
+static const char *const verify_keys[] = { "limit_rate", "jobs", "connections", "memory", NULL };
+static const char *const gc_keys[] = { "limit_rate", "jobs",	    "connections",
+				       "memory",     "fence_after", NULL };
 
 static const struct section {
 	const char *name;
 	const char *const *keys; /* NULL: mount options */
 } sections[] = {
-	{ "repository", repository_keys },
-	{ "cassandra", cassandra_keys },
-	{ "backup", limit_keys },
-	{ "restore", limit_keys },
-	{ "mount", NULL },
+	{ "repository", repository_keys }, { "cassandra", cassandra_keys },
+	{ "backup", limit_keys },	   { "restore", limit_keys },
+	{ "verify", verify_keys },	   { "gc", gc_keys },
+	{ "purge", purge_keys },	   { "ssh", ssh_keys },
+	{ "hooks", hooks_keys },	   { "mount", NULL },
 };
 
 static const char *const section_names[] = { "repository", "cassandra", "backup",
-					     "restore",	   "mount",	NULL };
+					     "restore",	   "verify",	"gc",
+					     "purge",	   "mount",	NULL };
 
 static int unknown(const struct config *c, int line, const char *kind, const char *word,
 		   const char *const *words, struct err *e)
@@ -181,6 +206,14 @@ const char *config_get(const struct config *c, const char *section, const char *
 		    strcmp(c->settings[i].key, key) == 0)
 			value = c->settings[i].value;
 	return value;
+}
+
+bool config_has_section(const struct config *c, const char *section)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (strcmp(c->settings[i].section, section) == 0)
+			return true;
+	return false;
 }
 
 int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/names.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *names_state(enum record_state s)
@@ -33,6 +34,57 @@ int names_one_cluster(const struct found *f, const char *cluster, const char *ba
 				backup, a, b);
 	}
 	return 0;
+}
+
+/* ---- what was named by options ---- */
+
+struct scope {
+	struct repo *repo;
+	const char *node; /* NULL: any */
+	const struct cancel *cancel;
+	bool found;
+};
+
+static int on_any_node(void *ctx, const char *name, struct err *e)
+{
+	struct scope *s = ctx;
+
+	s->found = true;
+	return 1;
+}
+
+static int look_in_cluster(void *ctx, const char *name, struct err *e)
+{
+	struct scope *s = ctx;
+	struct node_name n = { .cluster = "" };
+	int r;
+
+	if (!s->node)
+		return repo_list_nodes(s->repo, name, on_any_node, s, s->cancel, e);
+	snprintf(n.cluster, sizeof(n.cluster), "%s", name);
+	snprintf(n.node, sizeof(n.node), "%s", s->node);
+	r = repo_has_node(s->repo, &n, s->cancel, e);
+	s->found = s->found || r == REPO_THERE;
+	return r;
+}
+
+int names_no_scope(const char *cluster, const char *node, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND, -ENOENT, "the repository has no %s%s%s%s",
+		       node ? "node " : "cluster ", node ? node : cluster,
+		       node && cluster ? " of cluster " : "", node && cluster ? cluster : "");
+}
+
+int names_check_scope(struct cli *cli, struct session *s, const struct common *c, struct err *e)
+{
+	struct scope scope = { .repo = s->repo, .node = c->node, .cancel = &cli->cancel };
+	int r;
+
+	if (!c->cluster && !c->node)
+		return 0;
+	r = c->cluster ? look_in_cluster(&scope, c->cluster, e)
+		       : repo_list_clusters(s->repo, look_in_cluster, &scope, &cli->cancel, e);
+	return r < 0 ? r : scope.found ? 0 : names_no_scope(c->cluster, c->node, e);
 }
 
 int names_find_one(struct cli *cli, struct session *s, const struct common *c, const char *backup,

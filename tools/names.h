@@ -15,6 +15,10 @@ json_t *names_json_time(int64_t wall_ns);
  */
 int names_one_cluster(const struct found *f, const char *cluster, const char *backup,
 		      struct err *e);
+/* That the cluster and the node that were named (--cluster, --node) are there, with or without a backup: 0, or ERR_NOT_FOUND. Asks for nothing above what was named. */
+int names_check_scope(struct cli *cli, struct session *s, const struct common *c, struct err *e);
+/* The error of it. */
+int names_no_scope(const char *cluster, const char *node, struct err *e);
 /* The one backup that a command on one node means; see find_one. */
 int names_find_one(struct cli *cli, struct session *s, const struct common *c, const char *backup,
 		   struct record **ret, struct err *e);

@@ -55,7 +55,7 @@ static int usage(FILE *out)
 	      "Backups of Cassandra nodes in S3, MinIO or a directory, deduplicated, and mounted as an ordinary tree.\n\n",
 	      out);
 	for (size_t i = 0; i < count; i++)
-		fprintf(out, "  %-9s %s\n", table[i].name, table[i].summary);
+		fprintf(out, "  %-14s %s\n", table[i].name, table[i].summary);
 	fputs("\nOptions:\n"
 	      "  -r, --repository URL   /DIRECTORY, file:///DIRECTORY, or s3://BUCKET[/PREFIX][?endpoint=URL&region=R&…]\n"
 	      "                         (else $SSTABLEFS_REPOSITORY, else url under [repository] of the configuration)\n"
@@ -204,7 +204,7 @@ int run_command_line(int argc, char **argv)
 	if (optind >= argc)
 		return usage(stderr);
 	catch_signals(&cli);
-	code = dispatch(&cli, argc - optind, argv + optind);
+	code = cli_end(&cli, dispatch(&cli, argc - optind, argv + optind));
 	if (cli.config)
 		config_free(cli.config);
 	if (cli.log)

@@ -161,7 +161,8 @@ void unmount_users(const char *mountpoint, char *out, size_t size)
 		char path[300];
 		size_t len;
 
-		if (*d->d_name < '1' || *d->d_name > '9' || !uses(d->d_name, mountpoint))
+		if (*d->d_name < '1' || *d->d_name > '9' ||
+		    strtol(d->d_name, NULL, 10) == getpid() || !uses(d->d_name, mountpoint))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
 		if (io_read_file(AT_FDCWD, path, 4096, &comm, &len) < 0)

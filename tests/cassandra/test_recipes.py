@@ -5,11 +5,9 @@ A block of shell below a line `<!-- recipe NAME -->` is one recipe. A test runs 
 explains in its environment and the tools of a real node in its PATH.
 """
 
-import http.server
 import os
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from cassandra_nodes import VERSIONS
 
 import place
 from harness import LONG
+from supervisor import Supervisor
 
 pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
 
@@ -29,34 +28,15 @@ IMPORT_OPTIONS = re.findall(r"`(-[a-z])`", re.search(r"^Options: .*$", PAGE.read
 ORDERS = {number: f"order {number}" for number in range(200)}
 
 
-class Systemctl(http.server.BaseHTTPRequestHandler):
-    """Stops and starts the node for the word `systemctl` of a recipe; a test machine has no systemd that knows it."""
-
-    def do_GET(self):
-        try:
-            getattr(self.server.node, {"/stop": "stop", "/start": "start"}[self.path])()
-            self.send_response(200)
-        except Exception as failure:  # the recipe's shell ends with it
-            self.send_response(500, type(failure).__name__)
-        self.end_headers()
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def systemctl(node, tmp_path):
     """A directory for PATH with a systemctl that knows this node."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Systemctl) as server:
-        server.node = node
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with Supervisor([node]) as supervisor:
         shim = tmp_path / "shim"
         shim.mkdir()
-        (shim / "systemctl").write_text(f'#!/bin/sh\n[ "$2" = cassandra ] && exec curl -sSf --max-time {RECIPE_SECONDS} '
-                                        f'"http://127.0.0.1:{server.server_port}/$1"\n')
+        (shim / "systemctl").write_text(f'#!/bin/sh\n[ "$2" = cassandra ] && exec {supervisor.command(node, "$1")}\n')
         (shim / "systemctl").chmod(0o755)
         yield shim
-        server.shutdown()
 
 
 class Shop:

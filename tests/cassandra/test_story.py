@@ -6,8 +6,12 @@ import json
 import re
 
 import pytest
+from cassandra_nodes import VERSIONS
 
 import place
+from harness import DONE, LONG
+from supervisor import Supervisor
+from test_live import Live
 
 pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
 
@@ -55,3 +59,28 @@ def test_sstableloader_says_that_the_table_does_not_exist(node, users, backups):
     node.cql(f"CREATE TABLE {users} (id text PRIMARY KEY, name text)")
     place.load(node, source, KEYSPACE, "users")
     assert dict(node.cql(f"SELECT id, name FROM {users}")) == USERS
+
+
+@pytest.mark.parametrize("node", VERSIONS if LONG else VERSIONS[:1], indirect=True)
+def test_the_walk_through_with_minio_ends_with_four_rows_twice(node, users, minio):
+    """The node is backed up as it runs, and restored both ways: the table while it runs, the whole node by one command."""
+    with Supervisor([node]) as supervisor:
+        live = Live(minio, node, **supervisor.commands(node))
+
+        def sstablefs(*arguments):
+            return minio("--config", live.configuration, *arguments, environment=live.environment, code=DONE, timeout=600)
+
+        live.backup("monday")
+        assert "monday" in sstablefs("list").out and "CREATE TABLE medusa_test.users" in sstablefs("schema", "monday").out
+        node.cql(f"TRUNCATE {users}")
+        assert node.count(users) == 0
+        with minio.mount() as mount:
+            source, = (mount.data("monday", live.name, live.record("monday")["cluster"]) / KEYSPACE).glob("users-*")
+            place.nodetool_import(node, source, KEYSPACE, "users")
+        assert node.count(users) == 4 and dict(node.cql(f"SELECT id, name FROM {users}")) == USERS
+
+        node.cql(f"TRUNCATE {users}")
+        assert node.count(users) == 0
+        sstablefs("restore-node", "monday", "--in-place", "--yes", "--check-query", f"SELECT id FROM {users}", "--check-rows", 4)
+        assert node.count(users) == 4 and dict(node.cql(f"SELECT id, name FROM {users}")) == USERS
+        sstablefs("restore-node", "--finish")

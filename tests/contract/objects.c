@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Puts, gets, heads and deletes of single objects. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "tests/contract/contract.h"
@@ -146,13 +147,15 @@ struct seen {
 	size_t last;
 	unsigned calls;
 	bool wrong;
+	pthread_t caller;
 };
 
 static void note_progress(void *ctx, size_t done)
 {
 	struct seen *s = ctx;
 
-	if (done < s->last || memcmp(s->dst + s->last, s->want + s->last, done - s->last) != 0)
+	if (!pthread_equal(pthread_self(), s->caller) || done < s->last ||
+	    memcmp(s->dst + s->last, s->want + s->last, done - s->last) != 0)
 		s->wrong = true;
 	s->last = done;
 	s->calls++;
@@ -162,11 +165,12 @@ static bool progress_tells_which_bytes_are_there(struct contract *t)
 {
 	size_t len = 5 * MIB;
 	_cleanup_free_ uint8_t *data = contract_bytes(len, 5), *got = calloc(1, len);
-	struct seen seen = { .dst = got, .want = data };
+	struct seen seen = { .dst = got, .want = data, .caller = pthread_self() };
 	struct store_get req = { .key = "progress",
 				 .whole = true,
 				 .dst = got,
 				 .cap_bytes = len,
+				 .expected_bytes = len,
 				 .progress = note_progress,
 				 .progress_ctx = &seen };
 
@@ -357,6 +361,7 @@ static bool a_get_that_is_cancelled_on_the_way_ends(struct contract *t)
 				 .whole = true,
 				 .dst = got,
 				 .cap_bytes = len,
+				 .expected_bytes = len,
 				 .progress = cancel_it,
 				 .progress_ctx = &c };
 	int r;

@@ -50,8 +50,11 @@ static void read_cqlsh(const char *text)
 {
 	const char *statements = cqlsh_statements(text);
 	_cleanup_free_ char *value = cqlsh_json_value(text);
+	uint64_t rows = 0;
 	char reason[100];
 
+	if (cqlsh_row_count(text, &rows) == 0 && !strstr(text, " rows)"))
+		abort();
 	if (!value || (statements && (statements < text || statements > text + strlen(text))))
 		abort();
 	nodetool_reason(text, text, reason, sizeof(reason));

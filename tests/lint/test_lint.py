@@ -29,12 +29,12 @@ GENERATED_HEADERS = {"base/version.h"}
 # Third-party headers, and the only files that may include them, as patterns of their paths. Tests may include any.
 FENCES = {
     r"fuse(_\w+)?\.h|fuse3/.*|cuse_lowlevel\.h": r"fs/.*",
-    r"curl/.*": r"store/http\.c",
+    r"curl/.*": r"store/(http\.c|httpopt\.[ch])",
     r"expat\.h": r"store/xml\.c",
-    r"yaml\.h": r"cassandra/nodeconf\.c",
+    r"yaml\.h": r"cassandra/(nodeconf|yamledit)\.c",
     r"lmdb\.h": r"cache/kv\.c|cache/kvenv\.[ch]",
-    r"openssl/.*|xxhash\.h": r"base/digest\.c",
-    r"zlib\.h": r"base/crc\.c",
+    r"openssl/.*|xxhash\.h|xxh_x86dispatch\.h": r"base/digest\.c",
+    r"libdeflate\.h": r"base/crc\.c",
     r"zstd\.h|zstd_errors\.h": r"base/zstd\.c",
     r"jansson\.h": r"base/json\.[ch]|(catalog|cassandra|tools)/.*",
     r"ini\.h": r"base/ini\.c",
@@ -44,7 +44,7 @@ FENCES = {
 # Everything else in <> comes from the C library, the compiler or the kernel.
 SYSTEM_HEADERS = re.compile(
     r"(sys|linux|asm|net|netinet|arpa|bits)/.*|"
-    r"(assert|byteswap|ctype|dirent|dlfcn|endian|errno|fcntl|float|fnmatch|ftw|getopt|glob|grp|ifaddrs|inttypes|langinfo|"
+    r"(assert|byteswap|ctype|dirent|dlfcn|endian|errno|fcntl|float|fnmatch|fts|ftw|getopt|glob|grp|ifaddrs|inttypes|langinfo|"
     r"libgen|limits|locale|malloc|math|mntent|netdb|paths|poll|pthread|pwd|regex|sched|search|semaphore|setjmp|signal|"
     r"spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|syslog|termios|"
     r"threads|time|ucontext|uchar|unistd|utime|wchar|wctype|execinfo|unwind|immintrin)\.h")
@@ -211,3 +211,22 @@ def test_every_header_compiles_alone(tmp_path):
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = [p for p in C_FILES if p.suffix == ".h"]
         report([finding for finding in pool.map(compile_alone, headers) if finding])
+
+
+def test_the_broken_variants_apply():
+    """Whoever changes what tests/explore/variants/*.patch break has to break it anew."""
+    findings = []
+    for patch in sorted((ROOT / "tests/explore/variants").glob("*.patch")):
+        result = subprocess.run(["patch", "--dry-run", "--silent", "--force", "--strip=1", "--directory", str(ROOT), "--input", str(patch)],
+                                capture_output=True, text=True)
+        if result.returncode:
+            findings.append(f"{patch.relative_to(ROOT)}: does not apply any more:\n{result.stdout}{result.stderr}")
+    report(findings)
+
+
+def test_every_fuzz_target_has_seeds_and_words():
+    fuzz = ROOT / "tests/fuzz"
+    targets = sorted(p.stem for p in fuzz.glob("fuzz_*.c"))
+    assert targets
+    report([f"tests/fuzz/{place} is missing" for target in targets for place in (f"corpus/{target}", f"dict/{target}.dict")
+            if not (fuzz / place).exists()])

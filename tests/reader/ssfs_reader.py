@@ -32,6 +32,7 @@ class Repository:
     def __init__(self, directory):
         self.directory = directory
         self.objects = {}  # the few that were read last
+        self.touched = set()  # keys of all that were asked for
         self.description = self.document("repository.json", "repository")
         need(self.description["encryption"] == "none", "encrypted")
 
@@ -89,6 +90,7 @@ class Repository:
     def frames(self, node, kind, o):
         """6: the checked frames of an object, and their digests."""
         key = "nodes/%s/%s/%s/%s/%s" % (*node, kind, o[0], o[1].hex())
+        self.touched.add(key)
         if key in self.objects:
             return self.objects[key]
         data = self.file(key)
@@ -167,6 +169,13 @@ class Repository:
         o = (r["writer"], bytes.fromhex(r["object"]), r["plain_bytes"], (r["head_bytes"] - 24) // 56, flags)
         place = (bytes.fromhex(r["digest"]), o, r["offset"], r["length"])
         return self.walk((record["cluster"], record["node"]), place)
+
+    def keys_of(self, record):
+        """The keys of all objects that a backup needs."""
+        self.touched = set()
+        for _, _, file in self.files(record):
+            self.content((record["cluster"], record["node"]), file)
+        return self.touched
 
     def files(self, record):
         return (found for found in self.backup(record) if found[2])

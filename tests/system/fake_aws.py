@@ -23,11 +23,12 @@ CONTAINER_TOKEN = "Bearer container-token-of-the-pod"
 WEB_TOKEN = "eyJhbGciOiJSUzI1NiJ9.web-identity-token.c2lnbmF0dXJl"
 
 
-def temporary_credentials(server):
-    """Real ones, from MinIO's own STS."""
+def temporary_credentials(server, policy=None):
+    """Real ones, from MinIO's own STS; they may do what the policy (JSON) permits, and no more."""
     sts = boto3.client("sts", endpoint_url=server.endpoint, region_name=server.region, aws_access_key_id=server.access_key,
                        aws_secret_access_key=server.secret_key, config=Config(retries={"max_attempts": 0}))
-    return sts.assume_role(RoleArn=ROLE_ARN, RoleSessionName="test", DurationSeconds=900)["Credentials"]
+    return sts.assume_role(RoleArn=ROLE_ARN, RoleSessionName="test", DurationSeconds=900,
+                           **({"Policy": policy} if policy else {}))["Credentials"]
 
 
 class Server:

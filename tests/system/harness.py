@@ -65,9 +65,9 @@ class Program:
         assert code in (None, answer.code), f"{command} ended with {answer.code}, not {code}\n{answer.out}\n{answer.err}"
         return answer
 
-    def start(self, *arguments, **keywords):
+    def start(self, *arguments, environment=None, prefix=(), **keywords):
         """Starts the program and returns at once. The caller waits for it."""
-        return subprocess.Popen([str(word) for word in (self.binary, *arguments)], env=self.environment,
+        return subprocess.Popen([str(word) for word in (*prefix, self.binary, *arguments)], env={**self.environment, **(environment or {})},
                                 cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, **keywords)
 

@@ -5,6 +5,9 @@ import contextlib
 import ctypes
 import errno
 import os
+import select
+import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,49 @@ def name_to_handle(path, dir_fd=AT_FDCWD, flags=0):
 def open_by_handle(mount_fd, handle, flags=os.O_RDONLY):
     raw = FileHandle.from_buffer_copy(handle.ljust(ctypes.sizeof(FileHandle), b"\0"))
     return check(libc.open_by_handle_at(mount_fd, ctypes.byref(raw), flags | os.O_CLOEXEC))
+
+
+# ---- who opens what ----
+
+class Opens:
+    """Names of the files that anybody opens in the directories below one, while the block runs."""
+
+    IN_OPEN, IN_Q_OVERFLOW, IN_ISDIR = 0x20, 0x4000, 0x40000000
+
+    def __init__(self, top):
+        self.names = []
+        self.fd = check(libc.inotify_init1(ctypes.c_int(os.O_CLOEXEC)))
+        for directory, _, _ in os.walk(top):
+            check(libc.inotify_add_watch(self.fd, os.fsencode(directory), ctypes.c_uint32(self.IN_OPEN)), directory)
+        self.end, self.tell = os.pipe()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+
+    def _read(self):
+        over = False
+        while not over:
+            ready = select.select([self.fd, self.end], [], [])[0]
+            over = self.fd not in ready  # the end, and nothing before it
+            if not over:
+                self._parse(os.read(self.fd, 1 << 16))
+
+    def _parse(self, data):
+        at = 0
+        while at < len(data):
+            _, mask, _, length = struct.unpack_from("=iIII", data, at)
+            assert not mask & self.IN_Q_OVERFLOW
+            if not mask & self.IN_ISDIR:
+                self.names.append(os.fsdecode(data[at + 16:at + 16 + length].rstrip(b"\0")))
+            at += 16 + length
+
+    def __enter__(self):
+        self.reader.start()
+        return self
+
+    def __exit__(self, *exception):
+        os.write(self.tell, b".")
+        self.reader.join()
+        for fd in (self.fd, self.end, self.tell):
+            os.close(fd)
 
 
 # ---- directories, without the C library's buffer ----

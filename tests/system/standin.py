@@ -24,6 +24,8 @@ TOOL = r'''#!{python}
 import json, os, sys, time
 from pathlib import Path
 
+if os.environ.pop("LD_PRELOAD", None):  # meant for sstablefs, not for Cassandra
+    os.execv(sys.executable, [sys.executable, *sys.argv])
 state = Path({state!r})
 node = json.loads((state / "node.json").read_text())
 tool = Path(sys.argv[0]).name
@@ -89,13 +91,13 @@ def info():
     print("ID                     : " + node["host_id"])
     print("Gossip active          : true")
     print("Load                   : 114.42 KiB")
-    print("Data Center            : dc 1\nRack                   : r1\nExceptions             : 0")
+    print(f"Data Center            : {{node.get('dc', 'dc 1')}}\nRack                   : {{node.get('rack', 'r1')}}\nExceptions             : 0")
     for token in node["tokens"]:
         print(f"Token                  : {{token}}")
 
 
 def status():
-    print("Datacenter: dc 1\n================\nStatus=Up/Down\n|/ State=Normal/Leaving/Joining/Moving")
+    print("Datacenter: " + node.get("dc", "dc 1") + "\n================\nStatus=Up/Down\n|/ State=Normal/Leaving/Joining/Moving")
     print("--  Address     Load        Tokens  Owns (effective)  Host ID                               Rack ")
     for line in node["status"]:
         print(line)
@@ -105,7 +107,7 @@ def status():
 def describecluster():
     print("Cluster Information:\n\tName: " + node["cluster"] + "\n\tSnitch: org.apache.cassandra.locator.SimpleSnitch")
     print("\tPartitioner: org.apache.cassandra.dht.Murmur3Partitioner\n\tSchema versions:\n\t\tx: [10.0.0.1, 10.0.0.2]\n")
-    print("Database versions:\n\t4.1.10: [10.0.0.2:7000]\n\t" + node["version"] + ": [10.0.0.1:7000]\n\nKeyspaces:")
+    print("Database versions:\n\t4.1.10: [10.0.0.2:7000]\n\t" + node["version"] + ": [" + node.get("address", "10.0.0.1") + ":7000]\n\nKeyspaces:")
 
 
 def datapaths():
@@ -115,11 +117,32 @@ def datapaths():
     print(json.dumps(found, indent=2))
 
 
+def take_in():
+    """import: SSTables move into the live directory, under generations that are free."""
+    keyspace, table, source = words[-3:]
+    live = next(path for data in map(Path, node["data"]) for path in sorted(data.glob(f"{{keyspace}}/{{table}}-*")))
+    for path in sorted(Path(source).glob("nb-*")):
+        _, generation, rest = path.name.split("-", 2)
+        os.rename(path, live / f"nb-{{1000 + int(generation) + 10 * node['data'].index(source[:source.index('/.sstablefs')])}}-{{rest}}")
+
+
+def is_up():
+    """Whether the process of host.py lives; a stand-in that never had one is always up."""
+    pid = state / "pid"
+    return not node.get("process") or pid.exists() and Path("/proc", pid.read_text()).exists()
+
+
 def cqlsh():
     print("WARNING: cqlsh was built against 5.0.0, but this server is 5.0.9.  All features may not work!\n")
     statement = words[words.index("-e") + 1]
     if statement.startswith("DESCRIBE"):
         print(node["schema"], end="")
+    elif "host_id" in statement:
+        print(' [json]\n--------\n {{"value": "' + node["host_id"] + '"}}\n\n(1 rows)')
+    elif "JSON tokens" in statement:
+        print(" [json]\n--------\n " + json.dumps({{"value": sorted(node["tokens"])}}) + "\n\n(1 rows)")
+    elif "system_views" not in statement:
+        print(f"\n id\n----\n  1\n\n({{node['rows']}} rows)")
     else:
         print(' [json]\n--------\n {{"name": "storage_compatibility_mode", "value": "UPGRADING"}}\n\n(1 rows)')
 
@@ -127,6 +150,9 @@ def cqlsh():
 if fault.get("first"):
     print(fault["first"], file=sys.stderr)
     sys.exit(fault.get("code", 1))
+if not is_up():
+    sys.exit("Connection error: ('Unable to connect to any servers', {{}})" if tool == "cqlsh" else
+             "nodetool: Failed to connect to '127.0.0.1:7199' - ConnectException: 'Connection refused (Connection refused)'.")
 password_file = globals_of_it.get("-pwf")
 if tool == "nodetool" and node.get("password"):
     given = Path(password_file).read_text() if password_file else ""
@@ -137,7 +163,7 @@ if tool == "nodetool" and node.get("password"):
 if fault.get("hang") == "before":
     time.sleep(100000)
 {{"snapshot": snapshot, "clearsnapshot": clear, "info": info, "status": status, "describecluster": describecluster,
-  "datapaths": datapaths, "cqlsh": cqlsh}}[command]()
+  "datapaths": datapaths, "import": take_in, "cqlsh": cqlsh}}[command]()
 sys.stdout.flush()
 if fault.get("hang") == "after":
     time.sleep(100000)
@@ -148,11 +174,13 @@ if fault.get("last"):
 
 
 class Cassandra:
+    below = "."  # where its data directories lie
+
     def __init__(self, program, name="cassandra", host_id=HOST_ID):
         self.program = program
         self.directory = program.directory / name
         self.state = self.directory / "state"
-        self.data = [self.directory / "data1", self.directory / "data2"]
+        self.data = [self.directory / self.below / name for name in ("data1", "data2")]
         for path in (self.state, *self.data):
             path.mkdir(parents=True)
         for tool in ("nodetool", "cqlsh"):
@@ -160,7 +188,7 @@ class Cassandra:
             path.write_text(TOOL.format(python=sys.executable, state=str(self.state)))
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
         self.node = {"host_id": host_id, "cluster": CLUSTER, "version": VERSION, "tokens": ["-42", "7"],
-                     "data": [str(path) for path in self.data], "schema": SCHEMA,
+                     "data": [str(path) for path in self.data], "schema": SCHEMA, "rows": 4,
                      "status": [f"UN  10.0.0.1    114.42 KiB  2       100.0%            {host_id}  r1",
                                 f"DN  10.0.0.2    ?           16      ?                 {OTHER_ID}  r 2",
                                 f"UJ  10.0.0.3    1.5 GiB     16      ?                 {JOINING_ID}  r1"]}

@@ -137,12 +137,12 @@ def test_a_killed_daemon_is_no_obstacle(stored, small_node, disk):
     (directory / "new").write_bytes(b"kept")
     pid = daemon_of(directory)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), 20, "the end of the daemon")
+    wait_until(lambda: not is_alive(pid), 60, "the end of the daemon")
     assert clone(stored, directory)["state"] == "cloned again"
     assert (directory / "new").read_bytes() == b"kept"
     pid = daemon_of(directory)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(pid), 20, "the end of the daemon")
+    wait_until(lambda: not is_alive(pid), 60, "the end of the daemon")
     undo(stored, directory)
     assert sorted(disk.iterdir()) == [] and harness.mounts_below(disk) == []
 
@@ -271,3 +271,18 @@ def test_what_is_documented_as_json_is_there(stored, disk):
     gone = stored.program("--json", "clone", "--undo", disk / "data")
     assert json.loads(gone.out) == {"directory": str(disk / "data"), "undone": True}
     assert gone.code == DONE and nothing_left(stored, disk)
+
+
+def test_a_clone_lives_through_the_deletion_and_collection_of_its_backup(any_repository, small_node, disk):
+    """Its pin is a root until it is undone; what it has not read yet is still there, every byte."""
+    small_node.write(small_node.table("shop", "big"), "t1", "nb-1-big-Data.db", small_node.bytes(3_000_000))
+    any_repository.backup(small_node.data, "t1")
+    expected = describe_snapshot(small_node.data, "t1")
+    directory = disk / "clone"
+    clone(any_repository, directory)
+    any_repository("delete", "--force", "t1")
+    assert any_repository.json("gc", code=None)["deleted_objects"] == 0
+    run("sh", "-c", "echo 3 > /proc/sys/vm/drop_caches")
+    assert describe_tree(directory) == expected
+    undo(any_repository, directory)
+    assert any_repository.json("gc")["deleted_objects"] > 0

@@ -258,10 +258,10 @@ def test_a_mount_goes_on_while_its_credentials_expire_and_rotate(program, store,
         for round_number in range(1, 4):
             before, old = aws.handed_out, aws.credentials
             aws.credentials = temporary[round_number % 2]
-            wait_until(looking(mount, lambda: aws.handed_out > before), 20, "another fetch")
+            wait_until(looking(mount, lambda: aws.handed_out > before), 60, "another fetch")
             gate.refused = {old["AccessKeyId"]: "ExpiredToken"}
             backup_elsewhere(store, minio_server, small_node, f"b{round_number}")
-            wait_until(lambda: is_there(mount, f"b{round_number}"), 20, "the new backup in the mount")
+            wait_until(lambda: is_there(mount, f"b{round_number}"), 60, "the new backup in the mount")
         expect_nothing_shown(program, mount, [*secrets_of(*temporary), CONTAINER_TOKEN])
         assert "credentials: from the container endpoint" in mount.log()
 
@@ -310,10 +310,10 @@ def test_a_rotated_credentials_file_needs_no_new_mount(program, store, gate, min
     (program.directory / "sstablefs.conf").write_text(f"[repository]\ncredentials_file = {path}\n")
     with mounted() as mount:
         gate.refused = {temporary[0]["AccessKeyId"]: "InvalidAccessKeyId"}
-        wait_until(looking(mount, lambda: gate.refusals > 0), 20, "a refusal")
+        wait_until(looking(mount, lambda: gate.refusals > 0), 60, "a refusal")
         write(path, "[default]\n" + keys(temporary[1]))
         backup_elsewhere(store, minio_server, small_node, "b1")
-        wait_until(lambda: is_there(mount, "b1"), 20, "the new backup in the mount")
+        wait_until(lambda: is_there(mount, "b1"), 60, "the new backup in the mount")
         expect_nothing_shown(program, mount, secrets_of(*temporary))
 
 
@@ -346,7 +346,7 @@ def test_a_program_that_hangs_ends_with_the_command(program, store):
     def programs():
         return [pid for pid in processes_of(program.directory) if pid != process.pid]
 
-    wait_until(lambda: len(programs()) >= 2, 20, "the program runs")
+    wait_until(lambda: len(programs()) >= 2, 60, "the program runs")
     process.terminate()
     assert process.wait(timeout=20) == 143
-    wait_until(lambda: not [pid for pid in programs() if Path(f"/proc/{pid}/environ").exists() and os.stat(f"/proc/{pid}")], 20, "its end")
+    wait_until(lambda: not [pid for pid in programs() if Path(f"/proc/{pid}/environ").exists() and os.stat(f"/proc/{pid}")], 60, "its end")

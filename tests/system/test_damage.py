@@ -111,14 +111,14 @@ def read_chunks(path, original):
     return failed
 
 
-def read_everything(mount, node):
+def read_everything(mount, node, backup="t1"):
     """Paths of the files that could not be read whole."""
     failed = set()
     for path, source in snapshot_files(node.data, "t1").items():
         with open(source, "rb") as f:
             original = f.read()
         try:
-            if read_chunks(mount.node() / "t1" / path, original):
+            if read_chunks(mount.node() / backup / path, original):
                 failed.add(path)
         except OSError as error:
             assert error.errno == errno.EIO, error
@@ -221,7 +221,7 @@ def test_every_flipped_bit_of_the_metadata_is_found(stored, node, tmp_path):
                 check_restore_refuses(stored, node, tmp_path, damaged)
                 flip(damaged, offset)
                 # A link count may have failed before; what is asked again must work.
-                wait_until(lambda: not read_everything(mount, node), 10, "everything readable again")
+                wait_until(lambda: not read_everything(mount, node), 60, "everything readable again")
             shutil.rmtree(tmp_path / "cold-restore", ignore_errors=True)
     check_restore_completes(stored, node, tmp_path)
 
@@ -234,14 +234,14 @@ def test_a_flipped_bit_of_a_record_hides_that_backup_and_no_other(stored, node, 
         for offset in [0, damaged.stat().st_size - 10, *(chance.randrange(damaged.stat().st_size) for _ in range(8 if LONG else 1))]:
             print(f"at {offset}")
             flip(damaged, offset, keep_time=False)
-            wait_until(lambda: "t1" not in os.listdir(mount.node()), 10, "the damaged backup to vanish")
+            wait_until(lambda: "t1" not in os.listdir(mount.node()), 60, "the damaged backup to vanish")
             assert "good" in os.listdir(mount.node()) and damaged.name in mount.log()
             answer = stored("--json", "list", code=FOUND)
             assert [b["name"] for b in answer.json["backups"]] == ["good"] and names(answer, damaged)
             stored("restore", "t1", tmp_path / "out", code=FAILED)
             assert stored("--json", "verify", code=FOUND).json["damaged"][0]["key"].endswith(damaged.name)
             flip(damaged, offset, keep_time=False)
-            wait_until(lambda: "t1" in os.listdir(mount.node()), 10, "the backup again")
+            wait_until(lambda: "t1" in os.listdir(mount.node()), 60, "the backup again")
         assert read_everything(mount, node) == set()
 
 
@@ -275,6 +275,86 @@ def test_a_flipped_bit_on_minio_is_never_served(minio, minio_server, node, tmp_p
     check_restore_completes(minio, node, tmp_path)
 
 
+# ---- a file in several objects ----
+
+@pytest.fixture(scope="module")
+def twice(template, binary, node, tmp_path_factory):
+    """The same files in two backups that share no object: the second did not see the first."""
+    repository = template.copy_to(Program(binary, tmp_path_factory.mktemp("twice") / "p"))
+    aside = tmp_path_factory.mktemp("aside") / "record"
+    first = record(repository)
+    shutil.move(first, aside)
+    repository.backup(node.data, "t1", "t2")
+    shutil.move(aside, first)
+    return repository, objects(template, "objects")
+
+
+@pytest.fixture
+def copies(twice, template, program):
+    """(repository, objects of t1, objects of t2), in the same order."""
+    repository = twice[0].copy_to(program)
+    firsts = {path.relative_to(template.path) for path in twice[1]}
+    found = objects(repository, "objects")
+    first = [path for path in found if path.relative_to(repository.path) in firsts]
+    second = [path for path in found if path not in first]
+    assert len(first) == len(second) == len(firsts)
+    return repository, first, second
+
+
+def of_class(paths, kind):
+    return next(p for p in paths if {"raw": p.stat().st_size > MIB, "compressed": head(p)[0] == UNIFORM, "pack": not head(p)[0] & UNIFORM}[kind])
+
+
+def flip_in_the_middle(path):
+    flip(path, body(path) + (path.stat().st_size - body(path)) // 2)
+
+
+def read_both(repository, node, tmp_path, damaged):
+    """With a cache of its own. What could not be read of either backup, and what the log says of copies."""
+    with repository.mount(f"cache_dir={tmp_path}/cache-{damaged.name}") as mount:
+        failed = read_everything(mount, node) | read_everything(mount, node, "t2")
+        log = mount.log().splitlines()
+    assert bool(failed) == any("failed" in line for line in log)
+    said = [line for line in log if "is read from another copy" in line]
+    assert all(damaged.name[-16:] in line and f"verify --cluster {CLUSTER} --node {NODE}" in line for line in said)
+    return failed, said
+
+
+@pytest.mark.parametrize("damage", [flip_in_the_middle, truncate, os.unlink, lambda p: os.truncate(p, 20)], ids=["flipped", "truncated", "missing", "no head"])
+@pytest.mark.parametrize("kind", ["raw", "compressed", "pack"])
+def test_what_is_damaged_in_one_copy_is_read_from_the_other(copies, node, tmp_path, kind, damage):
+    repository, all_said = copies[0], []
+    for paths in copies[1:]:
+        damaged = of_class(paths, kind)
+        shutil.copy2(damaged, tmp_path / "good")
+        damage(damaged)
+        failed, said = read_both(repository, node, tmp_path, damaged)
+        assert failed == set()
+        all_said += said
+        shutil.copy2(tmp_path / "good", damaged)
+    assert all_said, "each time the other copy was read from the beginning"
+
+
+def test_copies_that_are_damaged_in_different_places_complete_each_other(copies, node):
+    """Whichever it begins with, it must go to the other and come back."""
+    repository, one, other = copies[0], of_class(copies[1], "raw"), of_class(copies[2], "raw")
+    flip(one, body(one) + 10)
+    flip_in_the_middle(other)
+    flip(one, one.stat().st_size - 1)
+    with repository.mount() as mount:
+        assert read_everything(mount, node) == set()
+        said = [line for line in mount.log().splitlines() if "is read from another copy" in line]
+        assert len(said) == 2 and str(one.relative_to(repository.path)) in "".join(said) and str(other.relative_to(repository.path)) in "".join(said)
+
+
+def test_what_is_damaged_in_all_copies_is_never_served(copies, node, tmp_path):
+    repository, *both = copies
+    for paths in both:
+        flip(of_class(paths, "raw"), body(of_class(paths, "raw")) + 10)
+    failed, _ = read_both(repository, node, tmp_path, of_class(both[0], "raw"))
+    assert [path.rsplit("/", 1)[1] for path in failed] == ["nb-1-big-Data.db"]
+
+
 # ---- the local cache ----
 
 def cache_files(program):
@@ -288,6 +368,7 @@ def test_a_flipped_cache_file_gives_the_right_bytes(stored, node, program, tmp_p
 
     def use():
         with stored.mount() as mount:
+            ask_for_pages(mount)
             assert read_everything(mount, node) == set()
             assert os.stat(mount.data("t1") / next(iter(expected))).st_nlink == 2
         assert len(stored.json("list")["backups"]) == 1
@@ -304,6 +385,15 @@ def test_a_flipped_cache_file_gives_the_right_bytes(stored, node, program, tmp_p
         for path in files:
             flip_often(path, chance)
         use()
+
+
+def ask_for_pages(mount):
+    """What is read in its order once is not kept on disk; pages that are asked for by themselves are."""
+    for path in files_below(mount.data("t1")):
+        fd = os.open(mount.data("t1") / path, os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
+        os.pread(fd, 1, os.fstat(fd).st_size // 2)
+        os.close(fd)
 
 
 def flip_often(path, chance):

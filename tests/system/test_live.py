@@ -151,6 +151,17 @@ def test_credentials_of_cql_are_named_by_their_file(cassandra, backup):
     assert words[-3:] == [f"--credentials={secret}", "db1", "9142"]
 
 
+def test_tls_of_cql_is_what_the_configuration_says(cassandra, backup):
+    rcfile = cassandra.directory / "cqlshrc"
+    rcfile.write_text("[ssl]\n")
+    cassandra.configure(cql_ssl="yes", cqlshrc=rcfile)
+    backup()
+    words = next(words for words in cassandra.calls() if words[0] == "cqlsh")
+    assert f"--cqlshrc={rcfile}" in words and "--ssl" in words
+    cassandra.configure(cqlshrc="/nowhere/cqlshrc")
+    refused(backup(code=USAGE), cassandra, "/nowhere/cqlshrc")
+
+
 # ---- bad input: a clear sentence, the right exit code, no snapshot left ----
 
 DOWN = "nodetool: Failed to connect to '127.0.0.1:7199' - ConnectException: 'Connection refused (Connection refused)'."

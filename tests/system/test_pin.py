@@ -44,19 +44,40 @@ def test_a_mount_holds_its_pin_from_start_to_end(stored, small_node):
 def test_a_signal_takes_the_pin_along(stored):
     mount = stored.mount("pin=t1")
     os.kill(mount.pid, signal.SIGTERM)
-    wait_until(lambda: not is_alive(mount.pid), 20, "the end of the daemon")
+    wait_until(lambda: not is_alive(mount.pid), 60, "the end of the daemon")
     assert pin_files(stored) == []
 
 
 def test_a_mount_that_was_killed_leaves_its_pin_and_the_next_one_has_another(stored):
     mount = stored.mount("pin=t1")
     os.kill(mount.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(mount.pid), 20, "the end of the daemon")
+    wait_until(lambda: not is_alive(mount.pid), 60, "the end of the daemon")
     left = pin_files(stored)
     assert len(left) == 1
     with stored.mount("pin=t1", where=mount.path):
         assert len(pin_files(stored)) == 2
     assert pin_files(stored) == left  # a collector ends it
+
+
+@pytest.mark.parametrize("looked", [True, False], ids=["seen before", "first seen deleted"])
+def test_what_a_mount_pins_keeps_its_names_though_it_is_deleted_and_collected(stored, small_node, looked):
+    """Who reads file after file, as sstableloader does, opens by name."""
+    expected = describe_snapshot(small_node.data, "t1")
+    stored.backup(small_node.data, "t1", name="t2")
+    with stored.mount("pin=t1", "refresh=0") as mount:
+        if looked:
+            assert sorted(os.listdir(mount.node())) == ["latest", "objects", "t1", "t2"]
+        stored("delete", "t1", "t2", "--force")
+        assert stored.json("gc")["deleted_objects"] >= 0
+        assert sorted(os.listdir(mount.node())) == ["objects", "t1"]
+        assert describe_tree(mount.data("t1")) == expected
+        assert os.listdir(mount.path / CLUSTER / "backups") == ["t1"]
+        assert os.listdir(mount.path / CLUSTER / "backups" / "t1") == [NODE]
+        again = stored.backup(small_node.data, "t1", name="t1")
+        assert again["state"] == "committed"
+        assert describe_tree(mount.data("t1")) == expected
+    with stored.mount() as mount:
+        assert sorted(os.listdir(mount.node())) == ["latest", "objects", "t1"]
 
 
 def test_a_backup_that_does_not_exist_is_not_mounted(stored, program):

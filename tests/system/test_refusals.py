@@ -12,7 +12,7 @@ from harness import (ABSENT, CLUSTER, DONE, FAILED, FOUND, NODE, STORE, USAGE, P
 from trees import Node, describe_snapshot, describe_tree, files_below, fingerprint, reseal
 
 SECRET = "hunter2-in-the-url"
-COMMANDS = ("init", "backup", "list", "show", "mount", "umount", "restore", "diff", "id", "verify", "doctor")
+COMMANDS = ("init", "backup", "list", "show", "mount", "umount", "restore", "diff", "id", "verify", "delete", "purge", "gc", "doctor")
 
 
 @pytest.fixture(scope="module")
@@ -391,9 +391,9 @@ def test_a_file_of_secrets_that_others_can_read_is_refused(minio, program, tmp_p
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["lits"], ["lits", "list"]), (["frobnicate"], ["frobnicate"]), (["delete", "b"], ["delete"]), (["purge"], ["purge"]), (["gc"], ["gc"]),
-    (["backup-cluster"], ["backup-cluster"]), 
-    (["verify", "--repair"], ["--repair"]), (["backup", "--metrics-file"], ["--metrics-file"]), (["list", "--nonsense"], ["--nonsense"]),
+    (["lits"], ["lits", "list"]), (["frobnicate"], ["frobnicate"]), (["delete"], ["backup"]), (["delete", "b/c"], ["b/c"]), (["purge"], ["--keep-last"]), (["gc", "b1"], ["gc"]),
+    (["restore-cluster"], ["restore-cluster"]), 
+    (["verify", "--data-dir", "d"], ["--repair"]), (["backup", "--metrics-file"], ["--metrics-file"]), (["list", "--nonsense"], ["--nonsense"]),
     (["list", "extra"], ["extra"]), (["show"], ["backup"]), (["restore", "b"], ["directory"]), (["--nonsense", "list"], ["--nonsense"]),
     (["verify", "--sample", "0"], ["--sample"]), (["restore", "--memory", "x", "b", "d"], ["x"]), (["list", "--cluster"], ["--cluster"]),
     (["restore", "--jobs", "0", "b", "d"], ["jobs"]), (["restore", "--map-data-dir", "x", "b", "d"], ["INDEX=DIRECTORY"]),

@@ -43,8 +43,8 @@ def end(process, number, code):
     return err
 
 
-def started_backup(repository, node, name):
-    process = repository.start(*repository.backup_arguments(node.data, "t1", name), *SLOW)
+def started_backup(repository, node, name, **keywords):
+    process = repository.start(*repository.backup_arguments(node.data, "t1", name), *SLOW, **keywords)
     wait_until(lambda: objects(repository) or process.poll() is not None, 30, "the first object")
     assert process.poll() is None
     return process
@@ -94,7 +94,7 @@ def test_a_backup_whose_store_hangs_can_be_stopped(hanging, small_node):
     repository, proxy = hanging
     seen = proxy.connections
     process = repository.start(*repository.backup_arguments(small_node.data, "t1", "b"))
-    wait_until(lambda: proxy.connections > seen, 20, "a request")
+    wait_until(lambda: proxy.connections > seen, 60, "a request")
     end(process, signal.SIGTERM, 143)
     proxy.work()
     assert repository.json("list")["backups"] == []
@@ -151,7 +151,7 @@ def changed_between_scan_and_read(hanging, node, change):
     repository, proxy = hanging
     seen = proxy.connections
     process = repository.start(*repository.backup_arguments(node.data, "t1", "b"))
-    wait_until(lambda: proxy.connections > seen, 20, "a request")
+    wait_until(lambda: proxy.connections > seen, 60, "a request")
     change(node.path(node.table("shop", "orders"), "t1", "nb-1-big-Index.db"))
     proxy.work()
     _, err = process.communicate(timeout=60)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import CLUSTER, DONE, FAILED, FOUND, NODE, USAGE
+from sshstandin import Hosts
 from trees import flip
 
 SOURCE = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def verify(*paths):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("unit", [*INSTANCES, "sstablefs-mount.service", "mnt-sstablefs.mount"])
+@pytest.mark.parametrize("unit", [*INSTANCES, "sstablefs-mount.service", "mnt-sstablefs.mount", "sstablefs-purge.service", "sstablefs-purge.timer"])
 def test_systemd_has_nothing_to_say_about_a_unit(units, unit):
     verify(units / unit)
 
@@ -182,3 +183,29 @@ def test_systemd_tries_again_what_may_succeed_and_nothing_else(repository, servi
     assert service("daily").returncode == FOUND and FOUND in never
     assert FAILED not in never
     assert {b["name"].split("-")[0] for b in repository.json("list")["backups"]} == {"daily"}
+
+
+def test_the_purge_unit_goes_by_the_configuration(repository, small_node, program):
+    for day in range(1, 5):
+        repository.backup(small_node.data, "t1", f"b{day}")
+    configuration = program.directory / "purge.conf"
+    configuration.write_text(f"[repository]\nurl = {repository.url}\n[purge]\nkeep_last = 2\n")
+    program, *words = shlex.split(setting(UNITS / "sstablefs-purge.service", "ExecStart").replace("$PURGE_OPTIONS", ""))
+    assert program == "/usr/bin/sstablefs"
+    repository.program("--config", configuration, *words)
+    assert [b["name"] for b in repository.json("list")["backups"]] == ["b4", "b3"]
+
+
+def test_the_nodes_of_a_cluster_meet_under_one_name_without_a_coordinator(program, repository, service):
+    """Each at its own moment of the day; one of them a second time."""
+    hosts = Hosts(program)
+    moments = [at(2026, 11, 22, 0, 3), at(2026, 11, 22, 0, 29, 59), at(2026, 11, 22, 23, 59, 59), at(2026, 11, 22, 12)]
+    for number, moment in enumerate(moments):
+        service.environment.update(hosts.environments[hosts.names[number % 3]])
+        service.at(moment)
+        assert service("daily", options="").returncode == 0
+        (backup,) = repository.json("list")["backups"]
+        done = min(number + 1, 3)
+        assert (backup["name"], backup["nodes_finished"], backup["nodes_expected"], backup["complete"]) == ("daily-20261122", done, 3, done == 3)
+    assert [node["node"] for node in backup["nodes"]] == ["n1", "n2", "n3"]
+    assert hosts.snapshots() == {}

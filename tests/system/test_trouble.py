@@ -43,11 +43,15 @@ def original(node, number):
 
 @contextlib.contextmanager
 def reading(mount, command, trace):
-    """A process whose read has reached the mount and gets no answer."""
+    """A process whose read has reached the mount and gets no answer. (Its open may have waited for a pin before.)"""
+    def reads():
+        return sum(line.startswith("read ") for line in trace.read_text().splitlines())
+
+    before = reads()  # of .sstablefs/status
     process = subprocess.Popen([str(word) for word in command], env=mount.repository.program.environment,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: any(line.startswith("read ") for line in trace.read_text().splitlines()), 20, "a READ")
+        wait_until(lambda: reads() > before, 60, "a READ")
         assert is_alive(process.pid)
         yield process
     finally:
@@ -58,7 +62,7 @@ def reading(mount, command, trace):
 READERS = {
     "buffered": lambda path: ["cat", path],
     "direct": lambda path: ["dd", f"if={path}", "iflag=direct", "bs=1M", "of=/dev/null"],
-    "mapped": lambda path: [sys.executable, "-c", "import mmap, sys; m = mmap.mmap(open(sys.argv[1], 'rb').fileno(), 0, prot=1); sum(m)", path],
+    "mapped": lambda path: [sys.executable, "-c", "import mmap, sys; f = open(sys.argv[1], 'rb'); m = mmap.mmap(f.fileno(), 0, prot=1); sum(map(ord, m))", path],
 }
 
 

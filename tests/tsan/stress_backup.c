@@ -168,7 +168,6 @@ static int keep_record(void *ctx, const struct record_key *key, struct err *e)
 					    .meta = meta,
 					    .records = &record,
 					    .record_count = 1,
-					    .sample_percent = 100,
 					    .jobs = 2,
 					    .connections = 2,
 					    .memory_bytes = 64 * MIB };

@@ -87,7 +87,8 @@ static void read_some(struct worker *w, const struct block_object *o, uint32_t o
 	struct err e = ERR_INIT;
 	int r;
 
-	r = blocks_get(w->world->blocks, o, offset, len, true, &pin, &cancel, &e);
+	r = blocks_get(w->world->blocks, o, offset, len,
+		       BLOCKS_WAIT | (draw(w, 2) ? BLOCKS_PASSING : 0), &pin, &cancel, &e);
 	if (r < 0) {
 		atomic_fetch_add(r == -ECANCELED ? &w->world->cancelled : &w->world->failed, 1);
 		check(r == -ECANCELED || (r == -EIO && e.kind == ERR_STORE),
@@ -106,7 +107,8 @@ static void read_in_order(struct worker *w, unsigned stream, unsigned i)
 	for (uint32_t at = 0; at < o.plain_bytes; at += (uint32_t)STEP) {
 		if (at % MIB == 0 && at < next.plain_bytes)
 			blocks_prefetch(w->world->blocks, &next, at,
-					(uint32_t)MIN_OF(MIB, next.plain_bytes - at), i % 3);
+					(uint32_t)MIN_OF(MIB, next.plain_bytes - at),
+					i % 3 ? BLOCKS_PASSING : 0);
 		read_some(w, &o, at, (uint32_t)MIN_OF(STEP, o.plain_bytes - at));
 	}
 }
@@ -128,7 +130,7 @@ static void forget_next(struct worker *w, unsigned stream, unsigned i)
 {
 	struct block_object o = object_of(stream, i + 2);
 
-	blocks_prefetch(w->world->blocks, &o, 0, o.plain_bytes, true);
+	blocks_prefetch(w->world->blocks, &o, 0, o.plain_bytes, i % 2 ? BLOCKS_GUESSED : 0);
 	blocks_forget(w->world->blocks, &o);
 }
 
@@ -175,7 +177,8 @@ static void stress(struct world *w)
 /* ---- throughput ---- */
 
 static int load_nothing(void *ctx, const struct block_object *o, uint32_t offset,
-			uint32_t len_bytes, void *base, const struct cancel *c, struct err *e)
+			uint32_t len_bytes, void *base, const struct block_arrivals *a,
+			const struct cancel *c, struct err *e)
 {
 	for (uint32_t at = offset; at < offset + len_bytes; at += 4096)
 		((uint8_t *)base)[at] = 1;
@@ -183,7 +186,8 @@ static int load_nothing(void *ctx, const struct block_object *o, uint32_t offset
 }
 
 static int load_bytes(void *ctx, const struct block_object *o, uint32_t offset, uint32_t len_bytes,
-		      void *base, const struct cancel *c, struct err *e)
+		      void *base, const struct block_arrivals *a, const struct cancel *c,
+		      struct err *e)
 {
 	memset((uint8_t *)base + offset, 1, len_bytes);
 	return 0;
@@ -211,12 +215,13 @@ static double throughput(struct block_loader loader, uint32_t step, unsigned ahe
 
 		for (unsigned k = i ? ahead : 0; k <= ahead; k++) {
 			later = fake_object(i + k, (uint32_t)(8 * MIB), false);
-			blocks_prefetch(b, &later, 0, later.plain_bytes, false);
+			blocks_prefetch(b, &later, 0, later.plain_bytes, BLOCKS_PASSING);
 		}
 		for (uint32_t at = 0; at < 8 * MIB; at += step) {
 			struct block_pin pin;
 
-			check(blocks_get(b, &now, at, step, true, &pin, NULL, NULL) == 0, "a read");
+			check(blocks_get(b, &now, at, step, BLOCKS_WAIT, &pin, NULL, NULL) == 0,
+			      "a read");
 			blocks_unpin(b, &pin);
 		}
 	}
@@ -257,6 +262,8 @@ int main(int argc, char **argv)
 	snprintf(ring, sizeof(ring), "%s/ring", directory);
 	check(kv_open(directory, 0, &kv, &e) == 0, e.message);
 	o.kv = kv;
+	w.loader.part_blocks = 3;
+	w.loader.fail_behind = 7;
 	w.first_rss = resident();
 	check(blocks_new(&o, &w.blocks, &e) == 0, e.message);
 	stress(&w);

@@ -66,7 +66,7 @@ static void read_ranges(struct stress *s, uint8_t *content, unsigned seed)
 	for (uint32_t i = 0; i < 16; i++) {
 		uint32_t offset = (seed * 7919 + i * 1048583) % (ref->plain_bytes - 1000), from, to;
 		int r = source_fetch_range(s->f->source, &s->record->where, KEY_OBJECT_DATA, ref,
-					   offset, 1000, content, &from, &to, NULL, NULL);
+					   offset, 1000, content, NULL, &from, &to, NULL, NULL);
 
 		must(r == 0 || r == -EIO);
 		must(r < 0 || memcmp(content + offset, s->data + offset, 1000) == 0);
@@ -163,7 +163,6 @@ static void verify(struct stress *s)
 				    .meta = s->f->meta,
 				    .records = &s->record,
 				    .record_count = 1,
-				    .sample_percent = 100,
 				    .connections = 8,
 				    .memory_bytes = 128 * MIB };
 	struct verify_result *result = NULL;

@@ -186,6 +186,7 @@ static void one_get(struct world *w, char *buffer, bool cancelled)
 		.whole = true,
 		.dst = buffer,
 		.cap_bytes = BODY_BYTES,
+		.expected_bytes = BODY_BYTES,
 		.progress = on_progress,
 		.progress_ctx = &p,
 	};

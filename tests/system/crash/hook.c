@@ -8,6 +8,7 @@
  *     CRASH_CLASSES  letters: w write, s sync, n a new or another name, u unlink, t truncate, x send
  *     CRASH_AT       at the so-manieth of these calls (1: the first) …
  *     CRASH_ERROR    … it fails with this errno; 0: the process dies by SIGKILL, a write when half of it is done
+ *     CRASH_PAUSE    1: instead it stops itself, and goes on after SIGCONT as if nothing were
  *     CRASH_EVER     1: so do all calls after it
  *     CRASH_RECORD   file: what was done, in order, for power.py
  */
@@ -38,7 +39,7 @@ static struct {
 	const char *below, *classes;
 	uint64_t at;
 	int error;
-	bool ever;
+	bool ever, pause;
 	int record; /* -1: nothing is recorded */
 } hook = { .record = -1 };
 
@@ -71,6 +72,7 @@ __attribute__((constructor)) static void begin(void)
 	hook.at = number_of("CRASH_AT");
 	hook.error = (int)number_of("CRASH_ERROR");
 	hook.ever = number_of("CRASH_EVER") == 1;
+	hook.pause = number_of("CRASH_PAUSE") == 1;
 	if (record)
 		hook.record = open(record, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	hook.calls = shared;
@@ -168,6 +170,8 @@ static bool meets(char class)
 {
 	if (!is_due(class))
 		return false;
+	if (hook.pause)
+		return kill(getpid(), SIGSTOP) < 0;
 	if (hook.error == 0)
 		die();
 	errno = hook.error;
@@ -235,6 +239,12 @@ static void note_names(const char *op, uint64_t ino, int fd1, const char *name1,
 
 /* ---- files ---- */
 
+/* O_TMPFILE: it may be linked to a name later. */
+static bool is_nameless(int flags)
+{
+	return (flags & __O_TMPFILE) == __O_TMPFILE;
+}
+
 static int open_counted(int dirfd, const char *name, int flags, mode_t mode)
 {
 	struct stat st;
@@ -246,15 +256,15 @@ static int open_counted(int dirfd, const char *name, int flags, mode_t mode)
 	fd = isnew && meets('n') ? -1 : NEXT(openat, dirfd, name, flags, mode);
 	if (fd >= 0 && isnew)
 		note_names("create", ino_of(fd), dirfd, name, -1, NULL);
-	else if (fd >= 0 && (flags & O_TRUNC))
-		note_fd("truncate", fd, 0, "", 0);
+	else if (fd >= 0 && (is_nameless(flags) || (flags & O_TRUNC)))
+		note_fd(is_nameless(flags) ? "nameless" : "truncate", fd, 0, "", 0);
 	unlock_order();
 	return fd;
 }
 
 static int open_any(int dirfd, const char *name, int flags, mode_t mode)
 {
-	if ((flags & O_CREAT) && name_counts(dirfd, name))
+	if (((flags & O_CREAT) || is_nameless(flags)) && name_counts(dirfd, name))
 		return open_counted(dirfd, name, flags, mode);
 	return NEXT(openat, dirfd, name, flags, mode);
 }
@@ -264,33 +274,22 @@ static mode_t mode_of(int flags, va_list ap)
 	return flags & (O_CREAT | __O_TMPFILE) ? va_arg(ap, mode_t) : 0;
 }
 
-#define OPEN(function)                                        \
-	PUBLIC int function(const char *name, int flags, ...) \
-	{                                                     \
-		va_list ap;                                   \
-		mode_t mode;                                  \
-                                                              \
-		va_start(ap, flags);                          \
-		mode = mode_of(flags, ap);                    \
-		va_end(ap);                                   \
-		return open_any(AT_FDCWD, name, flags, mode); \
-	}
-#define OPENAT(function)                                                 \
-	PUBLIC int function(int dirfd, const char *name, int flags, ...) \
-	{                                                                \
-		va_list ap;                                              \
-		mode_t mode;                                             \
-                                                                         \
-		va_start(ap, flags);                                     \
-		mode = mode_of(flags, ap);                               \
-		va_end(ap);                                              \
-		return open_any(dirfd, name, flags, mode);               \
+#define OPEN(function, dirfd, ...)                                        \
+	PUBLIC int function(__VA_ARGS__ const char *name, int flags, ...) \
+	{                                                                 \
+		va_list ap;                                               \
+		mode_t mode;                                              \
+                                                                          \
+		va_start(ap, flags);                                      \
+		mode = mode_of(flags, ap);                                \
+		va_end(ap);                                               \
+		return open_any(dirfd, name, flags, mode);                \
 	}
 
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
+OPEN(open, AT_FDCWD, )
+OPEN(open64, AT_FDCWD, )
+OPEN(openat, dirfd, int dirfd, )
+OPEN(openat64, dirfd, int dirfd, )
 
 /* ---- writing ---- */
 
@@ -488,14 +487,15 @@ PUBLIC int mkdir(const char *name, mode_t mode)
 
 PUBLIC int linkat(int fd1, const char *name1, int fd2, const char *name2, int flags)
 {
+	struct stat st;
 	int r;
 
 	if (!name_counts(fd2, name2))
 		return NEXT(linkat, fd1, name1, fd2, name2, flags);
 	lock_order();
 	r = meets('n') ? -1 : NEXT(linkat, fd1, name1, fd2, name2, flags);
-	if (r == 0)
-		note_names("link", 0, fd1, name1, fd2, name2);
+	if (r == 0 && fstatat(fd2, name2, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		note_names("link", st.st_ino, fd1, name1, fd2, name2);
 	unlock_order();
 	return r;
 }

@@ -134,8 +134,9 @@ class Disk:
         elif kind in ("unlink", "rmdir"):
             self._change((*self._place(one), None))
         elif kind == "link":
-            directory, name = self._place(one)
-            self._change((*self._place(two), self.live[directory][name]))
+            self._change((*self._place(two), self.by_inode[a]))
+        elif kind == "nameless":
+            self._new(File(), a)
         elif kind == "rename":
             directory, name = self._place(one)
             self._change((directory, name, None), (*self._place(two), self.live[directory][name]))

@@ -165,7 +165,7 @@ def test_the_caches_may_go_while_they_are_in_use(repository, program, originals)
         shutil.rmtree(program.cache)
         assert describe_tree(mount.data("t1")) == describe_snapshot(originals.node.data, "t1")
         repository.backup(originals.node.data, "t2")
-        wait_until(lambda: "t2" in os.listdir(mount.node()), 10, "the new backup")
+        wait_until(lambda: "t2" in os.listdir(mount.node()), 60, "the new backup")
         assert describe_tree(mount.data("t2")) == describe_snapshot(originals.node.data, "t2")
         # A second mount makes the directory anew; the first one's end must not spoil it.
         with repository.mount() as second:
@@ -179,7 +179,7 @@ def test_several_mounts_share_a_cache_directory(repository, program, originals):
         for mount in (one, other):
             assert describe_tree(mount.data("t1")) == describe_snapshot(originals.node.data, "t1")
         os.kill(one.pid, 9)
-        wait_until(lambda: not is_alive(one.pid), 10, "the end of the daemon")
+        wait_until(lambda: not is_alive(one.pid), 60, "the end of the daemon")
         assert describe_tree(other.data("t1")) == describe_snapshot(originals.node.data, "t1")
         with repository.mount(where=one.path) as again:
             assert again.status()["cache"] != other.status()["cache"]
@@ -210,7 +210,7 @@ def test_damage_while_it_is_mapped_never_gives_a_wrong_byte(repository, program,
                 died += not is_alive(mount.pid)
                 break
         os.kill(mount.pid, 9) if is_alive(mount.pid) else None
-        wait_until(lambda pid=mount.pid: not is_alive(pid), 10, "the end of the daemon")
+        wait_until(lambda pid=mount.pid: not is_alive(pid), 60, "the end of the daemon")
         program("umount", mount.path)
         use(repository)
     print(f"the daemon ended {died} times")

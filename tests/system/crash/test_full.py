@@ -222,7 +222,7 @@ def test_a_cache_disk_that_fills_while_mounted(program, repository, small, big, 
         assert describe_tree(mount.data("small")) == describe_snapshot(originals.node.data, "t1")
         fill(disk)
         repository.backup(big.data, "t1", "big")
-        wait_until(lambda: "big" in os.listdir(mount.node()), 10, "the new backup")
+        wait_until(lambda: "big" in os.listdir(mount.node()), 60, "the new backup")
         assert describe_tree(mount.data("big")) == describe_snapshot(big.data, "t1")
         assert describe_tree(mount.data("small")) == describe_snapshot(originals.node.data, "t1")
 

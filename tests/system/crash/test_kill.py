@@ -222,7 +222,7 @@ class Mounted:
         """The daemon is gone, or goes. Half of the time the stale mount point stays for the next mount to clear."""
         for pid in processes_of(self.repository.program.directory):
             os.kill(pid, 9)
-        wait_until(lambda: not processes_of(self.repository.program.directory), 10, "the end of the daemon")
+        wait_until(lambda: not processes_of(self.repository.program.directory), 60, "the end of the daemon")
         if is_mounted(self.path) and chance.random() < 0.5:
             self.repository.program("umount", self.path)
             assert not is_mounted(self.path)
@@ -275,7 +275,7 @@ def test_a_mount_killed_while_it_takes_in_a_new_backup(program, template, origin
         hook.set_calls(LATER - at)
         try:
             with mounted.never_hanging():
-                wait_until(lambda: "t2" in os.listdir(mounted.node()), 10, "the new backup")
+                wait_until(lambda: "t2" in os.listdir(mounted.node()), 60, "the new backup")
             mounted.read(originals, ["t2"])
         except OSError as error:
             assert error.errno in GONE, error

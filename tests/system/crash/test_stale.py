@@ -18,7 +18,7 @@ def repository(program, template):
 
 def kill(mount):
     os.kill(mount.pid, signal.SIGKILL)
-    wait_until(lambda: not is_alive(mount.pid), 10, "the end of the daemon")
+    wait_until(lambda: not is_alive(mount.pid), 60, "the end of the daemon")
     assert is_mounted(mount.path)
     return mount
 
@@ -59,7 +59,7 @@ def test_it_is_told_also_where_the_ends_of_children_are_ignored(repository, stal
 
 def test_mounting_in_the_foreground_clears_it_too(repository, stale):
     process = repository.start("mount", "-f", stale.path)
-    wait_until(lambda: os.path.exists(stale.node()), 10, "the mount")
+    wait_until(lambda: os.path.exists(stale.node()), 60, "the mount")
     stale.unmount()
     assert "was a stale mount" in process.communicate(timeout=20)[1]
     assert not is_mounted(stale.path)

@@ -225,11 +225,21 @@ class MountSession(Scenario):
     def run(self, lane):
         path = lane.program.directory / "mnt"
         path.mkdir(exist_ok=True)
-        mounted = lane.repository("mount", path, "-o", "refresh=1", code=None)
+        self.log(lane).unlink(missing_ok=True)
+        mounted = lane.repository("mount", path, "-o", f"refresh=1,log={self.log(lane)}", code=None)
         if mounted.code:
             return mounted
         self._use(lane, path / harness.CLUSTER / "nodes" / harness.NODE)
         return lane.program("umount", path, code=None)
+
+    @staticmethod
+    def log(lane):
+        return lane.program.directory / "mnt.log"
+
+    def check(self, lane, answer):
+        """The kernel reads again, page by page, what its read-ahead did not get: only the log knows of a read that failed."""
+        failed = [line for line in self.log(lane).read_text().splitlines() if " error read " in line]
+        assert not failed, failed
 
     def _use(self, lane, node):
         out, expected = lane.scratch(), lane.master.expected

@@ -284,8 +284,9 @@ def _(forge):
 
 @with_object("zstd-window-of-2-GiB", FINE)
 def _(forge):
-    plain = b"z" * FRAME
-    return forge.object("objects", [plain], [frame_header(FRAME, 21) + rle(1)]), plain
+    # Content of its own: with that of the others it would be one inode with their damaged copies, and which of them is read is open (docs/mount.md).
+    plain = b"w" * FRAME
+    return forge.object("objects", [plain], [frame_header(FRAME, 21) + rle(1)[:-1] + b"w"]), plain
 
 
 @with_object("zstd-two-frames")

@@ -114,8 +114,9 @@ def do_fsync(s, slot):
 
 
 def do_map(s, slot, offset, data):
-    """Written through a shared mapping, which outlives the descriptor until it is replaced."""
-    size = os.fstat(s.files[slot]).st_size
+    """Written through a shared mapping, which outlives the descriptor until it is replaced. Sizes of directories differ: any length is tried."""
+    st = os.fstat(s.files[slot])
+    size = st.st_size if stat.S_ISREG(st.st_mode) else PAGE + offset + len(data)
     if size < offset + len(data):
         return "too small"
     m = mmap.mmap(s.files[slot], size)

@@ -186,7 +186,7 @@ def test_inotify_can_be_set_and_says_nothing_of_new_backups(stored, node):
         fd = check(libc.inotify_init1(os.O_NONBLOCK))
         check(libc.inotify_add_watch(fd, os.fsencode(mount.node()), 0x00000FC0))  # moves, creation, deletion
         stored.backup(node.data, "t1", "t2")
-        wait_until((mount.node() / "t2").exists, 15, "the new backup")
+        wait_until((mount.node() / "t2").exists, 60, "the new backup")
         with refused(errno.EAGAIN):
             os.read(fd, 4096)
         os.close(fd)

@@ -91,7 +91,7 @@ def test_a_directory_that_was_found_by_handle_knows_its_parents(mounted):
 def test_a_handle_of_a_removed_backup_is_stale_also_when_the_name_comes_back(mounted, node):
     stored, mount, fd = mounted
     stored.backup(node.data, "t1", "kept")
-    wait_until((mount.node() / "kept").exists, 15, "the second backup")
+    wait_until((mount.node() / "kept").exists, 60, "the second backup")
     data = mount.data("t1")
     directories = [name_to_handle(p)[0] for p in (mount.node() / "t1", data, data / "shop")]
     files = {path: name_to_handle(data / path)[0] for path in files_below(data)}
@@ -107,7 +107,7 @@ def test_a_handle_of_a_removed_backup_is_stale_also_when_the_name_comes_back(mou
         with refused(errno.ESTALE):
             open_by_handle(fd, handle)
     stored.backup(node.data, "t1")
-    wait_until((mount.node() / "t1").exists, 15, "the backup of the same name")
+    wait_until((mount.node() / "t1").exists, 60, "the backup of the same name")
     assert os.listdir(mount.data("t1"))
     for drop in (False, True):
         if drop:

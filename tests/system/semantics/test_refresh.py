@@ -19,7 +19,7 @@ def remove(repository, tag):
 
 
 def wait_for_absence(path):
-    wait_until(lambda: not os.path.lexists(path), 15, f"the end of {path}")
+    wait_until(lambda: not os.path.lexists(path), 60, f"the end of {path}")
 
 
 def test_a_node_that_was_only_listed_can_be_entered(stored):
@@ -43,11 +43,11 @@ def test_a_new_backup_is_found_while_somebody_keeps_listing_the_nodes(stored, no
         lister = subprocess.Popen(["sh", "-c", script], env=stored.program.environment)
         try:
             stored.backup(node.data, "t1", "t2")
-            wait_until((mount.node() / "t2").exists, 15, "the new backup")
+            wait_until((mount.node() / "t2").exists, 60, "the new backup")
         finally:
             lister.kill()
             lister.wait()
-            wait_until(lambda: not [pid for pid in processes_of(stored.program.directory) if pid != mount.pid], 15, "the end of ls")
+            wait_until(lambda: not [pid for pid in processes_of(stored.program.directory) if pid != mount.pid], 60, "the end of ls")
 
 
 def test_an_open_file_outlives_its_backup(stored, node):
@@ -98,7 +98,7 @@ def test_backup_json_is_that_of_the_backup_which_has_the_name_now(stored, node):
         for i in range(20):
             node.write(node.table("shop", f"more{i}"), "t1", "nb-7-big-Data.db", node.bytes(5000))
         stored.backup(node.data, "t1")
-        wait_until(path.exists, 15, "the new backup")
+        wait_until(path.exists, 60, "the new backup")
         new = json.loads(path.read_text())
         assert new["writer"] != old["writer"]
         (record,) = (stored.path / f"nodes/{CLUSTER}/{NODE}/records/t1").iterdir()
@@ -129,7 +129,7 @@ def test_a_directory_in_use_shows_new_backups_after_rewinddir(stored, node):
         try:
             assert "t2" not in os.listdir(fd)
             stored.backup(node.data, "t1", "t2")
-            wait_until(lambda: "t2" in os.listdir(fd), 15, "the new backup, in the directory that was open before")
+            wait_until(lambda: "t2" in os.listdir(fd), 60, "the new backup, in the directory that was open before")
         finally:
             os.close(fd)
 

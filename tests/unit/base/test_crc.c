@@ -10,6 +10,7 @@ Test(crc, gives_the_published_values)
 	cr_expect_eq(crc_add(0, "123456789", 9), 0xcbf43926);
 	cr_expect_eq(crc_add(0, "", 0), 0);
 	cr_expect_eq(crc_add(0, "\0", 1), 0xd202ef8d);
+	cr_expect_eq(crc_add(0xcbf43926, NULL, 0), 0xcbf43926);
 }
 
 Test(crc, of_pieces_is_that_of_the_whole_wherever_it_is_cut)

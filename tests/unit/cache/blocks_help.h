@@ -82,7 +82,8 @@ static inline void expect_range(struct fixture *f, const struct block_object *o,
 	struct err e = ERR_INIT;
 	struct block_pin pin;
 
-	cr_assert_eq(blocks_get(f->b, o, offset, len, true, &pin, NULL, &e), 0, "%s", e.message);
+	cr_assert_eq(blocks_get(f->b, o, offset, len, BLOCKS_WAIT, &pin, NULL, &e), 0, "%s",
+		     e.message);
 	cr_assert(fake_fits(o, offset, len, pin.data), "wrong bytes at %u", offset);
 	blocks_unpin(f->b, &pin);
 }
@@ -91,7 +92,7 @@ static inline int try(struct fixture *f, const struct block_object *o, uint32_t 
 		      uint32_t len)
 {
 	struct block_pin pin = { 0 };
-	int r = blocks_get(f->b, o, offset, len, false, &pin, NULL, NULL);
+	int r = blocks_get(f->b, o, offset, len, 0, &pin, NULL, NULL);
 
 	blocks_unpin(f->b, &pin);
 	return r;

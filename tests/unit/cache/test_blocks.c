@@ -40,6 +40,28 @@ Test(blocks, an_object_that_is_whole_is_loaded_at_once)
 	cr_expect_eq(f.loader.loads, 1);
 }
 
+Test(blocks, of_the_memory_only_what_nobody_else_uses_is_used)
+{
+	_cleanup_fixture_ struct fixture f;
+	struct block_object a = fake_object(1, OBJECT, false), b = fake_object(2, OBJECT, false),
+			    c = fake_object(3, OBJECT, false);
+
+	fixture_init(&f, MEMORY, 4);
+	blocks_limit(f.b, BLOCKS_MIN_MEMORY);
+	expect_range(&f, &a, 0, OBJECT);
+	expect_range(&f, &b, 0, OBJECT);
+	cr_expect_not(blocks_prefetch(f.b, &c, 0, OBJECT, 0) &&
+		      blocks_memory(f.b) > BLOCKS_MIN_MEMORY);
+	blocks_limit(f.b, MEMORY);
+	expect_range(&f, &a, 0, OBJECT);
+	expect_range(&f, &b, 0, OBJECT);
+	expect_range(&f, &c, 0, OBJECT);
+	cr_expect_gt(blocks_memory(f.b), BLOCKS_MIN_MEMORY);
+	blocks_limit(f.b, BLOCKS_MIN_MEMORY);
+	cr_expect_leq(blocks_memory(f.b), BLOCKS_MIN_MEMORY);
+	expect_range(&f, &c, 0, OBJECT);
+}
+
 Test(blocks, ranges_that_are_not_of_the_object_are_refused)
 {
 	_cleanup_fixture_ struct fixture f;
@@ -53,13 +75,13 @@ Test(blocks, ranges_that_are_not_of_the_object_are_refused)
 
 	fixture_init(&f, MEMORY, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		cr_expect_eq(blocks_get(f.b, &o, rows[i].offset, rows[i].len, true, &pin, NULL,
-					NULL),
+		cr_expect_eq(blocks_get(f.b, &o, rows[i].offset, rows[i].len, BLOCKS_WAIT, &pin,
+					NULL, NULL),
 			     -EBADMSG, "row %zu", i);
-		cr_expect_not(blocks_prefetch(f.b, &o, rows[i].offset, rows[i].len, false),
+		cr_expect_not(blocks_prefetch(f.b, &o, rows[i].offset, rows[i].len, BLOCKS_PASSING),
 			      "row %zu", i);
 	}
-	cr_expect_eq(blocks_get(f.b, &big, 0, 1, true, &pin, NULL, NULL), -EBADMSG);
+	cr_expect_eq(blocks_get(f.b, &big, 0, 1, BLOCKS_WAIT, &pin, NULL, NULL), -EBADMSG);
 	cr_expect_eq(f.loader.loads, 0);
 }
 
@@ -98,7 +120,8 @@ static void *read_one(void *arg)
 {
 	struct reader *r = arg;
 
-	r->result = blocks_get(r->f->b, &r->o, r->offset, r->len, true, &r->pin, &r->cancel, &r->e);
+	r->result = blocks_get(r->f->b, &r->o, r->offset, r->len, BLOCKS_WAIT, &r->pin, &r->cancel,
+			       &r->e);
 	if (r->result == 0)
 		r->right = fake_fits(&r->o, r->offset, r->len, r->pin.data);
 	return NULL;
@@ -156,7 +179,7 @@ Test(blocks, a_reader_that_is_cancelled_goes_and_the_load_goes_on)
 	cr_expect_eq(join(&stays), 0);
 	cr_expect_eq(f.loader.loads, 1);
 	cancel_set(&gone.cancel, 1);
-	cr_expect_eq(blocks_get(f.b, &o, BLOCK, 1, true, &gone.pin, &gone.cancel, NULL),
+	cr_expect_eq(blocks_get(f.b, &o, BLOCK, 1, BLOCKS_WAIT, &gone.pin, &gone.cancel, NULL),
 		     -ECANCELED);
 }
 
@@ -175,7 +198,7 @@ Test(blocks, a_failed_load_is_told_to_all_who_waited_and_then_tried_again)
 		for (unsigned i = 0; i < 4; i++)
 			start(&readers[i], &f, o, 0, 2 * BLOCK);
 		fake_wait_at_gate(&f.loader, 1);
-		cr_expect(blocks_prefetch(f.b, &o, BLOCK, BLOCK, false), "it is loading");
+		cr_expect(blocks_prefetch(f.b, &o, BLOCK, BLOCK, BLOCKS_PASSING), "it is loading");
 		fake_set_gate(&f.loader, false);
 		for (unsigned i = 0; i < 4; i++) {
 			/* One who came late made the next try. */
@@ -217,9 +240,9 @@ Test(blocks, a_reader_waits_for_memory_until_a_pin_goes)
 	struct block_pin pin_a, pin_b;
 
 	fixture_init(&f, BLOCKS_MIN_MEMORY, 2);
-	cr_assert_eq(blocks_get(f.b, &a, 0, OBJECT, true, &pin_a, NULL, NULL), 0);
-	cr_assert_eq(blocks_get(f.b, &b, 0, OBJECT, true, &pin_b, NULL, NULL), 0);
-	cr_expect_not(blocks_prefetch(f.b, &c, 0, OBJECT, false));
+	cr_assert_eq(blocks_get(f.b, &a, 0, OBJECT, BLOCKS_WAIT, &pin_a, NULL, NULL), 0);
+	cr_assert_eq(blocks_get(f.b, &b, 0, OBJECT, BLOCKS_WAIT, &pin_b, NULL, NULL), 0);
+	cr_expect_not(blocks_prefetch(f.b, &c, 0, OBJECT, BLOCKS_PASSING));
 	start(&waiting, &f, c, 0, OBJECT);
 	start(&cancelled, &f, c, 0, OBJECT);
 	cancel_set(&cancelled.cancel, 1);
@@ -256,10 +279,10 @@ Test(blocks, what_is_waited_for_goes_before_what_is_fetched_ahead)
 	for (uint32_t n = 0; n < 6; n++)
 		o[n] = fake_object(n, OBJECT, false);
 	fake_set_gate(&f.loader, true);
-	cr_assert(blocks_prefetch(f.b, &o[0], 0, OBJECT, false));
+	cr_assert(blocks_prefetch(f.b, &o[0], 0, OBJECT, BLOCKS_PASSING));
 	fake_wait_at_gate(&f.loader, 1);
 	for (uint32_t n = 1; n < 5; n++)
-		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, false));
+		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, BLOCKS_PASSING));
 	start(&promoted, &f, o[3], BLOCK, 1);
 	await_waiter(&f, &o[3]);
 	start(&demanded, &f, o[5], 0, 1);
@@ -282,7 +305,7 @@ Test(blocks, what_is_fetched_ahead_leaves_a_thread_for_those_who_wait)
 	fake_set_gate(&f.loader, true);
 	for (uint32_t n = 0; n < 6; n++) {
 		o[n] = fake_object(n, OBJECT, false);
-		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, false));
+		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, BLOCKS_PASSING));
 	}
 	fake_wait_at_gate(&f.loader, 2);
 	start(&r, &f, last, 0, 1);
@@ -306,20 +329,61 @@ Test(blocks, fetching_ahead_gives_up_what_was_read_but_nothing_unread)
 	for (uint32_t n = 0; n < 8; n++)
 		o[n] = fake_object(n, OBJECT, false);
 	for (unsigned n = 0; n < 4; n++)
-		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, false));
-	cr_expect_not(blocks_prefetch(f.b, &o[4], 0, OBJECT, false));
+		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, BLOCKS_PASSING));
+	cr_expect_not(blocks_prefetch(f.b, &o[4], 0, OBJECT, BLOCKS_PASSING));
 	for (unsigned n = 0; n < 4; n++) /* what is still queued would be dropped, not forgotten */
 		while (try(&f, &o[n], 0, 1) == BLOCKS_WOULD_BLOCK)
 			sched_yield();
 	expect_range(&f, &o[0], 0, OBJECT);
 	expect_range(&f, &o[1], 0, OBJECT / 2);
-	cr_expect(blocks_prefetch(f.b, &o[4], 0, OBJECT, false));
+	cr_expect(blocks_prefetch(f.b, &o[4], 0, OBJECT, BLOCKS_PASSING));
 	expect_range(&f, &o[4], 0, 1);
 	cr_expect_eq(try(&f, &o[0], 0, 1), BLOCKS_WOULD_BLOCK);
 	cr_expect_eq(try(&f, &o[1], OBJECT / 2, 1), 0);
 	blocks_forget(f.b, &o[2]);
 	expect_range(&f, &o[2], 0, 1);
-	cr_expect(blocks_prefetch(f.b, &o[5], 0, OBJECT, false));
+	cr_expect(blocks_prefetch(f.b, &o[5], 0, OBJECT, BLOCKS_PASSING));
+}
+
+/* All of it, without reading it. */
+static bool is_here(struct fixture *f, const struct block_object *o)
+{
+	const struct slot *slot;
+	bool here;
+
+	pthread_mutex_lock(&f->b->lock);
+	slot = slots_find(&f->b->slots, &o->id);
+	here = slot && slot->present == slots_all_of(o) && slot->pins == 0;
+	pthread_mutex_unlock(&f->b->lock);
+	return here;
+}
+
+Test(blocks, what_is_guessed_gives_way_to_what_is_needed_soon_and_not_to_what_can_wait)
+{
+	_cleanup_fixture_ struct fixture f;
+	struct block_object o[7];
+
+	fixture_init(&f, 4 * (OBJECT + BLOCK), 4);
+	for (uint32_t n = 0; n < 7; n++)
+		o[n] = fake_object(n, OBJECT, false);
+	for (unsigned n = 0; n < 4; n++) {
+		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, BLOCKS_GUESSED));
+		while (!is_here(&f, &o[n]))
+			sched_yield();
+	}
+	cr_expect_not(blocks_prefetch(f.b, &o[4], 0, OBJECT, BLOCKS_PASSING | BLOCKS_SPARING));
+	cr_expect_not(blocks_prefetch(f.b, &o[4], 0, OBJECT, BLOCKS_GUESSED));
+	for (unsigned n = 0; n < 3; n++)
+		blocks_expect(f.b, &o[n], 0, OBJECT);
+	cr_expect(blocks_prefetch(f.b, &o[4], 0, OBJECT, BLOCKS_PASSING));
+	cr_expect_eq(try(&f, &o[3], 0, 1), BLOCKS_WOULD_BLOCK, "the one that is a guess still");
+	cr_expect_not(blocks_prefetch(f.b, &o[5], 0, OBJECT, BLOCKS_PASSING));
+	expect_range(&f, &o[4], 0, OBJECT);
+	for (unsigned n = 0; n < 3; n++)
+		expect_range(&f, &o[n], 0, OBJECT);
+	cr_expect_eq(f.loader.loads, 5);
+	cr_expect(blocks_prefetch(f.b, &o[6], 0, OBJECT, BLOCKS_PASSING | BLOCKS_SPARING),
+		  "what was read gives way to all");
 }
 
 Test(blocks, what_is_forgotten_is_not_loaded_any_more_unless_somebody_waits)
@@ -332,11 +396,11 @@ Test(blocks, what_is_forgotten_is_not_loaded_any_more_unless_somebody_waits)
 
 	fixture_init(&f, 64 * MIB, 1);
 	fake_set_gate(&f.loader, true);
-	cr_assert(blocks_prefetch(f.b, &first, 0, OBJECT, false));
+	cr_assert(blocks_prefetch(f.b, &first, 0, OBJECT, BLOCKS_PASSING));
 	fake_wait_at_gate(&f.loader, 1);
-	cr_assert(blocks_prefetch(f.b, &o, 0, MIB, false));
-	cr_assert(blocks_prefetch(f.b, &o, 2 * MIB, MIB, false));
-	cr_assert(blocks_prefetch(f.b, &waited, 0, MIB, false));
+	cr_assert(blocks_prefetch(f.b, &o, 0, MIB, BLOCKS_PASSING));
+	cr_assert(blocks_prefetch(f.b, &o, 2 * MIB, MIB, BLOCKS_PASSING));
+	cr_assert(blocks_prefetch(f.b, &waited, 0, MIB, BLOCKS_PASSING));
 	start(&r, &f, waited, 0, 1);
 	await_waiter(&f, &waited);
 	blocks_forget(f.b, &first); /* goes on, and goes first */
@@ -361,7 +425,7 @@ Test(blocks, closing_cancels_what_is_under_way_and_queued)
 	fake_set_gate(&f.loader, true);
 	for (uint32_t n = 0; n < 6; n++) {
 		o[n] = fake_object(n, OBJECT, false);
-		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, false));
+		cr_assert(blocks_prefetch(f.b, &o[n], 0, OBJECT, BLOCKS_PASSING));
 	}
 	fake_wait_at_gate(&f.loader, 1);
 	blocks_free(steal_pointer(&f.b));
@@ -396,12 +460,12 @@ static void *play(void *arg)
 		struct block_pin pin = { 0 };
 
 		if (draw(p, 4) == 0)
-			blocks_prefetch(p->f->b, &o, offset, len, draw(p, 2));
+			blocks_prefetch(p->f->b, &o, offset, len, draw(p, 2) ? BLOCKS_PASSING : 0);
 		if (draw(p, 9) == 0)
 			blocks_forget(p->f->b, &o);
 		if (draw(p, 50) == 0)
 			atomic_store(&p->f->loader.fail, 1);
-		if (blocks_get(p->f->b, &o, offset, len, true, &pin, NULL, NULL) != 0) {
+		if (blocks_get(p->f->b, &o, offset, len, BLOCKS_WAIT, &pin, NULL, NULL) != 0) {
 			p->failed++;
 			continue;
 		}

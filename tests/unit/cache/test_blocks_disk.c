@@ -17,8 +17,8 @@ Test(blocks_disk, what_was_loaded_comes_back_from_disk)
 	fixture_init_with_ring(&f);
 	expect_range(&f, &part, 3 * BLOCK, 2 * BLOCK);
 	expect_range(&f, &pack, 0, 1);
-	cr_expect(blocks_prefetch(f.b, &ahead, 0, MIB, true));
-	cr_expect(blocks_prefetch(f.b, &passing, 0, MIB, false));
+	cr_expect(blocks_prefetch(f.b, &ahead, 0, MIB, 0));
+	cr_expect(blocks_prefetch(f.b, &passing, 0, MIB, BLOCKS_PASSING));
 	expect_range(&f, &ahead, 0, MIB);
 	expect_range(&f, &passing, 0, MIB);
 	close_blocks(&f);
@@ -34,6 +34,83 @@ Test(blocks_disk, what_was_loaded_comes_back_from_disk)
 	cr_expect_eq(f.loader.loads, 6, "the blocks on both sides");
 	expect_range(&f, &passing, 0, MIB);
 	cr_expect_eq(f.loader.loads, 7);
+}
+
+static void read_in_passing(struct fixture *f, const struct block_object *o)
+{
+	struct block_pin pin;
+
+	blocks_prefetch(f->b, o, 0, o->plain_bytes, BLOCKS_PASSING);
+	cr_assert_eq(blocks_get(f->b, o, 0, o->plain_bytes, BLOCKS_WAIT | BLOCKS_PASSING, &pin,
+				NULL, NULL),
+		     0);
+	cr_assert(fake_fits(o, 0, o->plain_bytes, pin.data));
+	blocks_unpin(f->b, &pin);
+}
+
+/* Objects that memory does not hold; the ring has 64 MiB. */
+static uint64_t written_by_passes(unsigned objects, unsigned passes, unsigned *ret_loads)
+{
+	_cleanup_fixture_ struct fixture f;
+	uint64_t written;
+
+	fixture_init_with_ring(&f);
+	close_blocks(&f);
+	open_blocks(&f, MEMORY, 1); /* one thread finds the time to write everything */
+	for (unsigned pass = 0; pass < passes; pass++)
+		for (unsigned n = 0; n < objects; n++) {
+			struct block_object o = fake_object(n, (uint32_t)(4 * MIB), n % 3 == 0);
+
+			read_in_passing(&f, &o);
+		}
+	blocks_free(steal_pointer(&f.b)); /* what is under way is done */
+	written = metric_get(metrics_counter(f.metrics, "cache_disk_written_bytes", NULL));
+	*ret_loads = f.loader.loads;
+	return written;
+}
+
+Test(blocks_disk, what_passes_once_is_not_written_what_comes_again_is_and_then_is_not_loaded)
+{
+	unsigned first, second, fourth, sixth;
+
+	cr_expect_eq(written_by_passes(14, 1, &first), 0);
+	cr_expect_geq(written_by_passes(14, 2, &second), 6 * 4 * MIB, "memory had the others");
+	cr_expect_leq(written_by_passes(14, 2, &second), 14 * 4 * MIB);
+	written_by_passes(14, 4, &fourth);
+	written_by_passes(14, 6, &sixth);
+	/* What memory had, and so is not on disk, depends on what is pinned at which moment. */
+	cr_expect_leq(sixth - fourth, 7, "of 28: %u, %u", fourth, sixth);
+}
+
+Test(blocks_disk, what_comes_again_later_than_the_ring_could_hold_it_is_not_written)
+{
+	unsigned loads;
+
+	cr_expect_eq(written_by_passes(40, 3, &loads), 0);
+}
+
+Test(blocks_disk, what_was_asked_for_stays_on_disk_while_much_else_passes)
+{
+	_cleanup_fixture_ struct fixture f;
+	struct block_object hot = fake_object(1000, OBJECT, false);
+	unsigned before;
+
+	fixture_init_with_ring(&f);
+	close_blocks(&f);
+	open_blocks(&f, MEMORY, 1); /* as above */
+	for (uint32_t at = 0; at < OBJECT; at += 7 * BLOCK)
+		expect_range(&f, &hot, at + 100, 4096);
+	for (unsigned n = 0; n < 80; n++) {
+		struct block_object o = fake_object(n, OBJECT, false);
+
+		read_in_passing(&f, &o);
+	}
+	close_blocks(&f);
+	open_blocks(&f, MEMORY, 4);
+	before = f.loader.loads;
+	for (uint32_t at = 0; at < OBJECT; at += 7 * BLOCK)
+		expect_range(&f, &hot, at + 100, 4096);
+	cr_expect_eq(f.loader.loads, before);
 }
 
 /* Every block of the file, one after the other. */

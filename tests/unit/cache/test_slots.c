@@ -79,7 +79,7 @@ Test(slots, blocks_read_to_their_end_are_used)
 
 		cr_assert_eq(slots_init(&s, LIMIT), 0);
 		slot = load(&s, &o, 15, SLOTS_ANY);
-		slots_touch(&s, slot, rows[i].offset, rows[i].len);
+		slots_touch(&s, slot, rows[i].offset, rows[i].len, false);
 		cr_expect_eq(slot->used, rows[i].expected, "row %zu", i);
 		slots_deinit(&s);
 	}
@@ -97,7 +97,7 @@ Test(slots, what_was_read_goes_first_then_the_least_recently_used_but_never_what
 	slot = load(&s, &b, slots_all_of(&b), SLOTS_ANY);
 	cr_assert(load(&s, &c, slots_all_of(&c), SLOTS_ANY));
 	cr_expect_null(load(&s, &d, slots_all_of(&d), SLOTS_READ_ONLY));
-	slots_touch(&s, slot, 0, 8 * MIB); /* b is the newest, but was read */
+	slots_touch(&s, slot, 0, 8 * MIB, false); /* b is the newest, but was read */
 	cr_assert(load(&s, &d, slots_all_of(&d), SLOTS_READ_ONLY));
 	cr_expect_null(slots_find(&s, &b.id));
 	cr_expect_not_null(slots_find(&s, &a.id));
@@ -122,15 +122,69 @@ Test(slots, an_object_that_is_whole_goes_as_a_whole)
 
 	cr_assert_eq(slots_init(&s, LIMIT), 0);
 	slot = load(&s, &pack, slots_all_of(&pack), SLOTS_ANY);
-	slots_touch(&s, slot, 0, 4 * MIB);
+	slots_touch(&s, slot, 0, 4 * MIB, false);
 	slot = load(&s, &a, slots_all_of(&a), SLOTS_ANY);
-	slots_touch(&s, slot, 0, 6 * MIB);
+	slots_touch(&s, slot, 0, 6 * MIB, false);
 	cr_assert(load(&s, &b, ~slots_span(0, 4 * MIB), SLOTS_READ_ONLY));
 	cr_assert(load(&s, &c, slots_all_of(&c), SLOTS_READ_ONLY));
 	cr_expect_not_null(slots_find(&s, &pack.id));
 	slot = slots_find(&s, &a.id);
 	cr_assert_not_null(slot);
 	cr_expect_eq(slot->present, ~slots_span(0, 6 * MIB), "only what was read went");
+	slots_deinit(&s);
+}
+
+Test(slots, what_was_read_in_passing_goes_before_what_was_read_at_all)
+{
+	struct block_object hot = object_of(1, 8 * MIB, false), a = object_of(2, 8 * MIB, false);
+	struct block_object b = object_of(3, 7 * MIB, false), c = object_of(4, 8 * MIB, false);
+	struct slots s;
+
+	cr_assert_eq(slots_init(&s, LIMIT), 0);
+	slots_touch(&s, load(&s, &hot, slots_all_of(&hot), SLOTS_ANY), 0, 8 * MIB, false);
+	slots_touch(&s, load(&s, &a, slots_all_of(&a), SLOTS_ANY), 0, 8 * MIB, true);
+	slots_touch(&s, load(&s, &b, slots_all_of(&b), SLOTS_ANY), 0, 6 * MIB, true);
+	cr_assert(load(&s, &c, slots_all_of(&c), SLOTS_READ_ONLY));
+	cr_expect_not_null(slots_find(&s, &hot.id), "it was read long before");
+	cr_expect_null(slots_find(&s, &a.id));
+	cr_expect_not_null(slots_find(&s, &b.id), "its reader is not through");
+	slots_deinit(&s);
+}
+
+Test(slots, what_is_guessed_gives_way_to_what_is_fetched_ahead_until_it_is_read)
+{
+	struct block_object a = object_of(1, 8 * MIB, false), b = object_of(2, 8 * MIB, false);
+	struct block_object c = object_of(3, 7 * MIB, false), d = object_of(4, 8 * MIB, false);
+	struct slots s;
+
+	cr_assert_eq(slots_init(&s, LIMIT), 0);
+	load(&s, &a, slots_all_of(&a), SLOTS_ANY)->guessed = true;
+	load(&s, &b, slots_all_of(&b), SLOTS_ANY)->guessed = true;
+	cr_assert(load(&s, &c, slots_all_of(&c), SLOTS_ANY));
+	slots_touch(&s, slots_find(&s, &a.id), 0, 1, true);
+	cr_expect_null(load(&s, &d, slots_all_of(&d), SLOTS_READ_ONLY), "no guess for another");
+	cr_assert(load(&s, &d, slots_all_of(&d), SLOTS_GUESSED));
+	check(&s);
+	cr_expect_not_null(slots_find(&s, &a.id), "somebody reads it");
+	cr_expect_null(slots_find(&s, &b.id));
+	cr_expect_null(load(&s, &b, slots_all_of(&b), SLOTS_GUESSED));
+	slots_deinit(&s);
+}
+
+Test(slots, what_was_read_and_is_expected_again_is_as_if_it_were_unread)
+{
+	struct block_object a = object_of(1, 8 * MIB, false), b = object_of(2, 8 * MIB, false);
+	struct block_object c = object_of(3, 7 * MIB, false), d = object_of(4, 8 * MIB, false);
+	struct slots s;
+
+	cr_assert_eq(slots_init(&s, LIMIT), 0);
+	slots_touch(&s, load(&s, &a, slots_all_of(&a), SLOTS_ANY), 0, 8 * MIB, true);
+	slots_touch(&s, load(&s, &b, slots_all_of(&b), SLOTS_ANY), 0, 8 * MIB, true);
+	cr_assert(load(&s, &c, slots_all_of(&c), SLOTS_ANY));
+	slots_expect(&s, slots_find(&s, &b.id), slots_all_of(&b), false);
+	cr_assert(load(&s, &d, slots_all_of(&d), SLOTS_READ_ONLY));
+	cr_expect_null(slots_find(&s, &a.id));
+	cr_expect_not_null(slots_find(&s, &b.id), "it was the first to go before");
 	slots_deinit(&s);
 }
 
@@ -149,6 +203,34 @@ Test(slots, what_is_forgotten_is_among_the_first_to_go)
 	cr_assert(load(&s, &d, slots_all_of(&d), SLOTS_READ_ONLY));
 	cr_expect_not_null(slots_find(&s, &a.id));
 	cr_expect_null(slots_find(&s, &b.id));
+	slots_deinit(&s);
+}
+
+Test(slots, a_lower_limit_takes_what_is_not_pinned_at_once_and_the_rest_with_its_pin)
+{
+	struct block_object objects[4];
+	struct slot *kept;
+	struct slots s;
+
+	cr_assert_eq(slots_init(&s, LIMIT), 0);
+	for (unsigned i = 0; i < 4; i++)
+		objects[i] = object_of(i, BLOCKS_OBJECT_BYTES, false);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert(load(&s, &objects[i], UINT64_MAX, SLOTS_ANY));
+	kept = slots_find(&s, &objects[0].id);
+	slots_pin(kept);
+	slots_limit(&s, 4 * MIB);
+	check(&s);
+	cr_expect_eq(s.charged_bytes, BLOCKS_OBJECT_BYTES);
+	cr_expect_eq(kept->present, UINT64_MAX, "somebody reads it");
+	cr_expect_null(slots_reserve(&s, &objects[3], 1, false, SLOTS_ANY));
+	cr_assert(slots_unpin(&s, kept));
+	check(&s);
+	cr_expect_leq(s.charged_bytes, 4 * MIB);
+	cr_expect_null(slots_find(&s, &objects[0].id));
+	slots_limit(&s, LIMIT);
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect(load(&s, &objects[i], UINT64_MAX, SLOTS_GUESSED));
 	slots_deinit(&s);
 }
 
@@ -266,7 +348,8 @@ static void use(struct model *m, unsigned n)
 
 	if (!slot || !slot->present)
 		return;
-	slots_touch(&m->s, slot, offset, 1 + draw(m, m->objects[n].plain_bytes - offset));
+	slots_touch(&m->s, slot, offset, 1 + draw(m, m->objects[n].plain_bytes - offset),
+		    draw(m, 2));
 	if (m->pins[n] < 3) {
 		slots_pin(slot);
 		m->pins[n]++;

@@ -81,11 +81,11 @@ Test(facts, every_node_of_the_cluster_is_seen)
 {
 	static const struct facts_member expected[] = {
 		{ (char *)(size_t)ID_A, (char *)(size_t) "127.40.0.1", (char *)(size_t) "dc 1",
-		  (char *)(size_t) "rack 1", 'U', 'N' },
+		  (char *)(size_t) "rack 1", 'U', 'N', 4 },
 		{ (char *)(size_t)ID_B, (char *)(size_t) "fe80:0:0:0:0:0:0:1",
-		  (char *)(size_t) "dc 1", (char *)(size_t) "r2", 'D', 'L' },
+		  (char *)(size_t) "dc 1", (char *)(size_t) "r2", 'D', 'L', 16 },
 		{ (char *)(size_t)ID_C, (char *)(size_t) "10.0.0.3", (char *)(size_t) "dc2",
-		  (char *)(size_t) "r2", '?', 'J' },
+		  (char *)(size_t) "r2", '?', 'J', 16 },
 	};
 	_cleanup_(facts_freep) struct facts *f = all();
 
@@ -97,6 +97,7 @@ Test(facts, every_node_of_the_cluster_is_seen)
 		cr_expect_str_eq(f->members[i].rack, expected[i].rack);
 		cr_expect_eq(f->members[i].status, expected[i].status);
 		cr_expect_eq(f->members[i].state, expected[i].state);
+		cr_expect_eq(f->members[i].token_count, expected[i].token_count);
 	}
 }
 
@@ -117,6 +118,7 @@ Test(facts, a_token_is_not_the_rack)
 	cr_expect_str_eq(f->members[0].rack, "rack 1");
 	cr_expect_str_eq(f->members[1].rack, "r2");
 	cr_expect_str_eq(f->members[1].host_id, ID_B);
+	cr_expect_eq(f->members[0].token_count, 1);
 }
 
 Test(facts, a_node_that_has_not_joined_has_no_token)
@@ -279,6 +281,9 @@ Test(cqlsh, a_setting_is_read_from_its_row)
 		{ "WARNING\n [json]\n----\n {\"name\": \"m\", \"value\": \"NONE\"}\n\n(1 rows)\n",
 		  "NONE" },
 		{ " [json]\n----\n {\"name\": \"m\", \"value\": null}\n\n(1 rows)\n", "" },
+		{ " [json]\n----\n {\"value\": [\"-5\", \"7\"]}\n\n(1 rows)\n", "-5,7" },
+		{ " [json]\n----\n {\"value\": [\"-5\", 7]}\n\n(1 rows)\n", "-5," },
+		{ " [json]\n----\n {\"value\": []}\n\n(1 rows)\n", "" },
 		{ " [json]\n----\n\n(0 rows)\n", "" },
 		{ "\n {\"name\": ", "" },
 	};
@@ -288,4 +293,18 @@ Test(cqlsh, a_setting_is_read_from_its_row)
 
 		cr_expect_str_eq(value, cases[i].value);
 	}
+}
+
+Test(cqlsh, rows_are_counted_by_the_last_line)
+{
+	uint64_t rows = 7;
+
+	cr_expect_eq(cqlsh_row_count(" id\n----\n  1\n\n(4 rows)\n", &rows), 0);
+	cr_expect_eq(rows, 4);
+	cr_expect_eq(cqlsh_row_count("\n(9 rows)\n text\n------\n(3 rows)\n\n(12 rows)\n", &rows),
+		     0);
+	cr_expect_eq(rows, 12);
+	cr_expect_lt(cqlsh_row_count("no rows", &rows), 0);
+	cr_expect_lt(cqlsh_row_count("\n(1", &rows), 0);
+	cr_expect_lt(cqlsh_row_count("\n(10rows)\n", &rows), 0);
 }

@@ -16,33 +16,44 @@ Test(nodeconf, what_is_of_use_is_read_and_all_else_passed_over)
 	_cleanup_(nodeconf_freep) struct nodeconf *y = NULL;
 	struct err e = ERR_INIT;
 
-	cr_assert_eq(read_text("# a comment\n"
-			       "cluster_name: 'Test Cluster'\n"
-			       "seed_provider:\n"
-			       "  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n"
-			       "    parameters:\n"
-			       "      - seeds: \"127.0.0.1\"\n"
-			       "        cluster_name: not this one\n"
-			       "? [a, b]\n"
-			       ": {rpc_address: nor this one}\n"
-			       "data_file_directories:\n"
-			       "    - /a\n"
-			       "    - \"/b c\"\n"
-			       "local_system_data_file_directory: /s\n"
-			       "anchor: &x data\n"
-			       "alias: *x\n"
-			       "rpc_address: 10.0.0.1\n"
-			       "native_transport_port: 9042\n"
-			       "storage_compatibility_mode: NONE\n"
-			       "partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n",
-			       &y, &e),
-		     0, "%s", e.message);
+	cr_assert_eq(
+		read_text(
+			"# a comment\n"
+			"cluster_name: 'Test Cluster'\n"
+			"seed_provider:\n"
+			"  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n"
+			"    parameters:\n"
+			"      - seeds: \"127.0.0.1\"\n"
+			"        cluster_name: not this one\n"
+			"? [a, b]\n"
+			": {rpc_address: nor this one}\n"
+			"data_file_directories:\n"
+			"    - /a\n"
+			"    - \"/b c\"\n"
+			"local_system_data_file_directory: /s\n"
+			"num_tokens: 16\n? [a]\n: none\n? {b: c}\nuuid_sstable_identifiers_enabled: true\n"
+			"commitlog_directory: /c\nhints_directory: /h\n"
+			"saved_caches_directory: /k\ncdc_raw_directory: /r\n"
+			"anchor: &x data\n"
+			"alias: *x\n"
+			"rpc_address: 10.0.0.1\n"
+			"native_transport_port: 9042\n"
+			"storage_compatibility_mode: NONE\n"
+			"partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n",
+			&y, &e),
+		0, "%s", e.message);
 	cr_expect_str_eq(y->cluster, "Test Cluster");
 	cr_expect_str_eq(y->rpc_address, "10.0.0.1");
 	cr_expect_str_eq(y->native_port, "9042");
 	cr_expect_str_eq(y->compatibility_mode, "NONE");
 	cr_expect_str_eq(y->partitioner, "org.apache.cassandra.dht.Murmur3Partitioner");
 	cr_expect_str_eq(y->local_system_dir, "/s");
+	cr_expect_str_eq(y->num_tokens, "16");
+	cr_expect_str_eq(y->uuid_ids, "true");
+	cr_expect_str_eq(y->commitlog_dir, "/c");
+	cr_expect_str_eq(y->hints_dir, "/h");
+	cr_expect_str_eq(y->saved_caches_dir, "/k");
+	cr_expect_str_eq(y->cdc_dir, "/r");
 	cr_assert_eq(y->data_dir_count, 2);
 	cr_expect_str_eq(y->data_dirs[0], "/a");
 	cr_expect_str_eq(y->data_dirs[1], "/b c");
@@ -84,4 +95,41 @@ Test(nodeconf, too_much_is_refused)
 	cr_expect_eq(nodeconf_read("c.yaml", (char *)text.data, text.len, &y, &e), -EBADMSG);
 	cr_expect(strstr(e.message, "too much"), "%s", e.message);
 	cr_expect_eq(nodeconf_read_file("/nonexistent/c.yaml", &y, &e), -ENOENT);
+}
+
+Test(nodeconf, options_of_a_mapping_are_read_where_they_are_its_own)
+{
+	_cleanup_(nodeconf_freep) struct nodeconf *y = NULL;
+	struct err e = ERR_INIT;
+
+	cr_assert_eq(
+		read_text(
+			"server_encryption_options:\n"
+			"    internode_encryption: rack\n"
+			"    deeper: {keystore: not this one, enabled: nor this}\n"
+			"    list: [keystore, {keystore: nor this}]\n"
+			"    keystore: /k1\n"
+			"    ? {a: b}\n"
+			"    : none\n"
+			"client_encryption_options: {enabled: true, optional: false, keystore: /k2}\n"
+			"transparent_data_encryption_options:\n"
+			"    enabled: true\n"
+			"    key_provider:\n"
+			"      - class_name: x\n"
+			"        parameters:\n"
+			"          - keystore: nor this\n"
+			"            enabled: nor this\n"
+			"keystore: nor this\n"
+			"sequence:\n  - keystore: nor this\n"
+			"server_encryption_options.keystore: nor this\n"
+			"num_tokens: 3\n",
+			&y, &e),
+		0, "%s", e.message);
+	cr_expect_str_eq(y->internode_encryption, "rack");
+	cr_expect_str_eq(y->internode_keystore, "/k1");
+	cr_expect_str_eq(y->client_tls, "true");
+	cr_expect_str_eq(y->client_tls_optional, "false");
+	cr_expect_str_eq(y->client_keystore, "/k2");
+	cr_expect_str_eq(y->data_encryption, "true");
+	cr_expect_str_eq(y->num_tokens, "3");
 }

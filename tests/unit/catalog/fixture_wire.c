@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct wire_store {
 	struct store store;
@@ -36,6 +37,7 @@ static int wire_get(struct store *s, const struct store_get *req, struct store_m
 {
 	struct fixture_wire *w = &wire_of(s)->wire;
 	const char *part = atomic_load(&w->fail_key);
+	struct store_get quiet = *req;
 	int r;
 
 	w->gets++;
@@ -43,11 +45,17 @@ static int wire_get(struct store *s, const struct store_get *req, struct store_m
 		w->before_get(w->ctx, req);
 	if (w->fail && (!part || strstr(req->key, part)))
 		return err_set(e, ERR_STORE, w->fail, "the store does not answer");
-	r = wire_of(s)->below->ops->get(wire_of(s)->below, req, ret, c, e);
-	if (r == 0 && take_one(&w->flips)) {
+	if (!w->flips)
+		return wire_of(s)->below->ops->get(wire_of(s)->below, req, ret, c, e);
+	quiet.progress = NULL; /* nobody may see the bytes as they were */
+	r = wire_of(s)->below->ops->get(wire_of(s)->below, &quiet, ret, c, e);
+	if (r == 0) {
 		size_t len = req->whole ? ret->size_bytes : req->len_bytes;
 
-		((uint8_t *)req->dst)[w->flip_head ? 0 : len - 1] ^= 0x10;
+		if (take_one(&w->flips))
+			((uint8_t *)req->dst)[w->flip_head ? 0 : len - 1] ^= 0x10;
+		if (req->progress)
+			req->progress(req->progress_ctx, len);
 	}
 	return r;
 }
@@ -69,6 +77,11 @@ static int wire_delete(struct store *s, const char *const *keys, size_t count,
 		       struct store_delete_error *errors, size_t *ret_error_count,
 		       const struct cancel *c, struct err *e)
 {
+	while (wire_of(s)->wire.deletes_hang) {
+		if (cancel_is_set(c))
+			return err_set(e, ERR_IO, -ECANCELED, "interrupted");
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
 	return wire_of(s)->below->ops->delete_many(wire_of(s)->below, keys, count, errors,
 						   ret_error_count, c, e);
 }

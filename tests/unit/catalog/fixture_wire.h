@@ -4,6 +4,7 @@
 #define SSTABLEFS_TESTS_FIXTURE_WIRE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include "store/store.h"
 
 /* What happens to requests on their way; any field may be set at any time. */
@@ -13,6 +14,7 @@ struct fixture_wire {
 	_Atomic unsigned flip_head;	/* the bit is in the first byte instead */
 	_Atomic int fail;		/* every get fails with this code (ERR_STORE); 0: none */
 	_Atomic(const char *) fail_key; /* only where the key contains this */
+	_Atomic bool deletes_hang;	/* until they are cancelled */
 	/* Called before each get, from its thread. */
 	void (*before_get)(void *ctx, const struct store_get *req);
 	void *ctx;

@@ -134,6 +134,18 @@ static inline void expect_file(struct rig *g, const char *path, const void *data
 	stream_close(s);
 }
 
+/* Likewise all of it, but each step for itself, as by many who jump: what they ask for is kept on disk. */
+static inline void ask_for_file(struct rig *g, const char *path, const void *data, size_t len)
+{
+	for (size_t at = 0; at < len; at += STEP) {
+		struct stream *s = open_file(g, path);
+		size_t from = MAX_OF(at, (size_t)1);
+
+		expect_range(s, data, from, MIN_OF(at + STEP, len) - from);
+		stream_close(s);
+	}
+}
+
 static inline unsigned gets(struct rig *g)
 {
 	return g->f->wire->gets;

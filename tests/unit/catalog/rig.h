@@ -381,7 +381,7 @@ static inline uint8_t *rig_read_entry(struct rig_view *v, const struct record *r
 		const struct extent *x = &entry->extents[i];
 
 		cr_assert_eq(source_fetch(v->source, &record->where, KEY_OBJECT_DATA, &x->object,
-					  object + SOURCE_HEADROOM, NULL, NULL, &e),
+					  object + SOURCE_HEADROOM, NULL, NULL, NULL, &e),
 			     0, "%s", e.message);
 		memcpy(data + done, object + SOURCE_HEADROOM + x->offset, x->len_bytes);
 		done += x->len_bytes;

@@ -100,7 +100,7 @@ Test(backup_protocol, a_name_that_somebody_is_writing_is_taken)
 	cr_expect_eq(state_of(&rig, other), RECORD_OPEN);
 }
 
-Test(backup_protocol, a_dead_writer_is_fenced)
+Test(backup_protocol, a_dead_writer_of_another_host_is_fenced)
 {
 	_cleanup_rig_ struct rig rig;
 	_cleanup_(record_freep) struct record *other = NULL, *record = NULL;
@@ -109,7 +109,9 @@ Test(backup_protocol, a_dead_writer_is_fenced)
 
 	rig_init(&rig, OBJECT_COMPRESS_NONE);
 	one_file(&rig);
+	strcpy(rig.host_id, "host-b");
 	other = rig_record(&rig, "b1");
+	strcpy(rig.host_id, "");
 	dead = other_record(&rig, other, RECORD_OPEN);
 	rig.wall_ns += INT64_C(900000000001);
 	record = rig_commit(&rig, "b1");
@@ -257,7 +259,7 @@ Test(backup_protocol, a_lost_answer_to_the_commit_is_settled_by_reading)
 	cr_expect_eq(rig_state(&rig, "b1"), RECORD_COMMITTED);
 }
 
-Test(backup_protocol, a_commit_that_was_not_carried_out_is_withdrawn)
+Test(backup_protocol, a_commit_that_was_not_carried_out_can_be_continued)
 {
 	_cleanup_rig_ struct rig rig;
 	struct err e;
@@ -266,7 +268,7 @@ Test(backup_protocol, a_commit_that_was_not_carried_out_is_withdrawn)
 	one_file(&rig);
 	cr_expect_eq(backup_losing(&rig, 2, FAULT_BEFORE, false, &e), -EIO);
 	cr_expect_not(e.outcome_unknown);
-	cr_expect_eq(rig_state(&rig, "b1"), RECORD_ABORTED);
+	cr_expect_eq(rig_state(&rig, "b1"), RECORD_OPEN);
 }
 
 Test(backup_protocol, a_commit_whose_outcome_stays_unknown_is_reported_as_unknown)
@@ -300,7 +302,7 @@ Test(backup_protocol, an_upload_that_fails_ends_the_backup_and_names_the_key)
 	rig.fault = fail_data;
 	cr_expect_eq(rig_backup(&rig, "b1", NULL, &e), -EIO);
 	cr_expect(strstr(e.key, "nodes/c1/n1/objects/"), "%s", e.key);
-	cr_expect_eq(rig_state(&rig, "b1"), RECORD_ABORTED);
+	cr_expect_eq(rig_state(&rig, "b1"), RECORD_OPEN);
 }
 
 static enum fault lose_all_data(struct rig *rig, const char *method, const char *key)
@@ -404,7 +406,7 @@ Test(backup_protocol, a_backup_that_was_not_renewed_for_too_long_does_not_commit
 	lasting_ns = INT64_C(900000000001);
 	rig.fault = last;
 	cr_expect_eq(rig_backup(&rig, "b1", NULL, &e), -ETIME);
-	cr_expect_eq(rig_state(&rig, "b1"), RECORD_ABORTED);
+	cr_expect_eq(rig_state(&rig, "b1"), RECORD_OPEN);
 }
 
 Test(backup_protocol, a_backup_has_a_greatest_age)

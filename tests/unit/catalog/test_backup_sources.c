@@ -151,6 +151,7 @@ Test(backup_sources, a_damaged_list_ends_the_backup)
 	cr_expect_eq(rig_backup(&rig, "b1", NULL, &e), -EBADMSG);
 	cr_expect_eq(e.kind, ERR_CORRUPT);
 	cr_expect(strstr(e.key, "/condemned/01ARZ3"), "%s", e.key);
+	cr_expect(strstr(e.message, "sstablefs gc"), "what to do: %s", e.message);
 }
 
 static void delete_backup(struct rig *rig, const char *name)
@@ -312,7 +313,8 @@ Test(backup_sources, the_steps_come_in_their_order)
 	rig_put_random(&rig, "nb-2-big-Data.db", 2, 20000);
 	rig.fault = note_step;
 	second = rig_commit(&rig, "b2");
-	cr_expect_str_eq(steps, "put records\n" /* W1 */
+	cr_expect_str_eq(steps, "list records/b2\n" /* nothing to continue */
+				"put records\n"	    /* W1 */
 				"list records/b2\n"
 				"list condemned\n" /* W2 */
 				"list records\n"   /* W2b */

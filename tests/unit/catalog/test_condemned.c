@@ -101,3 +101,24 @@ Test(condemned, a_line_has_a_greatest_length)
 		cr_expect_eq(add(c, body, &e), len > CONDEMNED_LINE_BYTES ? -EBADMSG : 0);
 	}
 }
+
+Test(condemned, what_is_written_is_read)
+{
+	_cleanup_(condemned_freep) struct condemned *c = condemned_new();
+	struct object_ref data = sample_whole(1, 2, 5000), meta = sample_whole(1, 3, 5000);
+	_cleanup_wbuf_ struct wbuf text;
+	struct err e = ERR_INIT;
+
+	wbuf_init(&text, STORE_OBJECT_MAX);
+	condemned_write_begin(&text);
+	condemned_write_key(&text, KEY_OBJECT_DATA, &data.writer, &data.id);
+	condemned_write_key(&text, KEY_OBJECT_META, &meta.writer, &meta.id);
+	condemned_write_end(&text);
+	cr_assert_eq(wbuf_error(&text), 0);
+	cr_assert_eq(condemned_add(c, (char *)text.data, text.len, &e), 0, "%s", e.message);
+	condemned_seal(c);
+	cr_expect_eq(condemned_count(c), 2);
+	cr_expect(condemned_has(c, KEY_OBJECT_DATA, &data));
+	cr_expect(condemned_has(c, KEY_OBJECT_META, &meta));
+	cr_expect_not(condemned_has(c, KEY_OBJECT_DATA, &meta));
+}

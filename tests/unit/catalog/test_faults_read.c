@@ -68,7 +68,6 @@ static int verify(struct faulty *f, struct record *record, struct err *e)
 				    .meta = v.meta,
 				    .records = &record,
 				    .record_count = 1,
-				    .sample_percent = 100,
 				    .connections = 2 };
 	int r = verify_run(&o, &result, e);
 

@@ -68,7 +68,7 @@ static uint8_t *content_of(struct golden *g, const struct entry *f)
 		object = malloc(SOURCE_HEADROOM + x->object.plain_bytes);
 		cr_assert(object);
 		cr_assert_eq(source_fetch(g->source, &node, KEY_OBJECT_DATA, &x->object,
-					  object + SOURCE_HEADROOM, NULL, NULL, &e),
+					  object + SOURCE_HEADROOM, NULL, NULL, NULL, &e),
 			     0, "%s: %s", f->name, e.message);
 		memcpy(data + done, object + SOURCE_HEADROOM + x->offset, x->len_bytes);
 		done += x->len_bytes;

@@ -209,3 +209,39 @@ Test(probe, a_probe_that_fails_does_not_keep_a_backup_from_being_made)
 	record = rig_commit(&rig, "b1");
 	cr_expect_eq(record->state, RECORD_COMMITTED);
 }
+
+Test(probe, only_a_store_that_passed_is_remembered)
+{
+	_cleanup_rig_ struct rig rig;
+	_cleanup_(kv_closep) struct kv *kv = NULL;
+	_cleanup_(repo_freep) struct repo *repo = NULL;
+	struct lax_store lax = { .store.ops = &lax_ops, .creates_on_match = true };
+	struct probe_result result;
+	char path[128];
+	struct err e = ERR_INIT;
+	struct probe_memory memory;
+
+	rig_init(&rig, OBJECT_COMPRESS_NONE);
+	lax.below = rig.store;
+	snprintf(path, sizeof(path), "%s/cache", rig.tmp.path);
+	cr_assert_eq(kv_open(path, 64 * MIB, &kv, &e), 0, "%s", e.message);
+	cr_assert_eq(repo_open(&lax.store, REPO_WRITE, &rig.clock, NULL, &repo, &e), 0);
+	memory = (struct probe_memory){ repo, &where, kv, "http://one" };
+	rig.fault = count_probes;
+	cr_assert_eq(probe_once(&memory, false, &result, NULL, &e), 0);
+	cr_expect_not(result.if_match_missing);
+	lax.creates_on_match = false; /* repaired */
+	lax.refuses_delete = true;
+	atomic_store(&probes, 0);
+	cr_assert_eq(probe_once(&memory, false, &result, NULL, &e), 0);
+	cr_expect(probe_passed(&result));
+	cr_expect_eq(atomic_load(&probes), 5);
+	cr_assert_eq(probe_once(&memory, false, &result, NULL, &e), 0);
+	cr_expect_eq(atomic_load(&probes), 5, "remembered");
+	lax.refuses_delete = false; /* other credentials */
+	cr_assert_eq(probe_once(&memory, true, &result, NULL, &e), 0);
+	cr_expect(result.may_delete);
+	cr_expect_eq(atomic_load(&probes), 10, "that keys cannot be deleted is not believed");
+	cr_assert_eq(probe_once(&memory, true, &result, NULL, &e), 0);
+	cr_expect_eq(atomic_load(&probes), 10);
+}

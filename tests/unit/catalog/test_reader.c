@@ -106,6 +106,52 @@ Test(reader, a_file_read_in_order_costs_few_requests)
 		     0);
 }
 
+Test(reader, a_file_goes_to_disk_when_it_is_read_in_order_again_and_comes_from_there_then)
+{
+	const size_t len = 60 * MIB;
+	_cleanup_free_ uint8_t *data = fixture_random(1, len);
+	_cleanup_rig_ struct rig g = rig_with(DIR "nb-1-big-Data.db", data, len, true);
+	struct metric *loaded = metrics_counter(g.f->metrics, "cache_loaded_bytes", NULL);
+	struct metric *written = metrics_counter(g.f->metrics, "cache_disk_written_bytes", NULL);
+	uint64_t twice;
+
+	close_reader(&g);
+	open_reader(&g, 20 * MIB);
+	expect_file(&g, DIR "nb-1-big-Data.db", data, len, STEP);
+	cr_expect_eq(metric_get(written), 0);
+	expect_file(&g, DIR "nb-1-big-Data.db", data, len, STEP);
+	twice = metric_get(loaded);
+	expect_file(&g, DIR "nb-1-big-Data.db", data, len, STEP);
+	cr_expect_geq(metric_get(written) + 8 * MIB, twice - len,
+		      "what was loaded for the second time, the last perhaps not yet");
+	cr_expect_leq(metric_get(loaded), twice + 20 * MIB, "but for what memory had before");
+	twice = metric_get(loaded);
+	for (int i = 0; i < 2; i++)
+		expect_file(&g, DIR "nb-1-big-Data.db", data, len, STEP);
+	cr_expect_leq(metric_get(loaded), twice + 20 * MIB);
+}
+
+Test(reader, what_was_asked_for_needs_no_request_after_much_was_copied)
+{
+	const size_t len = 400 * MIB, hot = 3 * MIB;
+	_cleanup_free_ uint8_t *data = fixture_random(1, len);
+	struct fixture_file files[2] = {
+		{ .path = DIR "nb-1-big-Data.db", .data = data, .len_bytes = len },
+		{ .path = DIR "nb-1-big-Index.db", .data = data + 999, .len_bytes = hot },
+	};
+	_cleanup_rig_ struct rig g = rig_new(files, 2, OBJECT_COMPRESS_NONE, true);
+	unsigned before;
+
+	close_reader(&g);
+	open_reader(&g, 20 * MIB);
+	ask_for_file(&g, files[1].path, files[1].data, hot);
+	for (int i = 0; i < 2; i++)
+		expect_file(&g, files[0].path, data, len, STEP);
+	before = gets(&g);
+	ask_for_file(&g, files[1].path, files[1].data, hot);
+	cr_expect_eq(gets(&g), before);
+}
+
 Test(reader, a_random_read_fetches_only_its_frames)
 {
 	const size_t len = 40 * MIB;
@@ -399,19 +445,19 @@ Test(reader, those_who_read_in_order_now_share_the_memory)
 
 	close_reader(&g);
 	open_reader(&g, 40 * MIB);
-	cr_expect_eq(reader_window(g.r), 30 * MIB);
+	cr_expect_eq(reader_window(g.r), 20 * MIB);
 	for (unsigned i = 0; i < 3; i++) {
 		reader_share_use(g.r, &shares[i]);
 		reader_share_use(g.r, &shares[i]);
-		cr_expect_eq(reader_window(g.r), 30 * MIB / (i + 1));
+		cr_expect_eq(reader_window(g.r), 20 * MIB / (i + 1));
 	}
 	reader_share_leave(g.r, &shares[1]);
-	cr_expect_eq(reader_window(g.r), 15 * MIB);
+	cr_expect_eq(reader_window(g.r), 10 * MIB);
 	for (unsigned i = 0; i < READER_RECENT; i++)
 		reader_share_use(g.r, &shares[0]);
-	cr_expect_eq(reader_window(g.r), 30 * MIB, "the other one has not read for long");
+	cr_expect_eq(reader_window(g.r), 20 * MIB, "the other one has not read for long");
 	reader_share_use(g.r, &shares[2]);
-	cr_expect_eq(reader_window(g.r), 15 * MIB);
+	cr_expect_eq(reader_window(g.r), 10 * MIB);
 	g.connections = 2;
 	close_reader(&g);
 	open_reader(&g, 40 * MIB);

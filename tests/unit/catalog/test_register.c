@@ -2,7 +2,7 @@
 #include "catalog/register.h"
 #include "tests/unit/catalog/rig.h"
 
-/* What happens to the n-th PUT and GET of a record (from 0): 'n' nothing, 'b' fails before, 'a' fails after it was carried out. */
+/* What happens to the n-th PUT and GET of a record (from 0): 'n' nothing, 'b' fails before, 'l' the same with an unknown outcome, 'a' fails after it was carried out. */
 static const char *puts_script, *gets_script;
 static atomic_int put_count, get_count;
 
@@ -12,7 +12,10 @@ static enum fault play(const char *script, atomic_int *count)
 
 	if (n >= (int)strlen(script))
 		return FAULT_NONE;
-	return script[n] == 'b' ? FAULT_BEFORE : script[n] == 'a' ? FAULT_AFTER : FAULT_NONE;
+	return script[n] == 'b'	  ? FAULT_BEFORE
+	       : script[n] == 'l' ? FAULT_LOST
+	       : script[n] == 'a' ? FAULT_AFTER
+				  : FAULT_NONE;
 }
 
 static enum fault scripted(struct rig *rig, const char *method, const char *key)
@@ -212,15 +215,19 @@ Test(register_, who_was_fenced_has_lost_and_who_fences_a_moved_record_too)
 
 Test(register_, a_lost_answer_to_a_fence_is_settled)
 {
-	_cleanup_try_ struct try t;
-	_cleanup_(record_freep) struct record *seen = NULL;
+	static const char *const puts[] = { "a", "l", "ll", "la" };
 
-	try_init(&t);
-	cr_assert_eq(reg_create(&t.g, NULL, &t.e), 0);
-	seen = rig_read_record(&t.rig, "b1");
-	script(&t.rig, "a", "");
-	cr_expect_eq(reg_fence(t.rig.repo, seen, t.g.etag, NULL, &t.e), 0);
-	cr_expect_eq(rig_state(&t.rig, "b1"), RECORD_ABORTED);
+	for (size_t i = 0; i < ARRAY_SIZE(puts); i++) {
+		_cleanup_try_ struct try t;
+		_cleanup_(record_freep) struct record *seen = NULL;
+
+		try_init(&t);
+		cr_assert_eq(reg_create(&t.g, NULL, &t.e), 0);
+		seen = rig_read_record(&t.rig, "b1");
+		script(&t.rig, puts[i], "");
+		cr_expect_eq(reg_fence(t.rig.repo, seen, t.g.etag, NULL, &t.e), 0, "%s", puts[i]);
+		cr_expect_eq(rig_state(&t.rig, "b1"), RECORD_ABORTED, "%s", puts[i]);
+	}
 }
 
 Test(register_, a_removed_record_is_lost)

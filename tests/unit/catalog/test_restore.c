@@ -285,20 +285,19 @@ Test(restore, what_is_no_regular_file_or_directory_is_never_replaced)
 		}
 }
 
-Test(restore, only_chooses_keyspaces_and_tables)
+Test(restore, only_and_except_choose_keyspaces_and_tables)
 {
 	static const struct {
 		const char *only[2];
 		uint64_t files;
-		const char *there, *not_there;
+		const char *there, *not_there, *except;
 	} cases[] = {
-		{ { "ks", NULL }, 9, "ks/beside.txt", "other" },
-		{ { "ks.events", NULL },
-		  6,
-		  "ks/events-" ID "/.by_day/nb-1-big-Data.db",
-		  "ks/beside.txt" },
-		{ { "ks.users+", "other" }, 3, "other/none-" ID, "ks/events-" ID },
-		{ { "ks.events", "ks" }, 9, "ks/users+-" ID, "other" },
+		{ { "ks", NULL }, 9, "ks/beside.txt", "other", NULL },
+		{ { "ks.events", NULL }, 6, "ks/events-" ID "/.by_day", "ks/beside.txt", NULL },
+		{ { "ks.users+", "other" }, 3, "other/none-" ID, "ks/events-" ID, NULL },
+		{ { "ks.events", "ks" }, 9, "ks/users+-" ID, "other", NULL },
+		{ { "ks", NULL }, 3, "ks/beside.txt", "ks/events-" ID, "ks.events" },
+		{ { "ks", "other" }, 1, "other/none-" ID, "ks", "ks" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -306,6 +305,8 @@ Test(restore, only_chooses_keyspaces_and_tables)
 
 		s.o.only = cases[i].only;
 		s.o.only_count = cases[i].only[1] ? 2 : 1;
+		s.o.except = &cases[i].except;
+		s.o.except_count = cases[i].except ? 1 : 0;
 		cr_assert_eq(restore(&s), 0, "%s", s.e.message);
 		cr_expect_eq(s.result.files_written, cases[i].files, "case %zu", i);
 		cr_expect(exists(s.target, cases[i].there), "case %zu", i);

@@ -59,14 +59,14 @@ static void sample_deinit(struct sample *s)
 static int fetch(struct sample *s, struct err *e)
 {
 	return source_fetch(s->f->source, &s->record->where, KEY_OBJECT_DATA, s->ref, s->content,
-			    NULL, NULL, e);
+			    NULL, NULL, NULL, e);
 }
 
 static int fetch_range(struct sample *s, uint32_t offset, uint32_t len, uint32_t *ret_start,
 		       uint32_t *ret_end, struct err *e)
 {
 	return source_fetch_range(s->f->source, &s->record->where, KEY_OBJECT_DATA, s->ref, offset,
-				  len, s->content, ret_start, ret_end, NULL, e);
+				  len, s->content, NULL, ret_start, ret_end, NULL, e);
 }
 
 static uint64_t counter(struct sample *s, const char *name)
@@ -355,10 +355,10 @@ Test(source, a_cancelled_fetch_ends_as_cancelled)
 	uint32_t start, end;
 
 	cr_expect_eq(source_fetch(s.f->source, &s.record->where, KEY_OBJECT_DATA, s.ref, s.content,
-				  NULL, &c, NULL),
+				  NULL, NULL, &c, NULL),
 		     -ECANCELED);
 	cr_expect_eq(source_fetch_range(s.f->source, &s.record->where, KEY_OBJECT_DATA, s.ref, 0, 1,
-					s.content, &start, &end, &c, NULL),
+					s.content, NULL, &start, &end, &c, NULL),
 		     -ECANCELED);
 	cr_expect_eq(fetch_range(&s, 0, 1, &start, &end, NULL), 0, "and nothing of it stays");
 }

@@ -46,7 +46,6 @@ static struct sample sample_new(void)
 	}
 	s.o = (struct verify_options){ .repo = s.f->repo,
 				       .record_count = 2,
-				       .sample_percent = 100,
 				       .jobs = 2,
 				       .connections = 4,
 				       .memory_bytes = 64 * MIB };
@@ -264,36 +263,78 @@ Test(verify, a_content_id_that_its_frames_do_not_give_is_found)
 	cr_expect_str_eq(s.result->findings[0].files[0], "ring/nodes/n1/b4/data/odd");
 }
 
-Test(verify, a_sample_reads_its_share_and_misses_nothing_that_is_gone)
+Test(verify, slices_read_each_object_once_and_every_slice_misses_nothing_that_is_gone)
 {
 	_cleanup_sample_ struct sample s = sample_new();
 	size_t data = fixture_count(s.f, "/objects/"), meta = fixture_count(s.f, "/trees/");
+	size_t objects = 0, files = 0;
 	char key[KEY_BYTES];
 
-	s.o.sample_percent = 30;
-	cr_assert_eq(verify(&s), 0, "%s", s.e.message);
-	cr_expect_eq(s.result->finding_count, 0);
-	cr_expect_eq(s.result->objects_known, data + meta);
-	cr_expect_eq(s.result->objects_checked, meta + (data * 3 + 9) / 10, "%zu data objects",
-		     data);
-	cr_expect_eq(s.f->wire->gets, s.result->objects_checked);
+	s.o.slices = 3;
+	for (s.o.slice = 0; s.o.slice < s.o.slices; s.o.slice++) {
+		cr_assert_eq(verify(&s), 0, "%s", s.e.message);
+		cr_expect_eq(s.result->finding_count, 0);
+		cr_expect_eq(s.result->objects_known, data + meta);
+		objects += s.result->objects_checked - meta;
+		files += s.result->files_checked;
+	}
+	cr_expect_eq(objects, data);
+	/* Inline files are hashed each time; the four others once. */
+	cr_expect_eq(files, 4 + 2 * s.o.slices);
 	key_of(&s, TABLE "/nb-1-big-Data.db", 0, key);
-	for (int i = 0; i < 8; i++) { /* whether it is in the sample or not */
-		fixture_delete(s.f, key);
+	fixture_delete(s.f, key);
+	for (s.o.slice = 0; s.o.slice < s.o.slices;
+	     s.o.slice++) { /* whether it is in the slice or not */
 		cr_assert_eq(verify(&s), 0);
 		cr_assert_eq(s.result->finding_count, 1);
 		cr_expect(s.result->findings[0].missing);
 		cr_expect_str_eq(s.result->findings[0].key, key);
+		cr_expect_eq(s.result->findings[0].file_count, 2);
 	}
-	s.o.sample_percent = 0;
-	cr_assert_eq(verify(&s), 0);
-	cr_expect_eq(s.result->objects_checked, meta);
-	cr_assert_eq(s.result->finding_count, 1);
 	cr_assert_eq(store_put_bytes(s.f->store, key, "x", 1, STORE_ALWAYS, NULL, NULL, NULL, NULL),
 		     0);
-	cr_assert_eq(verify(&s), 0);
+	for (s.o.slice = 0; s.o.slice < s.o.slices; s.o.slice++) {
+		cr_assert_eq(verify(&s), 0);
+		cr_assert_eq(s.result->finding_count, 1);
+		cr_expect_not(s.result->findings[0].missing);
+	}
+}
+
+Test(verify, what_is_missing_of_a_backup_that_was_deleted_meanwhile_is_no_damage)
+{
+	_cleanup_sample_ struct sample s = sample_new();
+	char gone[KEY_BYTES], bad[KEY_BYTES], record[KEY_BYTES];
+
+	/* b2's own file is collected; b1's are damaged in earnest. */
+	key_of(&s, TABLE "/nb-2-big-Data.db", 0, gone);
+	key_of(&s, TABLE "/nb-1-big-Data.db", 0, bad);
+	fixture_delete(s.f, gone);
+	fixture_flip(s.f, bad, -1);
+	cr_assert_eq(verify(&s), 0, "%s", s.e.message);
+	cr_assert_eq(s.result->finding_count, 2);
+	cr_expect_eq(s.result->gone_count, 0);
+	keys_record(record, &s.records[1]->where, "b2", &s.records[1]->writer);
+	fixture_delete(s.f, record);
+	cr_assert_eq(verify(&s), 0, "%s", s.e.message);
 	cr_assert_eq(s.result->finding_count, 1);
-	cr_expect_not(s.result->findings[0].missing);
+	cr_expect_str_eq(s.result->findings[0].key, bad);
+	cr_expect_eq(s.result->findings[0].file_count, 1);
+	cr_expect_eq(s.result->gone_count, 1);
+}
+
+Test(verify, names_of_files_are_bounded_by_memory_and_the_rest_is_counted)
+{
+	_cleanup_sample_ struct sample s = sample_new();
+	char key[KEY_BYTES];
+
+	key_of(&s, TABLE "/nb-1-big-Index.db", 0, key);
+	fixture_flip(s.f, key, -1);
+	s.o.memory_bytes = 8 * 400;
+	s.o.connections = 1;
+	cr_assert_eq(verify(&s), 0, "%s", s.e.message);
+	cr_assert_eq(s.result->finding_count, 1);
+	cr_expect(s.result->findings[0].file_count >= 1 && s.result->findings[0].file_count < 6);
+	cr_expect_eq(s.result->findings[0].file_count + s.result->findings[0].files_more, 6);
 }
 
 Test(verify, cancelled_it_ends_as_cancelled)

@@ -119,6 +119,51 @@ Test(window, random_reads_fetch_nothing_ahead)
 	}
 }
 
+Test(window, who_jumps_about_in_a_small_file_does_not_read_in_order)
+{
+	const uint64_t size = 6 * MIB;
+	struct windows all = { 0 };
+	uint64_t random = 1, fetched = 0;
+
+	for (int i = 0; i < 500; i++) {
+		uint64_t at;
+		struct window_plan p;
+
+		random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+		at = i ? (random >> 40) % (size / (4 * KIB)) * 4 * KIB : 0;
+		p = windows_note(&all, at, 4 * KIB, size, 64 * MIB);
+		fetched += p.to - p.from;
+	}
+	cr_expect_eq(fetched, 0);
+}
+
+Test(window, jumps_close_a_window_that_was_open_and_order_opens_it_again)
+{
+	struct windows all = { 0 };
+	uint64_t at;
+
+	cr_assert(windows_note(&all, 0, STEP, 100 * MIB, 64 * MIB).is_open);
+	for (at = STEP; windows_in_order(&all, at, 4 * KIB, 100 * MIB); at += 500 * KIB)
+		windows_note(&all, at, 4 * KIB, 100 * MIB, 64 * MIB);
+	cr_expect_leq(at, 8 * MIB);
+	for (int i = 0; i < 100; i++, at += STEP)
+		windows_note(&all, at, STEP, 100 * MIB, 64 * MIB);
+	cr_expect(windows_in_order(&all, at, STEP, 100 * MIB));
+}
+
+Test(window, one_that_is_expected_is_large_from_the_start)
+{
+	struct windows all = { 0 };
+
+	windows_expect(&all, 40 * MIB);
+	cr_expect_eq(windows_note(&all, 0, STEP, 100 * MIB, 64 * MIB).to, 48 * MIB);
+	all = (struct windows){ .expected = 40 * MIB };
+	cr_expect_eq(windows_note(&all, 0, STEP, 100 * MIB, 16 * MIB).to, 24 * MIB,
+		     "within the limit");
+	all = (struct windows){ .expected = 40 * MIB };
+	cr_expect_not(windows_note(&all, 50 * MIB, 4 * KIB, 100 * MIB, 64 * MIB).is_open);
+}
+
 Test(window, a_reader_from_the_middle_must_prove_its_order)
 {
 	struct windows all = { 0 };

@@ -336,6 +336,47 @@ static void remove_backup(struct tree_fixture *t, struct record *rec)
 		     0);
 }
 
+#define LOOKERS 8
+
+struct looking {
+	struct tree_fixture *t;
+	pthread_barrier_t *start;
+	struct view_node *found;
+};
+
+static void *look_first(void *arg)
+{
+	struct looking *k = arg;
+
+	pthread_barrier_wait(k->start);
+	cr_assert_eq(view_look(k->t->view, FIXTURE_CLUSTER, FIXTURE_NODE, WAIT, &k->found, NULL),
+		     0);
+	return NULL;
+}
+
+Test(fs, a_node_that_many_look_at_first_is_one_node)
+{
+	for (int turn = 0; turn < 20; turn++) {
+		_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);
+		struct looking k[LOOKERS];
+		pthread_t threads[LOOKERS];
+		pthread_barrier_t start;
+
+		record_free(add_monday(t));
+		pthread_barrier_init(&start, NULL, LOOKERS);
+		for (int i = 0; i < LOOKERS; i++) {
+			k[i] = (struct looking){ t, &start, NULL };
+			cr_assert_eq(pthread_create(&threads[i], NULL, look_first, &k[i]), 0);
+		}
+		for (int i = 0; i < LOOKERS; i++)
+			pthread_join(threads[i], NULL);
+		pthread_barrier_destroy(&start);
+		for (int i = 1; i < LOOKERS; i++)
+			cr_expect_eq(k[i].found, k[0].found, "turn %d", turn);
+		tree_fixture_settle(t, FIXTURE_NODE);
+	}
+}
+
 Test(fs, a_removed_backup_vanishes_and_counts_go_down)
 {
 	_cleanup_(tree_fixture_freep) struct tree_fixture *t = tree_fixture_new(0);

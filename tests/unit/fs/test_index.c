@@ -55,14 +55,19 @@ static uint32_t links(struct tree_fixture *t, uint64_t ino)
 {
 	struct index_node n;
 
-	return index_get(t->index, ino, &n, NULL) == 0 ? n.nlink : 0;
+	return index_get(t->index, ino, true, NULL, &n, NULL) == 0 ? n.nlink : 0;
 }
 
-static int add(struct tree_fixture *t, const struct record *rec, index_changed_fn *changed,
-	       void *ctx)
+/* Counts just these, up to a NULL. */
+#define count(t, l, ...)                                                      \
+	tree_fixture_count(t, NODE_NUMBER,                                    \
+			   sizeof((const struct record *[]){ __VA_ARGS__ }) / \
+				   sizeof(struct record *),                   \
+			   (const struct record *[]){ __VA_ARGS__ }, l)
+
+static int count_none(struct tree_fixture *t, const struct index_listener *l)
 {
-	return index_add_backup(t->index, NODE_NUMBER, &node, &rec->writer, &rec->root, changed,
-				ctx, NULL, NULL);
+	return tree_fixture_count(t, NODE_NUMBER, 0, NULL, l);
 }
 
 Test(index, links_are_the_backups_that_hold_a_file_and_one_for_objects)
@@ -78,21 +83,21 @@ Test(index, links_are_the_backups_that_hold_a_file_and_one_for_objects)
 		 same = ino_of(t, a, "nb-2-big-Data.db");
 
 	cr_assert_neq(data, same, "equal bytes at two paths are two inodes");
-	cr_assert_eq(add(t, a, NULL, NULL), 0);
+	cr_assert_eq(count(t, NULL, a), 0);
 	cr_expect_eq(links(t, data), 2);
 	cr_expect_eq(links(t, old), 2);
 	cr_expect_eq(links(t, fresh), 0);
-	cr_assert_eq(add(t, b, NULL, NULL), 0);
+	cr_assert_eq(count(t, NULL, a, b), 0);
 	cr_expect_eq(links(t, data), 3, "in two different runs");
 	cr_expect_eq(links(t, same), 3, "in one run of both");
 	cr_expect_eq(links(t, old), 2);
 	cr_expect_eq(links(t, fresh), 2);
-	cr_assert_eq(add(t, b, NULL, NULL), 0);
-	cr_expect_eq(links(t, data), 3, "adding again changes nothing");
-	cr_assert_eq(index_remove_backup(t->index, NODE_NUMBER, &a->writer, NULL, NULL, NULL), 0);
+	cr_assert_eq(count(t, NULL, b, a), 0);
+	cr_expect_eq(links(t, data), 3, "counting again changes nothing");
+	cr_assert_eq(count(t, NULL, b), 0);
 	cr_expect_eq(links(t, data), 2);
 	cr_expect_eq(links(t, old), 0, "gone with its last backup");
-	cr_assert_eq(index_remove_backup(t->index, NODE_NUMBER, &b->writer, NULL, NULL, NULL), 0);
+	cr_assert_eq(count_none(t, NULL), 0);
 	cr_expect_eq(links(t, data), 0);
 	cr_expect_eq(links(t, fresh), 0);
 }
@@ -126,14 +131,15 @@ Test(index, those_whose_count_changed_are_told)
 	_cleanup_(record_freep) struct record *b =
 		fixture_backup(t->repo, "b", second, 3, OBJECT_COMPRESS_NONE);
 	struct heard on_add = { .count = 0 }, on_remove = { .count = 0 };
+	const struct index_listener adding = { .changed = hear, .ctx = &on_add },
+				    removing = { .changed = hear, .ctx = &on_remove };
 
-	cr_assert_eq(add(t, a, hear, &on_add), 0);
+	cr_assert_eq(count(t, &adding, a), 0);
 	on_add.count = 0;
-	cr_assert_eq(add(t, b, hear, &on_add), 0);
+	cr_assert_eq(count(t, &adding, a, b), 0);
 	cr_expect(heard(&on_add, ino_of(t, a, "nb-2-big-Data.db")), "its run is in both");
 	cr_expect(heard(&on_add, ino_of(t, a, "nb-1-big-Data.db")), "it is in both, in two runs");
-	cr_assert_eq(index_remove_backup(t->index, NODE_NUMBER, &a->writer, hear, &on_remove, NULL),
-		     0);
+	cr_assert_eq(count(t, &removing, b), 0);
 	cr_expect(heard(&on_remove, ino_of(t, a, "nb-2-big-Data.db")));
 	cr_expect(heard(&on_remove, ino_of(t, a, "nb-1-big-Data.db")));
 }
@@ -152,7 +158,7 @@ Test(index, a_run_that_was_only_looked_at_counts_as_one_backup)
 				       &en),
 		     0);
 	cr_expect_eq(en.st.st_nlink, 2);
-	cr_assert_eq(index_get(t->index, en.ino, &n, NULL), 0);
+	cr_assert_eq(index_get(t->index, en.ino, true, NULL, &n, NULL), 0);
 	cr_expect_eq(n.entry, 0);
 	index_node_deinit(&n);
 }
@@ -172,8 +178,8 @@ Test(index, two_identities_never_share_a_number)
 	memcpy(row, &other, sizeof(other));
 	index_inode_key(key, wanted);
 	cr_assert_eq(kv_put(t->kv, KV_INODES, key, sizeof(key), row, sizeof(row), NULL), 0);
-	cr_assert_eq(add(t, a, NULL, NULL), 0);
-	cr_assert_eq(index_get(t->index, wanted, &n, NULL), 0);
+	cr_assert_eq(count(t, NULL, a), 0);
+	cr_assert_eq(index_get(t->index, wanted, true, NULL, &n, NULL), 0);
 	cr_expect_eq(n.type, INDEX_PATH, "who was there first keeps the number");
 	index_node_deinit(&n);
 
@@ -200,14 +206,14 @@ Test(index, paths_keep_their_numbers_and_symlinks_their_targets)
 	cr_assert_eq(index_path(t->index, &link, "prod/nodes/n1/latest", "b", &b, NULL), 0);
 	cr_assert_eq(index_path(t->index, &dir, "prod/nodes", NULL, &again, NULL), 0);
 	cr_expect_eq(a, again);
-	cr_assert_eq(index_get(t->index, b, &n, NULL), 0);
+	cr_assert_eq(index_get(t->index, b, true, NULL, &n, NULL), 0);
 	cr_expect_str_eq(n.path, "prod/nodes/n1/latest");
 	cr_expect_str_eq(n.target, "b");
 	index_node_deinit(&n);
-	cr_assert_eq(index_get(t->index, a, &n, NULL), 0);
+	cr_assert_eq(index_get(t->index, a, true, NULL, &n, NULL), 0);
 	cr_expect_null(n.target);
 	index_node_deinit(&n);
-	cr_expect_eq(index_get(t->index, a + 1, &n, NULL), INDEX_ABSENT);
+	cr_expect_eq(index_get(t->index, a + 1, true, NULL, &n, NULL), INDEX_ABSENT);
 }
 
 static int collect(void *ctx, const struct id256 *content, uint64_t ino, struct err *e)
@@ -228,15 +234,17 @@ Test(index, objects_lists_each_file_once_below_its_contents_first_byte)
 	struct id256 one = content_id("one", 3);
 	struct heard all = { .count = 0 }, of_one = { .count = 0 }, other_node = { .count = 0 };
 
-	cr_assert_eq(add(t, a, NULL, NULL), 0);
-	cr_assert_eq(add(t, b, NULL, NULL), 0);
+	cr_assert_eq(count(t, NULL, a, b), 0);
 	for (unsigned byte = 0; byte < 256; byte++)
-		cr_assert_geq(index_objects(t->index, NODE_NUMBER, (uint8_t)byte, collect, &all,
-					    NULL),
+		cr_assert_geq(index_objects(t->index, NODE_NUMBER, (uint8_t)byte, true, NULL,
+					    collect, &all, NULL),
 			      0);
-	cr_assert_geq(index_objects(t->index, NODE_NUMBER, one.b[0], collect, &of_one, NULL), 0);
-	cr_assert_geq(
-		index_objects(t->index, NODE_NUMBER + 1, one.b[0], collect, &other_node, NULL), 0);
+	cr_assert_geq(index_objects(t->index, NODE_NUMBER, one.b[0], true, NULL, collect, &of_one,
+				    NULL),
+		      0);
+	cr_assert_geq(index_objects(t->index, NODE_NUMBER + 1, one.b[0], true, NULL, collect,
+				    &other_node, NULL),
+		      0);
 	cr_expect_eq(all.count, 4, "two Data.db, two Statistics.db");
 	cr_expect(heard(&of_one, ino_of(t, a, "nb-1-big-Data.db")) &&
 		  heard(&of_one, ino_of(t, a, "nb-2-big-Data.db")));
@@ -250,9 +258,9 @@ Test(index, a_backup_whose_trees_cannot_be_read_counts_nothing)
 		fixture_backup(t->repo, "a", first, 3, OBJECT_COMPRESS_NONE);
 
 	atomic_store(&t->repo->wire->fail, -EIO);
-	cr_expect_lt(add(t, a, NULL, NULL), 0);
+	cr_expect_lt(count(t, NULL, a), 0);
 	atomic_store(&t->repo->wire->fail, 0);
 	cr_expect_eq(links(t, ino_of(t, a, "nb-1-big-Data.db")), 0);
-	cr_assert_eq(add(t, a, NULL, NULL), 0);
+	cr_assert_eq(count(t, NULL, a), 0);
 	cr_expect_eq(links(t, ino_of(t, a, "nb-1-big-Data.db")), 2);
 }

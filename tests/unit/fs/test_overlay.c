@@ -354,3 +354,54 @@ Test(overlay, holes_take_nothing_and_read_as_zeros)
 	cr_assert_eq(overlay_setattr(o, ino, &st, OVERLAY_SET_SIZE, &got), 0);
 	cr_expect_eq(used(o), before);
 }
+
+struct told {
+	uint64_t bytes;
+	unsigned times;
+};
+
+static void tell(void *ctx, uint64_t bytes)
+{
+	struct told *t = ctx;
+
+	t->bytes = bytes;
+	t->times++;
+}
+
+Test(room, what_it_may_use_is_told_before_it_is_used_and_given_back_in_steps)
+{
+	_cleanup_(room_freep) struct room *r = room_new(6 * ROOM_STEP_BYTES);
+	enum { PAGES = 5 * ROOM_STEP_BYTES / ROOM_PAGE_BYTES };
+	void *pages[PAGES];
+	struct told told = { .bytes = 1 };
+
+	cr_assert(r);
+	room_share(r, tell, &told);
+	cr_expect_eq(told.bytes, 0, "all of it is for others");
+	for (unsigned i = 0; i < PAGES; i++) {
+		cr_assert_eq(room_take_page(r, &pages[i]), 0);
+		cr_expect_leq(room_used(r), told.bytes);
+	}
+	cr_expect_eq(told.bytes, 5 * ROOM_STEP_BYTES);
+	cr_expect_eq(told.times, 6);
+	for (unsigned i = 0; i < PAGES; i++) {
+		room_give_page(r, pages[i]);
+		cr_expect_leq(room_used(r), told.bytes);
+	}
+	cr_expect_leq(told.bytes, ROOM_STEP_BYTES);
+	cr_expect_leq(told.times, 11);
+}
+
+Test(room, what_it_may_use_is_never_more_than_its_bound)
+{
+	_cleanup_(room_freep) struct room *r = room_new(ROOM_STEP_BYTES + ROOM_PAGE_BYTES);
+	struct told told = { 0 };
+	void *page;
+
+	cr_assert(r);
+	room_share(r, tell, &told);
+	while (room_take_page(r, &page) == 0)
+		;
+	cr_expect_eq(told.bytes, ROOM_STEP_BYTES + ROOM_PAGE_BYTES);
+	cr_expect_eq(room_used(r), told.bytes);
+}

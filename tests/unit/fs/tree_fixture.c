@@ -57,6 +57,9 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 	char template[] = "/tmp/ssfs-tree-XXXXXX";
 	struct reader_options ro = { .memory_bytes = 64 * MIB, .connections = 2 };
 	struct view_options vo = { .refresh_ms = refresh_ms };
+	struct index_options io = { .clock = clock_system(),
+				    .max_bytes = 64 * MIB,
+				    .memory_bytes = 16 * MIB };
 	struct fs_options fo = {
 		.clock = clock_system(), .refresh_s = 5, .status = text, .metrics = text
 	};
@@ -67,8 +70,12 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms)
 	t->repo = fixture_new(OBJECT_VERIFY_XXH3);
 	t->dir = strdup(mkdtemp(template));
 	require(t->dir && kv_open(t->dir, 64 * MIB, &t->kv, NULL) == 0, "local store");
-	t->index = index_new(t->kv, t->repo->meta);
 	t->trees = treecache_new(t->repo->meta, 1 * MIB);
+	io.kv = t->kv;
+	io.meta = t->repo->meta;
+	io.trees = t->trees;
+	io.directory = t->dir;
+	t->index = index_new(&io);
 	ro.source = t->repo->source;
 	ro.metrics = t->repo->metrics;
 	require(t->index && t->trees && reader_new(&ro, &t->reader, NULL) == 0, "reader");
@@ -96,8 +103,8 @@ void tree_fixture_free(struct tree_fixture *t)
 	fs_free(t->fs);
 	overlay_free(t->overlay);
 	reader_free(t->reader);
-	treecache_free(t->trees);
 	index_free(t->index);
+	treecache_free(t->trees);
 	fixture_free(t->repo);
 	kv_close(t->kv);
 	io_remove_tree(AT_FDCWD, t->dir);
@@ -105,6 +112,23 @@ void tree_fixture_free(struct tree_fixture *t)
 	pthread_mutex_destroy(&t->lock);
 	pthread_mutex_destroy(&t->directory);
 	free(t);
+}
+
+int tree_fixture_count(struct tree_fixture *t, uint32_t node, size_t count,
+		       const struct record *const *records, const struct index_listener *l)
+{
+	static const struct index_listener nobody;
+	struct link_wanted wanted[8];
+	int r;
+
+	require(count <= ARRAY_SIZE(wanted), "few backups");
+	for (size_t i = 0; i < count; i++)
+		wanted[i] = (struct link_wanted){ records[i]->writer, records[i]->root, 0 };
+	r = index_count(t->index, node, &(struct node_name){ FIXTURE_CLUSTER, FIXTURE_NODE },
+			wanted, count, l ? l : &nobody, NULL, NULL);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = wanted[i].result;
+	return r;
 }
 
 int tree_fixture_walk(struct tree_fixture *t, const char *path, struct fs_entry *ret)

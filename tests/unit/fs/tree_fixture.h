@@ -36,6 +36,9 @@ struct tree_fixture *tree_fixture_new(int64_t refresh_ms);
 void tree_fixture_free(struct tree_fixture *t);
 DEFINE_CLEANUP(struct tree_fixture *, tree_fixture_free);
 
+/* Counts these backups of the fixture's node, and no others. 0, or what one of them failed with. */
+int tree_fixture_count(struct tree_fixture *t, uint32_t node, size_t count,
+		       const struct record *const *records, const struct index_listener *l);
 /* Lookups along a path from the root, waiting. The last outcome; *ret is that of the last step. */
 int tree_fixture_walk(struct tree_fixture *t, const char *path, struct fs_entry *ret);
 /* Whether the kernel was told to forget that name below that directory, or the attributes of that inode. */

@@ -180,6 +180,29 @@ static void container_open(struct help *h, struct script *s, const struct script
 	help_open(h);
 }
 
+Test(creds_links, an_endpoint_with_a_hiccup_is_left_alone_for_a_second_and_then_asked_again)
+{
+	struct creds_value v;
+	struct help h;
+	struct script s;
+
+	container_open(&h, &s,
+		       STEPS({ EMPTY("503 Service Unavailable"), SCRIPT_CLOSE },
+			     { EMPTY("500 Internal Server Error"), SCRIPT_CLOSE },
+			     { UNTIL_CLOSED JSON, SCRIPT_CLOSE }));
+	for (size_t asked = 1; asked <= 2; asked++) {
+		cr_expect_lt(help_get(&h, &v), 0);
+		cr_expect_eq(h.err.retry_after_ms, 1000);
+		h.clock.elapsed_ns += SECOND_NS / 4;
+		cr_expect_lt(help_get(&h, &v), 0);
+		cr_expect_eq(h.err.retry_after_ms, 750);
+		cr_expect_eq(script_request_count(&s), asked);
+		h.clock.elapsed_ns += 3 * SECOND_NS / 4;
+	}
+	help_expect(&h, "AKIA1");
+	close_all(&h, &s);
+}
+
 Test(creds_links, the_containers_endpoint_is_sent_its_token_from_the_file_as_it_is_now)
 {
 	struct help h;

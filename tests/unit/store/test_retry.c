@@ -54,26 +54,31 @@ Test(retry, the_delay_is_somewhere_in_a_window_that_doubles_up_to_a_cap)
 	static const struct {
 		unsigned attempt;
 		uint32_t random;
-		int retry_after_ms, want_ms;
+		int retry_after_ms, left_ms, want_ms;
 	} table[] = {
-		{ 1, 0, 0, 0 },
-		{ 1, UINT32_MAX, 0, 100 },
-		{ 1, UINT32_MAX / 2, 0, 50 },
-		{ 2, UINT32_MAX, 0, 200 },
-		{ 3, UINT32_MAX, 0, 400 },
-		{ 7, UINT32_MAX, 0, 6400 },
-		{ 8, UINT32_MAX, 0, 10000 },
-		{ 4000000000U, UINT32_MAX, 0, 10000 },
-		{ 1, 0, 3000, 3000 },
-		{ 1, UINT32_MAX, 3000, 3100 },
-		{ 1, 0, -5, 0 },
-		{ 9, UINT32_MAX, INT32_MAX, RETRY_AFTER_MAX_MS + 10000 },
+		{ 1, 0, 0, 45000, 0 },
+		{ 1, UINT32_MAX, 0, 45000, 100 },
+		{ 1, UINT32_MAX / 2, 0, 45000, 50 },
+		{ 2, UINT32_MAX, 0, 45000, 200 },
+		{ 3, UINT32_MAX, 0, 45000, 400 },
+		{ 7, UINT32_MAX, 0, 45000, 6400 },
+		{ 8, UINT32_MAX, 0, 45000, 10000 },
+		{ 4000000000U, UINT32_MAX, 0, 45000, 10000 },
+		{ 1, 0, 3000, 45000, 3000 },
+		{ 1, UINT32_MAX, 3000, 45000, 3100 },
+		{ 1, 0, -5, 45000, 0 },
+		{ 9, UINT32_MAX, INT32_MAX, 45000, RETRY_AFTER_MAX_MS + 10000 },
+		/* Chance ends with the time; what the server asked for does not. */
+		{ 8, UINT32_MAX, 0, 7000, 6999 },
+		{ 8, UINT32_MAX, 3000, 7000, 6999 },
+		{ 8, 0, 7000, 7000, 7000 },
+		{ 8, UINT32_MAX, 9000, 7000, 9000 },
 	};
 	struct retry_options defaults = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		cr_expect_eq(retry_delay_ms(&defaults, table[i].attempt, table[i].random,
-					    table[i].retry_after_ms),
+					    table[i].retry_after_ms, table[i].left_ms),
 			     table[i].want_ms, "row %zu", i);
 }
 
@@ -213,22 +218,30 @@ static void outage_free(struct store *s)
 
 static const struct store_ops outage_ops = { .head = outage_head, .free = outage_free };
 
+/* A store that refuses connections until `back_ns`, and one with retries before it; random bits count up from `random`. */
+static struct store *outage_store(struct outage *below, struct sleeper *sleeper, int64_t back_ns,
+				  uint8_t random)
+{
+	struct retry_options o = { .clock = &sleeper->fake.clock,
+				   .sleep_ms = sleep_fake,
+				   .sleep_ctx = sleeper };
+
+	*below =
+		(struct outage){ .store = { &outage_ops }, .sleeper = sleeper, .back_ns = back_ns };
+	fake_clock_init(&sleeper->fake, 0);
+	sleeper->fake.next_random = random;
+	return retry_store_new(&below->store, &o);
+}
+
 Test(retry, a_store_that_is_gone_for_half_a_minute_is_waited_for)
 {
-	/* Connections are refused at once. Random bits that count up choose the delays: many tries. */
+	/* Connections are refused at once, and chance chooses the delays: many tries. */
 	for (int i = 0; i < 200; i++) {
 		struct sleeper sleeper = { 0 };
-		struct outage below = { .store = { &outage_ops },
-					.sleeper = &sleeper,
-					.back_ns = 30000000000LL };
-		struct retry_options o = { .clock = &sleeper.fake.clock,
-					   .sleep_ms = sleep_fake,
-					   .sleep_ctx = &sleeper };
-		_cleanup_(store_freep) struct store *s = NULL;
+		struct outage below;
+		_cleanup_(store_freep) struct store *s =
+			outage_store(&below, &sleeper, 30000000000LL, (uint8_t)i);
 
-		fake_clock_init(&sleeper.fake, 0);
-		sleeper.fake.next_random = (uint8_t)i;
-		s = retry_store_new(&below.store, &o);
 		cr_assert_eq(store_head(s, "known", NULL, NULL, NULL), STORE_NOT_FOUND);
 		cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), 0, "%d", i);
 		cr_assert_lt(below.asked, 32);
@@ -238,19 +251,24 @@ Test(retry, a_store_that_is_gone_for_half_a_minute_is_waited_for)
 Test(retry, a_store_that_never_answered_is_given_up_soon)
 {
 	struct sleeper sleeper = { 0 };
-	struct outage below = { .store = { &outage_ops },
-				.sleeper = &sleeper,
-				.back_ns = 30000000000LL };
-	struct retry_options o = { .clock = &sleeper.fake.clock,
-				   .sleep_ms = sleep_fake,
-				   .sleep_ctx = &sleeper };
-	_cleanup_(store_freep) struct store *s = NULL;
+	struct outage below;
+	_cleanup_(store_freep) struct store *s = outage_store(&below, &sleeper, 30000000000LL, 0);
 
-	fake_clock_init(&sleeper.fake, 0);
-	s = retry_store_new(&below.store, &o);
 	cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), -EIO);
 	cr_assert_lt(sleeper.fake.elapsed_ns, 10000000000LL);
 	cr_assert_gt(below.asked, 3);
+}
+
+Test(retry, all_of_the_time_is_used_before_a_store_is_given_up)
+{
+	for (int i = 0; i < 200; i++) {
+		struct sleeper sleeper = { 0 };
+		struct outage below;
+		_cleanup_(store_freep) struct store *s =
+			outage_store(&below, &sleeper, 9990000000LL, (uint8_t)i);
+
+		cr_assert_eq(store_head(s, "k", NULL, NULL, NULL), 0, "%d", i);
+	}
 }
 
 Test(retry, what_waited_long_for_its_turn_is_repeated_all_the_same)

@@ -79,6 +79,24 @@ static bool asks(const struct stage *t, size_t request, const char *text)
 	return strcasestr(t->script.requests[request], text);
 }
 
+/* ---- the connection ---- */
+
+Test(s3req, what_follows_an_answer_on_its_connection_costs_the_next_request_another_attempt)
+{
+	static const struct script_step steps[] = { { OK, SCRIPT_KEEP },
+						    { "another" OK, SCRIPT_CLOSE },
+						    { "another" OK, SCRIPT_CLOSE } };
+	struct stage t;
+
+	stage_open(&t, steps, ARRAY_SIZE(steps), NULL);
+	cr_expect_eq(head(&t), 0, "%s", t.err.message);
+	cr_expect_eq(head(&t), -EIO);
+	cr_expect(t.err.retryable, "%s", t.err.message);
+	cr_expect_eq(head(&t), -EIO);
+	cr_expect_not(t.err.retryable, "the first answer of a connection: no HTTP server");
+	stage_close(&t);
+}
+
 /* ---- the region ---- */
 
 Test(s3req, the_region_of_the_bucket_is_learned_once)
@@ -351,4 +369,137 @@ Test(s3req, a_busy_store_gets_fewer_requests_at_once)
 	cr_expect_eq(metric_get(metrics_counter(t.metrics, "store_busy_answers_total", NULL)), 2);
 	cr_expect_eq(put(&t, "x"), 0);
 	stage_close(&t);
+}
+
+/* ---- what protects a body ---- */
+
+static int put_large(struct stage *t)
+{
+	static char body[70000];
+	const struct iovec iov = { body, sizeof(body) };
+	const struct store_put req = {
+		.key = "large", .body = &iov, .body_count = 1, .cond = STORE_IF_ABSENT
+	};
+
+	memset(body, 'b', sizeof(body));
+	t->err = ERR_INIT;
+	return store_put(t->store, &req, NULL, NULL, &t->err);
+}
+
+#define SUM_OF_X "x-amz-checksum-crc32: jNwWgw=="
+#define SUM_OF_LARGE "x-amz-checksum-crc32: JxZnog=="
+#define BARE "x-amz-content-sha256: UNSIGNED-PAYLOAD"
+#define WITH_SUM(line) "HTTP/1.1 200 OK\r\nETag: \"e\"\r\n" line "\r\nContent-Length: 0\r\n\r\n"
+
+Test(s3req, large_bodies_are_hashed_for_the_signature_until_a_server_echoes_a_checksum)
+{
+	static const struct script_step steps[] = {
+		{ OK, SCRIPT_KEEP },
+		{ OK, SCRIPT_KEEP },
+		{ WITH_SUM(SUM_OF_X), SCRIPT_KEEP },
+		{ WITH_SUM(SUM_OF_LARGE), SCRIPT_KEEP },
+		{ WITH_SUM(SUM_OF_X), SCRIPT_KEEP },
+	};
+	struct stage t;
+
+	stage_open(&t, steps, ARRAY_SIZE(steps), NULL);
+	cr_assert_eq(put(&t, "x"), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 0, SUM_OF_X), "%s", t.script.requests[0]);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 1, SUM_OF_LARGE) && !asks(&t, 1, BARE), "%.999s", t.script.requests[1]);
+	cr_assert_eq(put(&t, "x"), 0, "%s", t.err.message);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 3, SUM_OF_LARGE) && asks(&t, 3, BARE));
+	cr_expect(asks(&t, 3, "x-amz-checksum-crc32;x-amz-content-sha256"), "it is signed");
+	cr_assert_eq(put(&t, "x"), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 4, SUM_OF_X) && !asks(&t, 4, BARE));
+	stage_close(&t);
+}
+
+Test(s3req, a_server_that_takes_no_checksums_or_wants_the_digest_gets_digests_from_then_on)
+{
+	static const struct script_step no_checksums[] = {
+		{ "HTTP/1.1 400 B\r\nContent-Length: 43\r\n\r\n<Error><Code>InvalidArgument</Code></Error>",
+		  SCRIPT_KEEP },
+		{ WITH_SUM(SUM_OF_X), SCRIPT_KEEP }, /* of its own accord */
+		{ OK, SCRIPT_KEEP },
+	};
+	static const struct script_step wants_digests[] = {
+		{ WITH_SUM(SUM_OF_LARGE), SCRIPT_KEEP },
+		{ "HTTP/1.1 400 B\r\nContent-Length: 53\r\n\r\n<Error><Code>XAmzContentSHA256Mismatch</Code></Error>",
+		  SCRIPT_KEEP },
+		{ OK, SCRIPT_KEEP },
+	};
+	struct stage t;
+
+	stage_open(&t, no_checksums, ARRAY_SIZE(no_checksums), NULL);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 0, "x-amz-checksum") && !asks(&t, 1, "x-amz-checksum"));
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect_not(asks(&t, 2, "x-amz-checksum") || asks(&t, 2, BARE));
+	stage_close(&t);
+	stage_open(&t, wants_digests, ARRAY_SIZE(wants_digests), NULL);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 1, BARE) && !asks(&t, 2, BARE) && !asks(&t, 2, "x-amz-checksum"));
+	stage_close(&t);
+}
+
+Test(s3req, an_object_that_was_stored_with_another_checksum_is_no_success)
+{
+	static const struct script_step steps[] = { { WITH_SUM(SUM_OF_LARGE), SCRIPT_KEEP } };
+	struct stage t;
+
+	stage_open(&t, steps, ARRAY_SIZE(steps), NULL);
+	cr_expect_eq(put(&t, "x"), -EBADMSG);
+	cr_expect_eq(t.err.kind, ERR_CORRUPT);
+	cr_expect_not(t.err.retryable || t.err.outcome_unknown, "the key exists now");
+	cr_expect_str_eq(
+		t.err.message,
+		"the store holds other bytes than were sent: its CRC-32 is JxZnog==, and should be jNwWgw==");
+	stage_close(&t);
+}
+
+Test(s3req, a_body_that_was_damaged_on_its_way_is_told_and_may_be_sent_again)
+{
+	static const struct script_step steps[] = {
+		{ "HTTP/1.1 400 B\r\nContent-Length: 55\r\n\r\n<Error><Code>XAmzContentChecksumMismatch</Code></Error>",
+		  SCRIPT_KEEP },
+	};
+	struct stage t;
+	struct log *log = log_of(&t);
+
+	stage_open(&t, steps, ARRAY_SIZE(steps), log);
+	cr_expect_eq(put(&t, "x"), -EIO);
+	cr_expect(t.err.retryable && !t.err.outcome_unknown);
+	cr_expect(strstr(t.err.message, "damaged on its way"), "%s", t.err.message);
+	cr_expect(
+		strstr(t.log,
+		       "the store refused key, whose bytes were changed on their way to it (XAmzContentChecksumMismatch)"),
+		"%s", t.log);
+	stage_close(&t);
+	log_free(log);
+}
+
+Test(s3req, a_server_that_a_redirect_leads_to_is_not_trusted_for_what_another_one_did)
+{
+	static const struct script_step there[] = { { WITH_SUM(SUM_OF_LARGE), SCRIPT_KEEP } };
+	struct script other;
+	char redirect[256];
+	struct script_step steps[] = { { WITH_SUM(SUM_OF_X), SCRIPT_KEEP },
+				       { redirect, SCRIPT_KEEP } };
+	struct stage t;
+
+	script_start(&other, there, ARRAY_SIZE(there));
+	snprintf(redirect, sizeof(redirect),
+		 "HTTP/1.1 307 T\r\nLocation: %s/bucket/large\r\nContent-Length: 0\r\n\r\n",
+		 other.endpoint);
+	stage_open(&t, steps, ARRAY_SIZE(steps), NULL);
+	cr_assert_eq(put(&t, "x"), 0, "%s", t.err.message);
+	cr_assert_eq(put_large(&t), 0, "%s", t.err.message);
+	cr_expect(asks(&t, 1, BARE));
+	cr_expect(strcasestr(other.requests[0], SUM_OF_LARGE));
+	cr_expect_not(strcasestr(other.requests[0], BARE));
+	stage_close(&t);
+	script_stop(&other);
 }

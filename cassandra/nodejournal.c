@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cassandra/nodejournal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include "base/io.h"
+#include "base/json.h"
+
+#define JOURNAL SWAP_DIRECTORY "/journal.json"
+#define LOCK SWAP_DIRECTORY "/lock"
+#define NAME_BYTES 128
+#define TOKENS_BYTES ((size_t)64 * 1024)
+/* What the first version cannot do is of the second, so that it does not take one for the other. */
+#define FORMAT_IN_PLACE 1
+#define FORMAT_ALL 2
+
+static const char *const step_names[] = {
+	[NODEJOURNAL_FETCH] = "fetch", [NODEJOURNAL_STOP] = "stop",
+	[NODEJOURNAL_OUT] = "out",     [NODEJOURNAL_EMPTY] = "empty",
+	[NODEJOURNAL_COPY] = "copy",   [NODEJOURNAL_IN] = "in",
+	[NODEJOURNAL_YAML] = "yaml",   [NODEJOURNAL_START] = "start",
+	[NODEJOURNAL_CHECK] = "check", [NODEJOURNAL_IMPORT] = "import"
+};
+static const char *const mode_names[] = { "restore", "abort", "finish" };
+static const char *const moved_names[] = { "in place", "partly", "aside", "removed" };
+
+const char *nodejournal_step_name(enum nodejournal_step s)
+{
+	return step_names[s];
+}
+
+const char *nodejournal_mode_name(enum nodejournal_mode m)
+{
+	return mode_names[m];
+}
+
+bool nodejournal_has(const struct nodejournal *j, enum nodejournal_step s)
+{
+	bool whole = j->only_count == 0;
+
+	switch (s) {
+	case NODEJOURNAL_FETCH:
+		return !j->no_stage;
+	case NODEJOURNAL_OUT:
+	case NODEJOURNAL_IN:
+		return whole && !j->no_stage;
+	case NODEJOURNAL_EMPTY:
+	case NODEJOURNAL_COPY:
+		return j->no_stage;
+	case NODEJOURNAL_YAML:
+		return *j->tokens;
+	case NODEJOURNAL_IMPORT:
+		return !whole;
+	default:
+		return whole;
+	}
+}
+
+struct nodejournal *nodejournal_new(void)
+{
+	_cleanup_(nodejournal_freep) struct nodejournal *j = calloc(1, sizeof(*j));
+
+	if (!j || !(j->tokens = strdup("")) || !(j->yaml = strdup("")))
+		return NULL;
+	return steal_pointer(&j);
+}
+
+void nodejournal_free(struct nodejournal *j)
+{
+	if (!j)
+		return;
+	for (size_t i = 0; i < j->place_count; i++)
+		free(j->places[i].path);
+	free(j->places);
+	for (size_t i = 0; i < j->only_count; i++)
+		free(j->only[i]);
+	free(j->only);
+	free(j->tokens);
+	free(j->yaml);
+	free(j->cluster);
+	free(j->node);
+	free(j->backup);
+	free(j->host_id);
+	free(j);
+}
+
+int nodejournal_add_place(struct nodejournal *j, const char *path, bool data, struct err *e)
+{
+	struct swap_place *more =
+		realloc(j->places, (j->place_count + 1) * sizeof(struct swap_place));
+
+	if (!more)
+		return err_nomem(e);
+	j->places = more;
+	more[j->place_count] = (struct swap_place){ .path = strdup(path), .data = data };
+	if (!more[j->place_count].path)
+		return err_nomem(e);
+	j->place_count++;
+	return 0;
+}
+
+int nodejournal_add_only(struct nodejournal *j, const char *only, struct err *e)
+{
+	char **more = realloc(j->only, (j->only_count + 1) * sizeof(*more));
+
+	if (!more)
+		return err_nomem(e);
+	j->only = more;
+	more[j->only_count] = strdup(only);
+	if (!more[j->only_count])
+		return err_nomem(e);
+	j->only_count++;
+	return 0;
+}
+
+size_t nodejournal_except(const struct nodejournal *j, const char *ret[NODEJOURNAL_EXCEPT_MAX])
+{
+	static const char *const of_the_node[] = { "system.local", "system.peers",
+						   "system.peers_v2" };
+	size_t count = 0;
+
+	if (j->keep_auth)
+		ret[count++] = NODEJOURNAL_KEPT;
+	for (size_t i = 0; i < ARRAY_SIZE(of_the_node) && *j->tokens; i++)
+		ret[count++] = of_the_node[i];
+	return count;
+}
+
+char *nodejournal_options(const struct nodejournal *j)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (j->only_count == 0)
+		return util_printf("%s%s%s", *j->tokens ? "--remote" : "--in-place",
+				   j->no_stage ? " --no-stage" : "",
+				   j->keep_auth ? " --keep-auth" : "");
+	for (size_t i = 0; i < j->only_count; i++) {
+		char *longer =
+			util_printf("%s%s--only %s", text ? text : "", text ? " " : "", j->only[i]);
+
+		free(text);
+		text = longer;
+		if (!text)
+			return NULL;
+	}
+	return steal_pointer(&text);
+}
+
+/* ---- the lock ---- */
+
+int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e)
+{
+	_cleanup_free_ char *path = util_printf("%s/" LOCK, data_dir);
+	_cleanup_free_ char *directory = util_printf("%s/" SWAP_DIRECTORY, data_dir);
+	_cleanup_close_ int fd = -1;
+
+	if (!path || !directory)
+		return err_nomem(e);
+	if (make && mkdir(directory, 0755) < 0 && errno != EEXIST)
+		return err_errno(e, -errno, "cannot make %s", directory);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 && errno == ENOENT)
+		return err_set(e, ERR_NOT_FOUND, -ENOENT, "no restore-node was begun in %s",
+			       data_dir);
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(e, ERR_CONFLICT, -EBUSY,
+					 "another restore-node is at work in %s", data_dir)
+			       : err_errno(e, -errno, "cannot lock %s", path);
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+/* ---- reading ---- */
+
+static int word(const json_t *o, const char *key, const char *const *words, size_t count,
+		unsigned *ret, struct err *e)
+{
+	const char *text = "";
+	int r = json_get_string(o, key, NAME_BYTES, &text, e);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*ret = (unsigned)i;
+			return 0;
+		}
+	}
+	return err_set(e, ERR_CORRUPT, -EBADMSG, "its %s is unknown", key);
+}
+
+static int copy(const json_t *o, const char *key, size_t max_bytes, char **ret, struct err *e)
+{
+	const char *text = "";
+	int r = json_get_string(o, key, max_bytes, &text, e);
+
+	if (r < 0)
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "its %s is missing", key);
+	free(*ret);
+	*ret = strdup(text);
+	return *ret ? 0 : err_nomem(e);
+}
+
+/* What only some restores have. */
+static int take_case(struct nodejournal *j, const json_t *o, struct err *e)
+{
+	const json_t *only = json_object_get(o, "only");
+	int r = 0;
+
+	j->keep_auth = json_is_true(json_object_get(o, "keep_auth"));
+	j->no_stage = json_is_true(json_object_get(o, "no_stage"));
+	if (json_object_get(o, "tokens")) {
+		r = copy(o, "tokens", TOKENS_BYTES, &j->tokens, e);
+		if (r == 0)
+			r = copy(o, "yaml", PATH_MAX - 1, &j->yaml, e);
+	}
+	if (json_array_size(only) > NODEJOURNAL_ONLY_MAX)
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "it names too many tables");
+	for (size_t i = 0; i < json_array_size(only) && r == 0; i++) {
+		const char *name = json_string_value(json_array_get(only, i));
+
+		r = name ? nodejournal_add_only(j, name, e)
+			 : err_set(e, ERR_CORRUPT, -EBADMSG, "table %zu is none", i);
+	}
+	if (r == 0 && j->only_count > 0 && (j->no_stage || *j->tokens))
+		r = err_set(e, ERR_CORRUPT, -EBADMSG, "what it is to do contradicts itself");
+	return r;
+}
+
+/* The first is a data directory, and no data directory comes after another place. */
+static int take_places(struct nodejournal *j, const json_t *list, struct err *e)
+{
+	bool others = false;
+	size_t i;
+	json_t *o;
+
+	if (json_array_size(list) == 0 || json_array_size(list) > NODEJOURNAL_PLACES_MAX)
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "it names no place, or too many");
+	json_array_foreach(list, i, o) {
+		bool data = json_is_true(json_object_get(o, "data"));
+		const char *path = "";
+		int r = json_get_string(o, "path", PATH_MAX - 1, &path, e);
+
+		if (r < 0 || path[0] != '/' || (data && others) || (i == 0 && !data))
+			return err_set(e, ERR_CORRUPT, -EBADMSG, "place %zu is none", i);
+		others = !data;
+		r = nodejournal_add_place(j, path, data, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int take(struct nodejournal *j, const json_t *o, struct err *e)
+{
+	unsigned mode = 0, step = 0, moved = 0;
+	const char *writer = "";
+	struct ulid id;
+	int r = word(o, "mode", mode_names, ARRAY_SIZE(mode_names), &mode, e);
+
+	if (r == 0)
+		r = word(o, "step", step_names, ARRAY_SIZE(step_names), &step, e);
+	if (r == 0)
+		r = word(o, "old_data", moved_names, ARRAY_SIZE(moved_names), &moved, e);
+	if (r == 0)
+		r = copy(o, "cluster", NAME_BYTES, &j->cluster, e);
+	if (r == 0)
+		r = copy(o, "node", NAME_BYTES, &j->node, e);
+	if (r == 0)
+		r = copy(o, "backup", NAME_BYTES, &j->backup, e);
+	if (r == 0)
+		r = copy(o, "host_id", NAME_BYTES, &j->host_id, e);
+	if (r == 0)
+		r = take_case(j, o, e);
+	if (r < 0)
+		return r;
+	if (json_get_string(o, "writer", ULID_TEXT - 1, &writer, NULL) < 0 ||
+	    ulid_parse(&id, writer) < 0)
+		return err_set(e, ERR_CORRUPT, -EBADMSG, "its writer is none");
+	memcpy(j->writer, writer, ULID_TEXT);
+	j->mode = mode;
+	j->step = step;
+	j->moved = moved;
+	j->done = json_is_true(json_object_get(o, "done"));
+	j->was_running = json_is_true(json_object_get(o, "was_running"));
+	return take_places(j, json_object_get(o, "places"), e);
+}
+
+int nodejournal_read(const char *data_dir, struct nodejournal **ret, struct err *e)
+{
+	_cleanup_(nodejournal_freep) struct nodejournal *j = nodejournal_new();
+	_cleanup_free_ char *path = util_printf("%s/" JOURNAL, data_dir);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *o = NULL;
+	uint64_t format = 0;
+	size_t len;
+	int r;
+
+	if (!j || !path)
+		return err_nomem(e);
+	*ret = NULL;
+	r = io_read_file(AT_FDCWD, path, NODEJOURNAL_BYTES_MAX, &text, &len);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_errno(e, r, "cannot read %s", path);
+	r = json_unseal(path, text, len, NODEJOURNAL_BYTES_MAX, &o, e);
+	if (r == 0 && (json_get_u64(o, "format", &format, NULL) < 0 || format < FORMAT_IN_PLACE ||
+		       format > FORMAT_ALL))
+		r = err_set(e, ERR_USAGE, -ENOTSUP, "it was written by a newer sstablefs");
+	if (r == 0)
+		r = take(j, o, e);
+	if (r < 0)
+		return err_wrap(e, r, "journal %s", path);
+	*ret = steal_pointer(&j);
+	return 0;
+}
+
+/* ---- writing ---- */
+
+static bool put_case(json_t *o, const struct nodejournal *j)
+{
+	bool good = !j->no_stage || json_object_set_new(o, "no_stage", json_true()) == 0;
+
+	if (*j->tokens)
+		good = good && json_object_set_new(o, "tokens", json_string(j->tokens)) == 0 &&
+		       json_object_set_new(o, "yaml", json_text(j->yaml)) == 0;
+	if (j->only_count > 0)
+		good = good && json_object_set_new(o, "only", json_array()) == 0;
+	for (size_t i = 0; i < j->only_count && good; i++)
+		good = json_array_append_new(json_object_get(o, "only"), json_text(j->only[i])) ==
+		       0;
+	return good;
+}
+
+static json_t *to_json(const struct nodejournal *j)
+{
+	bool plain = !j->no_stage && !*j->tokens && j->only_count == 0;
+	json_t *places = json_array();
+	json_t *o = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:b}",
+			      "format", plain ? FORMAT_IN_PLACE : FORMAT_ALL, "cluster", j->cluster,
+			      "node", j->node, "backup", j->backup, "host_id", j->host_id, "writer",
+			      j->writer, "mode", mode_names[j->mode], "step", step_names[j->step],
+			      "done", j->done, "old_data", moved_names[j->moved], "keep_auth",
+			      j->keep_auth, "was_running", j->was_running);
+
+	for (size_t i = 0; i < j->place_count; i++)
+		json_array_append_new(places, json_pack("{s:s, s:b}", "path", j->places[i].path,
+							"data", j->places[i].data));
+	if (!o || !put_case(o, j) || json_array_size(places) != j->place_count ||
+	    json_object_set_new(o, "places", json_incref(places)) < 0) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(places);
+	return o;
+}
+
+int nodejournal_write(const struct nodejournal *j, struct err *e)
+{
+	_cleanup_free_ char *path = util_printf("%s/" JOURNAL, j->places[0].path);
+	_cleanup_json_ json_t *o = to_json(j);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = o && path ? json_seal(o, &text, &len, e) : err_nomem(e);
+
+	return r < 0 ? r : io_publish_file(AT_FDCWD, path, text, len, 0644, e);
+}
+
+/* ---- the end ---- */
+
+static int remove_tree(const char *place, const char *name, struct err *e)
+{
+	_cleanup_free_ char *path = util_printf("%s/%s", place, name);
+	int r = path ? io_remove_tree(AT_FDCWD, path) : -ENOMEM;
+
+	return r < 0 ? err_errno(e, r, "cannot remove %s/%s", place, name) : 0;
+}
+
+/* While there is anything below backups/ the journal stays: it says whose that is. */
+int nodejournal_end(const struct nodejournal *j, struct err *e)
+{
+	const char *first = j->places[0].path;
+	int r = 0;
+
+	for (size_t i = j->place_count; i-- > 1 && r == 0;)
+		r = remove_tree(j->places[i].path, SWAP_DIRECTORY, e);
+	if (r == 0)
+		r = swap_remove(&j->places[0], e);
+	if (r == 0)
+		r = remove_tree(first, JOURNAL, e);
+	return r < 0 ? r : remove_tree(first, SWAP_DIRECTORY, e);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exchanging what lies in the directories of a stopped node, by renames alone (docs/restore-node.md). Each directory of Cassandra (a place) gets a directory of ours,
+ * so that everything stays on its file system:
+ *
+ *	PLACE/.sstablefs-restore-node/backups/new      what was fetched
+ *	PLACE/.sstablefs-restore-node/backups/old      what was there before
+ *	PLACE/.sstablefs-restore-node/backups/undone   what was restored and was taken out again
+ *	PLACE/.sstablefs-restore-node/unfinished.db    while it stands, Cassandra does not start
+ *
+ * Cassandra looks into no directory that is called "backups". A file that ends in .db elsewhere below its data directories and is no SSTable keeps it from starting.
+ * Every move may be repeated after a crash at any point: it goes on with what has not been moved.
+ */
+#ifndef SSTABLEFS_CASSANDRA_SWAP_H
+#define SSTABLEFS_CASSANDRA_SWAP_H
+
+#include <stdint.h>
+#include "base/err.h"
+
+#define SWAP_DIRECTORY ".sstablefs-restore-node"
+
+struct swap_place {
+	char *path; /* absolute, without symbolic links */
+	bool data;  /* a data directory; else commit log, hints, saved caches… */
+};
+
+enum swap_part { SWAP_NEW, SWAP_OLD, SWAP_UNDONE };
+enum swap_move {
+	SWAP_OUT,   /* the place's entries -> old */
+	SWAP_IN,    /* new -> the place */
+	SWAP_CLEAR, /* the place's entries -> undone */
+	SWAP_BACK,  /* old -> the place */
+};
+
+/* Where a part lies: a new string; NULL: out of memory. */
+char *swap_path(const struct swap_place *p, enum swap_part part);
+/* Makes the directories. */
+int swap_make(const struct swap_place *p, struct err *e);
+/* Whether everything in the place can be moved: we may write there, and nothing in it is another file system. 0; -EACCES, -EXDEV… with ERR_CONFLICT or ERR_IO. */
+int swap_check(const struct swap_place *p, struct err *e);
+/*
+ * Moves all entries, durably; lost+found, our own directory and the entry `keep` (NULL: none) of the place and of new stay. -EEXIST (ERR_CONFLICT): an entry
+ * of that name is there already; nothing is ever replaced.
+ */
+int swap_move(const struct swap_place *p, enum swap_move move, const char *keep, struct err *e);
+/* Whether a part holds anything: 1 or 0, or -errno. */
+int swap_holds(const struct swap_place *p, enum swap_part part);
+/* Whether no part of a place holds anything. 0; -EEXIST (ERR_CONFLICT): one does, or it cannot be seen: what is in these is nobody's where no journal says whose. */
+int swap_check_parts(const struct swap_place *p, struct err *e);
+/* Puts unfinished.db up in a data directory, or takes it down; nothing for other places. */
+int swap_guard(const struct swap_place *p, bool up, struct err *e);
+/* Removes all entries but lost+found, our own directory and `keep` (NULL: none), durably. */
+int swap_empty(const struct swap_place *p, const char *keep, struct err *e);
+/* Everything below `new`, or in the place itself (`in_place`), belongs to the owner of the place from now on. Nothing where we are not root. */
+int swap_own(const struct swap_place *p, bool in_place, struct err *e);
+/*
+ * What swap_empty(keep) would free, by the blocks of files; a file with names elsewhere counts by its share. 0 or -errno.
+ */
+int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes, struct err *e);
+/* Removes backups/ and unfinished.db. The directory itself stays. */
+int swap_remove(const struct swap_place *p, struct err *e);
+
+#endif

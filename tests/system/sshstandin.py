@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for ssh and the hosts behind it: each is an environment in which the command is run by a shell, in a session of its own, as
+sshd does. It fails as it is told. The real ssh and sshd: test_backup_cluster_sshd.py."""
+
+import json
+import sys
+import uuid
+
+from standin import Cassandra
+
+# Runs as ssh. `state` is a directory: hosts.json ({host: environment}), faults.json ({host: fault}), calls, go-HOST, seen-HOST-EVENT.
+SSH = r'''#!{python}
+import json, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+
+state = Path({state!r})
+with open(state / "calls", "a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\n")
+separator = sys.argv.index("--")
+host, command = sys.argv[separator + 1:]
+fault = json.loads((state / "faults.json").read_text()).get(host, {{}})
+if "say" in fault:
+    print(fault["say"], file=sys.stderr)
+    sys.exit(fault.get("code", 255))
+environment = json.loads((state / "hosts.json").read_text())[host]
+print("Welcome to " + host + "\n{{\"a\": [}}", flush=True)  # what some shells greet with
+remote = subprocess.Popen(["/bin/sh", "-c", command], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+
+
+def to_remote():
+    while part := os.read(0, 4096):
+        os.write(remote.stdin.fileno(), part)
+    remote.stdin.close()
+
+
+threading.Thread(target=to_remote, daemon=True).start()
+for line in remote.stdout:
+    event = json.loads(line).get("event") if line.startswith(b'{{"event"') else "end"
+    (state / f"seen-{{host}}-{{event}}").touch()
+    if fault.get("die_at") == event:
+        sys.exit(255)
+    while fault.get("hold_at") == event and not (state / f"go-{{host}}").exists():
+        time.sleep(0.02)
+    os.write(1, line)
+sys.exit(remote.wait())
+'''
+
+
+class Hosts:
+    """Three hosts 10.0.0.1 to 3 with a Cassandra each, racks r1, r2, r3, and a coordinator that reaches them through the stand-in."""
+
+    def __init__(self, program, names=("10.0.0.1", "10.0.0.2", "10.0.0.3"), size=3000):
+        self.program = program
+        self.state = program.directory / "ssh-state"
+        self.state.mkdir()
+        self.names = list(names)
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in self.names]
+        self.nodes = {}
+        self.environments = {}
+        status = [f"UN  {name}    114.42 KiB  2       100.0%            {host_id}  r{number}"
+                  for number, (name, host_id) in enumerate(zip(self.names, ids), 1)]
+        for number, (name, host_id) in enumerate(zip(self.names, ids), 1):
+            node = Cassandra(program, f"host{number}", host_id)
+            node.node.update(status=status, rack=f"r{number}")
+            node.save()
+            node.configure(node=f"n{number}")
+            node.fill(size)
+            self.nodes[name] = node
+            self.environments[name] = {**program.environment, "SSTABLEFS_CONFIG": str(node.configuration),
+                                       "SSTABLEFS_CACHE_DIR": str(node.directory / "cache")}
+        ssh = program.directory / "ssh"
+        ssh.write_text(SSH.format(python=sys.executable, state=str(self.state)))
+        ssh.chmod(0o755)
+        self.faults = {}
+        self.save()
+        self.settings = {"program": ssh, "command": program.binary}
+        self.configuration = program.directory / "coordinator.conf"
+        self.configure()
+
+    def configure(self, **keys):
+        first = self.nodes[self.names[0]]
+        lines = ["[cassandra]", f"nodetool = {first.directory / 'nodetool'}", "timeout = 60", "[ssh]"]
+        lines += [f"{key} = {value}" for key, value in {**self.settings, **keys}.items()]
+        self.configuration.write_text("\n".join(lines) + "\n")
+
+    def save(self):
+        (self.state / "hosts.json").write_text(json.dumps(self.environments))
+        (self.state / "faults.json").write_text(json.dumps(self.faults))
+
+    def fail(self, host, **fault):
+        self.faults[host] = fault
+        self.save()
+
+    def heal(self):
+        self.faults.clear()
+        self.save()
+        for node in self.nodes.values():
+            node.heal()
+
+    def go(self, host):
+        (self.state / f"go-{host}").touch()
+
+    def seen(self, host, event):
+        return (self.state / f"seen-{host}-{event}").exists()
+
+    def calls(self):
+        path = self.state / "calls"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def snapshots(self):
+        return {name: node.snapshots() for name, node in self.nodes.items() if node.snapshots()}
+
+    def list_file(self, *names):
+        path = self.program.directory / "hosts"
+        path.write_text("# of a test\n\n" + "".join(f"{name}   # one\n" for name in names))
+        return path

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which statements of a backup's schema a cluster needs that has some of it. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include "cassandra/schemacheck.h"
+
+static const char backup[] =
+	"CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '3'};\n"
+	"CREATE TYPE shop.addr (street text, n int);\n"
+	"CREATE TABLE shop.orders (\n    id int PRIMARY KEY,\n    a frozen<addr>,\n    old text\n) WITH ID = 1 AND comment = 'x';\n"
+	"ALTER TABLE shop.orders DROP old USING TIMESTAMP 5;\n"
+	"CREATE CUSTOM INDEX by_a ON shop.orders (a) USING 'StorageAttachedIndex';\n"
+	"CREATE MATERIALIZED VIEW shop.v AS SELECT id FROM shop.orders PRIMARY KEY (id);\n";
+
+#define ITEMS 6
+#define HAS_KEYSPACE "CREATE KEYSPACE shop WITH replication = {'class': 'LocalStrategy'};\n"
+#define HAS_TYPE "CREATE TYPE shop.addr (street text, n int);\n"
+#define HAS_TABLE \
+	"CREATE TABLE shop.orders (\"id\" int PRIMARY KEY, a frozen<addr>, old text) WITH ID = 2 AND comment = 'y';\n"
+#define HAS_ALTER "ALTER TABLE shop.orders DROP old USING TIMESTAMP 5;\n"
+#define HAS_INDEX "CREATE CUSTOM INDEX by_a ON shop.orders (a) USING 'StorageAttachedIndex';\n"
+#define HAS_VIEW \
+	"CREATE MATERIALIZED VIEW shop.v AS SELECT id, a FROM shop.orders PRIMARY KEY (id);\n"
+
+/* A digit for each item: 1 where it is missing. */
+static int look(const char *there, const char *rename, char out[ITEMS + 1], struct err *e)
+{
+	_cleanup_(cql_freep) struct cql *q = NULL, *has = NULL;
+	_cleanup_(schema_freep) struct schema *s = NULL;
+	struct schema_rename renamed;
+	struct schema_options o = { .renames = &renamed };
+	bool missing[ITEMS] = { false };
+	int r;
+
+	*e = ERR_INIT;
+	if (rename)
+		cr_assert_eq(schema_parse_rename(rename, &renamed), 0);
+	o.rename_count = rename != NULL;
+	cr_assert_eq(cql_read(backup, strlen(backup), &q, e), 0, "%s", e->message);
+	cr_assert_eq(cql_read(there, strlen(there), &has, e), 0, "%s", e->message);
+	cr_assert_eq(schema_choose(q, &o, &s, e), 0, "%s", e->message);
+	cr_assert_eq(s->item_count, ITEMS);
+	r = schemacheck_missing(s, has, missing, e);
+	for (size_t i = 0; i < ITEMS; i++)
+		out[i] = missing[i] ? '1' : '0';
+	out[ITEMS] = '\0';
+	return r;
+}
+
+Test(schemacheck, what_is_there_is_not_made_again)
+{
+	static const struct {
+		const char *there, *missing;
+	} cases[] = {
+		{ "", "111111" },
+		{ HAS_KEYSPACE, "011111" },
+		{ HAS_KEYSPACE HAS_TYPE, "001111" },
+		{ HAS_KEYSPACE HAS_TYPE HAS_TABLE, "000111" },
+		{ HAS_KEYSPACE HAS_TYPE HAS_TABLE HAS_ALTER, "000011" },
+		{ HAS_KEYSPACE HAS_TYPE HAS_TABLE HAS_ALTER HAS_INDEX HAS_VIEW, "000000" },
+		{ "ALTER TABLE shop.orders DROP old USING TIMESTAMP 6;\n", "111111" },
+		{ "CREATE CUSTOM INDEX by_a ON shop.others (a) USING 'StorageAttachedIndex';\n",
+		  "111111" },
+		{ "CREATE TABLE other.orders (k int PRIMARY KEY);\n", "111111" },
+	};
+	char found[ITEMS + 1];
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_expect_eq(look(cases[i].there, NULL, found, &e), 0, "%s", e.message);
+		cr_expect_str_eq(found, cases[i].missing, "%s", cases[i].there);
+	}
+}
+
+Test(schemacheck, what_is_there_and_differs_is_refused)
+{
+	static const struct {
+		const char *there, *word;
+	} cases[] = {
+		{ "CREATE TABLE shop.orders (id int PRIMARY KEY, a frozen<addr>);\n",
+		  "table shop.orders" },
+		{ "CREATE TABLE shop.orders (id bigint PRIMARY KEY, a frozen<addr>, old text);\n",
+		  "other columns" },
+		{ "CREATE TABLE shop.orders (id int, a frozen<addr>, old text, PRIMARY KEY (id, a));\n",
+		  "other columns" },
+		{ "CREATE TYPE shop.addr (street text);\n", "other fields" },
+		{ "CREATE MATERIALIZED VIEW shop.v AS SELECT id FROM shop.others PRIMARY KEY (id);\n",
+		  "view shop.v" },
+	};
+	char found[ITEMS + 1];
+	struct err e;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cr_expect_eq(look(cases[i].there, NULL, found, &e), -EEXIST);
+		cr_expect_eq(e.kind, ERR_CONFLICT);
+		cr_expect(strstr(e.message, cases[i].word), "%s", e.message);
+	}
+}
+
+Test(schemacheck, it_is_looked_for_under_its_new_name)
+{
+	char found[ITEMS + 1];
+	struct err e;
+
+	cr_expect_eq(look("CREATE TABLE shop.orders (k int PRIMARY KEY);\n", "shop=s2", found, &e),
+		     0);
+	cr_expect_str_eq(found, "111111");
+	cr_expect_eq(look("CREATE TABLE s2.orders (k int PRIMARY KEY);\n", "shop=s2", found, &e),
+		     -EEXIST);
+	cr_expect_eq(
+		look("CREATE TABLE s2.orders (id int PRIMARY KEY, a frozen<addr>, old text);\n",
+		     "shop=s2", found, &e),
+		0);
+	cr_expect_str_eq(found, "110111");
+}
+
+Test(schemacheck, a_storage_attached_index_is_seen)
+{
+	static const struct {
+		const char *index;
+		bool sai;
+	} cases[] = {
+		{ "CREATE CUSTOM INDEX i ON k.t (c) USING 'StorageAttachedIndex';", true },
+		{ "CREATE INDEX i ON k.t (c) USING 'SAI' WITH OPTIONS = {'x': 'y'};", true },
+		{ "CREATE CUSTOM INDEX i ON k.t (c) USING 'org.apache.cassandra.index.sai.StorageAttachedIndex';",
+		  true },
+		{ "CREATE CUSTOM INDEX i ON k.t (c) USING 'org.apache.cassandra.index.sasi.SASIIndex';",
+		  false },
+		{ "CREATE INDEX sai ON k.t (c);", false },
+		{ "CREATE CUSTOM INDEX i ON k.other (c) USING 'sai';", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_(cql_freep) struct cql *q = NULL;
+		struct err e = ERR_INIT;
+
+		cr_assert_eq(cql_read(cases[i].index, strlen(cases[i].index), &q, &e), 0, "%s",
+			     e.message);
+		cr_expect_eq(schemacheck_has_sai(q, "k", "t"), cases[i].sai, "%s", cases[i].index);
+	}
+}
+
+Test(schemacheck, a_table_is_told_by_its_id)
+{
+	static const struct {
+		const char *wanted, *there;
+		bool same;
+	} cases[] = {
+		{ "WITH ID = 5a1c-b41f AND comment = 'x'", "WITH ID = 5a1c-b41f AND comment = 'y'",
+		  true },
+		{ "WITH ID = 5a1c-b41f", "WITH ID = 5a1c-b41f AND comment = 'y'", true },
+		{ "WITH ID = 5a1c-b41f", "WITH ID = 5a1c-b420", false },
+		{ "WITH ID = 5a1c-b41f", "", false },
+		{ "", "", false },
+		{ "WITH comment = 'x'", "WITH comment = 'x'", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_(cql_freep) struct cql *q = NULL, *has = NULL;
+		char one[200], two[200];
+		struct err e = ERR_INIT;
+
+		snprintf(one, sizeof(one), "CREATE TABLE k.t (id int PRIMARY KEY) %s;\n",
+			 cases[i].wanted);
+		snprintf(two, sizeof(two), "CREATE TABLE k.t (id int PRIMARY KEY) %s;\n",
+			 cases[i].there);
+		cr_assert_eq(cql_read(one, strlen(one), &q, &e), 0, "%s", e.message);
+		cr_assert_eq(cql_read(two, strlen(two), &has, &e), 0, "%s", e.message);
+		cr_expect_eq(schemacheck_has_id(has, q, &q->statements[0]), cases[i].same, "%zu",
+			     i);
+	}
+}

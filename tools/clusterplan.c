@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/clusterplan.h"
+
+#include <string.h>
+#include "catalog/wholefile.h"
+
+#define SCHEMA_FILE "schema.cql"
+#define OWN_TABLES "data/system/"
+
+/* ---- the backup ---- */
+
+static int by_node(const void *a, const void *b)
+{
+	const struct record *x = *(const struct record *const *)a,
+			    *y = *(const struct record *const *)b;
+
+	return strcmp(x->where.node, y->where.node);
+}
+
+/* Where its nodes are now; NULL: they are left out. */
+static const char *dc_of(const struct clusterplan *p, const char *dc)
+{
+	return schema_dc(p->options->schema.dcs, p->options->schema.dc_count, dc);
+}
+
+/* Each data centre has all of its keyspaces' replicas in its own ring: in one of both, some would be looked for on nodes that never had them. */
+static int check_apart(const struct clusterplan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->source_count; i++)
+		for (size_t k = 0; k < i; k++) {
+			const char *one = p->records[k]->dc, *two = p->records[i]->dc;
+
+			if (strcmp(one, two) != 0 && strcmp(dc_of(p, one), dc_of(p, two)) == 0)
+				return err_set(
+					e, ERR_USAGE, -EINVAL,
+					"data centres %s and %s of the backup would both become %s: load one after the other, each time with --leave-out-dc of the other",
+					one, two, dc_of(p, one));
+		}
+	return 0;
+}
+
+static int allocate(struct clusterplan *p, struct err *e)
+{
+	size_t room = p->found->count + 1;
+
+	p->records = calloc(room, sizeof(*p->records));
+	p->sources = calloc(room, sizeof(*p->sources));
+	p->whole = calloc(room, sizeof(*p->whole));
+	p->ring_nodes = calloc(room, sizeof(*p->ring_nodes));
+	return p->records && p->sources && p->whole && p->ring_nodes ? 0 : err_nomem(e);
+}
+
+static int take_records(struct clusterplan *p, struct err *e)
+{
+	int r = allocate(p, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p->found->count; i++)
+		if (p->found->records[i]->state == RECORD_COMMITTED &&
+		    dc_of(p, p->found->records[i]->dc))
+			p->records[p->source_count++] = p->found->records[i];
+	if (p->source_count == 0)
+		return err_set(e, ERR_CONFLICT, -EBUSY, "no node has finished this backup%s",
+			       p->options->schema.dc_count ? ", or all are left out" : "");
+	qsort(p->records, p->source_count, sizeof(*p->records), by_node);
+	for (size_t i = 0; i < p->source_count; i++) {
+		const struct record *rec = p->records[i];
+
+		p->sources[i] = (struct mapping_node){ .name = rec->where.node,
+						       .host_id = rec->host_id,
+						       .dc = dc_of(p, rec->dc),
+						       .rack = rec->rack,
+						       .token_count = rec->token_count };
+		p->ring_nodes[i] = (struct ring_node){ .name = rec->where.node,
+						       .dc = dc_of(p, rec->dc),
+						       .rack = rec->rack,
+						       .tokens = (const char *const *)rec->tokens,
+						       .token_count = rec->token_count };
+	}
+	return check_apart(p, e);
+}
+
+static bool is_source(const struct clusterplan *p, const char *host_id)
+{
+	for (size_t i = 0; i < p->source_count; i++)
+		if (strcmp(p->sources[i].host_id, host_id) == 0)
+			return true;
+	return false;
+}
+
+/* Every node that any of the nodes saw, and that has no finished backup, once. */
+static int find_missing(struct clusterplan *p, bool partial, struct err *e)
+{
+	_cleanup_json_ json_t *seen = json_object();
+
+	p->missing = json_array();
+	if (!seen || !p->missing)
+		return err_nomem(e);
+	for (size_t i = 0; i < p->source_count; i++)
+		for (size_t k = 0; k < p->records[i]->peer_count; k++) {
+			const struct record_node *peer = &p->records[i]->peers[k];
+
+			if (is_source(p, peer->host_id) || !dc_of(p, peer->dc) ||
+			    json_object_get(seen, peer->host_id))
+				continue;
+			json_object_set_new(seen, peer->host_id, json_true());
+			json_array_append_new(p->missing,
+					      json_pack("{s:o, s:o}", "host_id",
+							json_text(peer->host_id), "address",
+							json_text(peer->address)));
+		}
+	if (json_array_size(p->missing) > 0 && !partial)
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"%zu nodes of the cluster have not finished this backup, %s the first (backup-cluster --retry-failed, or --partial)",
+			json_array_size(p->missing),
+			json_string_value(
+				json_object_get(json_array_get(p->missing, 0), "address")));
+	return 0;
+}
+
+/* ---- the schema ---- */
+
+/* That of the first node; where it was changed during the backup, somebody has to look. */
+static int read_schema(struct cli *cli, struct session *s, struct clusterplan *p,
+		       const struct clusterplan_options *o, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	struct id256 first = { 0 }, id;
+	size_t len;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->source_count; i++) {
+		r = wholefile_id(s->meta, p->records[i], SCHEMA_FILE, &id, &cli->cancel, e);
+		if (r == 0 && i == 0)
+			first = id;
+		if (r == 0 && memcmp(&first, &id, sizeof(id)) != 0)
+			return err_set(e, ERR_CONFLICT, -EBUSY,
+				       "%s and %s do not have the same schema in this backup",
+				       p->sources[0].name, p->sources[i].name);
+		if (r == WHOLEFILE_NONE)
+			return err_set(e, ERR_CONFLICT, -ENOENT,
+				       "the backup of %s holds no " SCHEMA_FILE,
+				       p->sources[i].name);
+	}
+	if (r == 0)
+		r = wholefile_read(s->meta, s->source, p->records[0], SCHEMA_FILE, CQL_TEXT_MAX,
+				   &text, &len, &cli->cancel, e);
+	if (r == 0)
+		r = cql_read(text, len, &p->cql, e);
+	return r < 0 ? r : schema_choose(p->cql, &o->schema, &p->schema, e);
+}
+
+/* ---- what is loaded ---- */
+
+int clusterplan_replication(const struct schema *schema, const struct schema_item *item,
+			    struct replication *ret, struct err *e)
+{
+	_cleanup_(cql_freep) struct cql *q = NULL;
+	_cleanup_wbuf_ struct wbuf text;
+	int r;
+
+	wbuf_init(&text, 2 * CQL_TEXT_MAX);
+	schema_print(schema, item, &text);
+	if (wbuf_error(&text))
+		return err_nomem(e);
+	r = cql_read((char *)text.data, text.len, &q, e);
+	return r < 0 ? r : replication_read(q, &q->statements[0], ret, e);
+}
+
+static bool leaves_out(const struct clusterplan *p)
+{
+	const struct schema_options *o = &p->options->schema;
+
+	for (size_t i = 0; i < o->dc_count; i++)
+		if (!*o->dcs[i].to)
+			return true;
+	return false;
+}
+
+/* With NetworkTopologyStrategy replicas of one data centre depend on its own tokens alone: the others may be missing in the ring. */
+static int check_left_out(const struct clusterplan *p, const struct clusterplan_keyspace *k,
+			  struct err *e)
+{
+	if (k->replication.class == REPLICATION_LOCAL || !leaves_out(p))
+		return 0;
+	if (k->replication.class == REPLICATION_NETWORK)
+		return k->replication.dc_count > 0
+			       ? 0
+			       : err_set(e, ERR_CONFLICT, -EBUSY,
+					 "keyspace %s is replicated in nothing but what is left out (--only)",
+					 k->name);
+	return err_set(
+		e, ERR_CONFLICT, -EBUSY,
+		"keyspace %s is not replicated by NetworkTopologyStrategy: without all data centres it is not whole (--only)",
+		k->name);
+}
+
+static int cover_keyspace(struct clusterplan *p, const struct cql_statement *statement,
+			  bool all_replicas, const bool *available, struct err *e)
+{
+	struct clusterplan_keyspace *k = &p->keyspaces[p->keyspace_count++];
+	const struct schema_item item = { statement, statement->keyspace, statement->keyspace,
+					  statement->keyspace };
+	int r;
+
+	k->name = statement->keyspace;
+	r = clusterplan_replication(p->schema, &item, &k->replication, e);
+	if (r == 0)
+		r = check_left_out(p, k, e);
+	if (r == 0)
+		r = cover_choose(p->ring, &k->replication, available, all_replicas, &k->cover, e);
+	if (r == 0 && k->cover.lost_ranges > 0)
+		return err_set(e, ERR_CONFLICT, -EBUSY,
+			       "keyspace %s: no node of the backup is a replica of %zu ranges",
+			       k->name, k->cover.lost_ranges);
+	return r;
+}
+
+const struct clusterplan_keyspace *clusterplan_keyspace(const struct clusterplan *p,
+							const char *name)
+{
+	for (size_t i = 0; i < p->keyspace_count; i++)
+		if (strcmp(p->keyspaces[i].name, name) == 0)
+			return &p->keyspaces[i];
+	return NULL;
+}
+
+/* By its own statement, whatever becomes of its name: what counts is how it was replicated. */
+static const struct cql_statement *find_statement(const struct clusterplan *p, const char *keyspace)
+{
+	for (size_t i = 0; i < p->cql->statement_count; i++)
+		if (p->cql->statements[i].kind == CQL_KEYSPACE &&
+		    strcmp(p->cql->statements[i].name, keyspace) == 0)
+			return &p->cql->statements[i];
+	return NULL;
+}
+
+/* Those that have a table to be loaded. */
+static int cover_keyspaces(struct clusterplan *p, bool all_replicas, struct err *e)
+{
+	_cleanup_free_ bool *available = calloc(p->source_count, sizeof(*available));
+	int r = 0;
+
+	p->keyspaces = calloc(p->schema->item_count + 1, sizeof(*p->keyspaces));
+	if (!p->keyspaces || !available)
+		return err_nomem(e);
+	for (size_t i = 0; i < p->source_count; i++)
+		available[i] = true;
+	for (size_t i = 0; r == 0 && i < p->schema->item_count; i++) {
+		const struct cql_statement *table = p->schema->items[i].statement, *keyspace;
+
+		if (table->kind != CQL_TABLE || clusterplan_keyspace(p, table->keyspace))
+			continue;
+		keyspace = find_statement(p, table->keyspace);
+		if (!keyspace)
+			return err_set(e, ERR_CORRUPT, -EBADMSG,
+				       SCHEMA_FILE " has tables of keyspace %s, and not itself",
+				       table->keyspace);
+		r = cover_keyspace(p, keyspace, all_replicas, available, e);
+	}
+	return r;
+}
+
+struct collect {
+	struct clusterplan *plan;
+	uint32_t source;
+};
+
+static bool is_loaded_from(const struct clusterplan *p, const char *keyspace, uint32_t source)
+{
+	const struct clusterplan_keyspace *k = clusterplan_keyspace(p, keyspace);
+
+	for (size_t i = 0; k && i < k->cover.node_count; i++)
+		if (k->cover.nodes[i] == source)
+			return true;
+	return false;
+}
+
+/* Views are made by what is loaded into their tables; indexes lie in their tables' directories. */
+static const struct schema_item *find_table(const struct clusterplan *p, const char *keyspace,
+					    const char *table)
+{
+	for (size_t i = 0; i < p->schema->item_count; i++) {
+		const struct cql_statement *s = p->schema->items[i].statement;
+
+		if (s->kind == CQL_TABLE && strcmp(s->keyspace, keyspace) == 0 &&
+		    strcmp(s->name, table) == 0)
+			return &p->schema->items[i];
+	}
+	return NULL;
+}
+
+/* data/<keyspace>/<table>-<id>: directories with exactly two slashes. */
+static int directory(void *ctx, const char *path, const struct child *self, const struct tree *tree,
+		     struct err *e)
+{
+	struct collect *c = ctx;
+	struct clusterplan *p = c->plan;
+	const char *first = strchr(path, '/'), *second = first ? strchr(first + 1, '/') : NULL;
+	const char *dash = second ? strrchr(second, '-') : NULL;
+	_cleanup_free_ char *keyspace = NULL, *table = NULL, *copy = NULL;
+	const struct schema_item *item;
+
+	(void)self;
+	if (strncmp(path, "data/", 5) != 0 || !dash || strchr(second + 1, '/') ||
+	    tree->file_count == 0)
+		return 0;
+	/* Every node has tables of its own there. */
+	if (strncmp(path, OWN_TABLES, strlen(OWN_TABLES)) == 0)
+		p->whole[c->source] = true;
+	keyspace = strndup(first + 1, (size_t)(second - first - 1));
+	table = strndup(second + 1, (size_t)(dash - second - 1));
+	copy = strdup(path);
+	if (!keyspace || !table || !copy)
+		return err_nomem(e);
+	item = is_loaded_from(p, keyspace, c->source) ? find_table(p, keyspace, table) : NULL;
+	if (!item)
+		return 0;
+	if (util_grow(&p->tables, &p->table_cap, p->table_count + 1, sizeof(*p->tables)) < 0)
+		return err_nomem(e);
+	p->tables[p->table_count++] =
+		(struct clusterplan_table){ .source = c->source,
+					    .keyspace = item->statement->keyspace,
+					    .table = item->statement->name,
+					    .to_keyspace = item->keyspace,
+					    .to_table = item->name,
+					    .directory = steal_pointer(&copy),
+					    .bytes = tree->total_bytes,
+					    .files = tree->file_count };
+	return 0;
+}
+
+/* Entries are not needed: no run is read. */
+static int skip_run(void *ctx, const char *path, const struct run_ref *ref, struct err *e)
+{
+	(void)ctx, (void)path, (void)ref, (void)e;
+	return 1;
+}
+
+static int by_table(const void *a, const void *b)
+{
+	const struct clusterplan_table *x = a, *y = b;
+	int r = strcmp(x->keyspace, y->keyspace);
+
+	if (r == 0)
+		r = strcmp(x->table, y->table);
+	return r ? r : (x->source > y->source) - (x->source < y->source);
+}
+
+static int collect_tables(struct cli *cli, struct session *s, struct clusterplan *p, struct err *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < p->source_count; i++) {
+		struct collect c = { p, i };
+		const struct meta_walk walk = { .directory = directory,
+						.run = skip_run,
+						.ctx = &c };
+
+		r = meta_walk(s->meta, &p->records[i]->where, &p->records[i]->root, &walk,
+			      &cli->cancel, e);
+	}
+	if (p->table_count > 1)
+		qsort(p->tables, p->table_count, sizeof(*p->tables), by_table);
+	return r;
+}
+
+/* ---- what the sources know ---- */
+
+bool clusterplan_knows(const struct clusterplan *p, uint32_t source, const char *keyspace,
+		       const char *table)
+{
+	const struct clusterplan_table key = { .source = source,
+					       .keyspace = keyspace,
+					       .table = table };
+
+	return p->whole[source] || (p->table_count > 0 && bsearch(&key, p->tables, p->table_count,
+								  sizeof(key), by_table));
+}
+
+/* The first table that it may have had, and not backed up. */
+static const struct cql_statement *find_unknown(const struct clusterplan *p, uint32_t source)
+{
+	for (size_t i = 0; i < p->schema->item_count; i++) {
+		const struct cql_statement *s = p->schema->items[i].statement;
+
+		if (s->kind == CQL_TABLE && is_loaded_from(p, s->keyspace, source) &&
+		    !clusterplan_knows(p, source, s->keyspace, s->name))
+			return s;
+	}
+	return NULL;
+}
+
+/* A source without a directory of a table had no rows of it, unless its backup was made of some tables only. */
+static int check_known(const struct clusterplan *p, struct err *e)
+{
+	_cleanup_free_ char *names = strdup("");
+	const struct cql_statement *first = NULL;
+
+	for (uint32_t i = 0; names && i < p->source_count; i++) {
+		const struct cql_statement *s = find_unknown(p, i);
+		char *longer;
+
+		if (!s)
+			continue;
+		first = first ? first : s;
+		longer = util_printf("%s%s%s", names, *names ? ", " : "", p->sources[i].name);
+		free(names);
+		names = longer;
+	}
+	if (!names)
+		return err_nomem(e);
+	return !first ? 0
+		      : err_set(e, ERR_CONFLICT, -EBUSY,
+				"the backup of %s was made with --only: table %s.%s and its rows may be missing (--only names what is to be loaded of what it has; --partial loads what is there)",
+				names, first->keyspace, first->name);
+}
+
+/* ---- the plan ---- */
+
+static int check_partitioner(const struct clusterplan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->source_count; i++)
+		if (strcmp(p->records[i]->partitioner, RING_PARTITIONER) != 0)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"%s has partitioner '%s': loading can be planned for " RING_PARTITIONER
+				" only",
+				p->sources[i].name, p->records[i]->partitioner);
+	return 0;
+}
+
+/*
+ * Where a node is missing, its tokens are missing too: the ring is not the one that there was, and nobody can say who holds what. Then everything there is gets loaded.
+ */
+static int plan_loading(struct cli *cli, struct session *s, struct clusterplan *p,
+			const struct clusterplan_options *o, struct err *e)
+{
+	bool all = o->all_replicas || json_array_size(p->missing) > 0;
+	int r = check_partitioner(p, e);
+
+	if (r == 0)
+		r = ring_new(p->ring_nodes, p->source_count, &p->ring, e);
+	if (r == 0)
+		r = cover_keyspaces(p, all, e);
+	if (r == 0)
+		r = collect_tables(cli, s, p, e);
+	return r < 0 || o->partial || o->given ? r : check_known(p, e);
+}
+
+static int make(struct cli *cli, struct session *s, struct clusterplan *p,
+		const struct clusterplan_options *o, struct err *e)
+{
+	int r = take_records(p, e);
+
+	if (r == 0)
+		r = find_missing(p, o->partial, e);
+	if (r == 0)
+		r = read_schema(cli, s, p, o, e);
+	if (r == 0)
+		r = mapping_decide(p->sources, p->source_count, p->targets->nodes,
+				   p->targets->count, &p->mapping, e);
+	if (r == 0 && o->load)
+		mapping_load(&p->mapping);
+	if (r == 0 && p->mapping.which == MAPPING_LOADED)
+		r = plan_loading(cli, s, p, o, e);
+	return r;
+}
+
+int clusterplan_make(struct cli *cli, struct session *s, const struct found *f,
+		     const struct targets *targets, const struct clusterplan_options *o,
+		     struct clusterplan **ret, struct err *e)
+{
+	_cleanup_(clusterplan_freep) struct clusterplan *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return err_nomem(e);
+	p->found = f;
+	p->targets = targets;
+	p->options = o;
+	r = make(cli, s, p, o, e);
+	if (r == 0)
+		*ret = steal_pointer(&p);
+	return r;
+}
+
+void clusterplan_free(struct clusterplan *p)
+{
+	for (size_t i = 0; i < p->table_count; i++)
+		free(p->tables[i].directory);
+	for (size_t i = 0; i < p->keyspace_count; i++)
+		cover_deinit(&p->keyspaces[i].cover);
+	free(p->tables);
+	free(p->keyspaces);
+	if (p->schema)
+		schema_free(p->schema);
+	if (p->cql)
+		cql_free(p->cql);
+	if (p->ring)
+		ring_free(p->ring);
+	mapping_deinit(&p->mapping);
+	json_decref(p->missing);
+	free(p->ring_nodes);
+	free(p->whole);
+	free(p->sources);
+	free(p->records);
+	free(p);
+}

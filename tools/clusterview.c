@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/clusterview.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#define TERMINAL_MS 250
+#define LINES_MS 3000
+#define LINE_BYTES 400
+
+struct sums {
+	size_t over, uploading;
+	uint64_t bytes_done, bytes_total;
+};
+
+void clusterview_init(struct clusterview *v, struct cli *cli)
+{
+	bool terminal = isatty(STDERR_FILENO) && !cli->json && !cli->quiet;
+
+	*v = (struct clusterview){ .cli = cli,
+				   .terminal = terminal,
+				   .lines = !terminal && cli->progress_always && !cli->quiet,
+				   .begun_ms = clock_elapsed_ms(cli->clock) };
+}
+
+static void erase(struct clusterview *v)
+{
+	if (v->drawn > 0)
+		fprintf(stderr, "\033[%zuA\r\033[J", v->drawn);
+	v->drawn = 0;
+}
+
+static void said(void *ctx, const struct clusternode *n, const char *line)
+{
+	struct clusterview *v = ctx;
+
+	erase(v);
+	fprintf(stderr, "sstablefs: %s: %s: %s\n", v->cli->command, n->host, line);
+}
+
+static void changed(void *ctx, const struct clusternode *n)
+{
+	struct clusterview *v = ctx;
+
+	if (n->state == NODE_FAILED)
+		said(v, n, n->message);
+	else if (v->lines && !v->cli->json)
+		fprintf(stderr, "%s: %s: %s\n", v->cli->command, n->host,
+			clusternode_state_name(n->state));
+}
+
+static struct sums sum(const struct clusterrun *run)
+{
+	struct sums s = { .over = 0 };
+
+	for (size_t i = 0; i < run->count; i++) {
+		const struct clusternode *n = &run->nodes[i];
+
+		s.over += n->state >= NODE_STORED;
+		s.uploading += n->state == NODE_UPLOADING;
+		s.bytes_done += n->bytes_done;
+		s.bytes_total += n->bytes_total;
+	}
+	return s;
+}
+
+static void print_sums(const struct clusterview *v, const struct clusterrun *run)
+{
+	struct sums s = sum(run);
+	char done[32], total[32];
+
+	if (v->cli->json)
+		fprintf(stderr,
+			"{\"progress\": {\"nodes_done\": %zu, \"nodes_total\": %zu, \"bytes_done\": %llu, \"bytes_total\": %llu}}\n",
+			s.over, run->count, (unsigned long long)s.bytes_done,
+			(unsigned long long)s.bytes_total);
+	else
+		fprintf(stderr, "%s: %zu of %zu nodes done, %zu uploading, %s of %s\n",
+			v->cli->command, s.over, run->count, s.uploading,
+			util_format_bytes(done, s.bytes_done),
+			util_format_bytes(total, s.bytes_total));
+}
+
+static void print_node(const struct clusternode *n, int width)
+{
+	char text[LINE_BYTES], done[32], total[32], much[128] = "";
+
+	if (n->bytes_total > 0 && n->state <= NODE_UPLOADING)
+		snprintf(much, sizeof(much), "  %s of %s, %llu of %llu files",
+			 util_format_bytes(done, n->bytes_done),
+			 util_format_bytes(total, n->bytes_total),
+			 (unsigned long long)n->files_done, (unsigned long long)n->files_total);
+	snprintf(text, sizeof(text), "  %-24s %-10s%s", n->host, clusternode_state_name(n->state),
+		 much);
+	fprintf(stderr, "%.*s\n", width - 1, text);
+}
+
+/* As many nodes as fit: those that are at something first, as the others tell nothing new. */
+static void draw(struct clusterview *v, const struct clusterrun *run)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	size_t room;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4 || size.ws_col < 20)
+		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
+	room = MIN_OF((size_t)size.ws_row - 2, run->count);
+	erase(v);
+	print_sums(v, run);
+	v->drawn = 1;
+	for (int busy = 1; busy >= 0; busy--) {
+		for (size_t i = 0; i < run->count && v->drawn <= room; i++) {
+			const struct clusternode *n = &run->nodes[i];
+
+			if ((n->state > NODE_WAITING && n->state < NODE_STORED) != busy)
+				continue;
+			print_node(n, size.ws_col);
+			v->drawn++;
+		}
+	}
+	fflush(stderr);
+}
+
+static void tick(void *ctx, const struct clusterrun *run)
+{
+	struct clusterview *v = ctx;
+	int64_t now = clock_elapsed_ms(v->cli->clock),
+		since = now - (v->shown_ms ? v->shown_ms : v->begun_ms);
+
+	if (v->terminal && since >= TERMINAL_MS)
+		draw(v, run);
+	else if (v->lines && since >= LINES_MS)
+		print_sums(v, run);
+	else
+		return;
+	v->shown_ms = now;
+}
+
+struct clusterrun_sink clusterview_sink(struct clusterview *v)
+{
+	return (struct clusterrun_sink){ .changed = changed, .said = said, .tick = tick, .ctx = v };
+}
+
+void clusterview_deinit(struct clusterview *v)
+{
+	erase(v);
+}

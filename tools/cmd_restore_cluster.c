@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+#include "tools/clusterapply.h"
+#include "tools/commands.h"
+#include "tools/names.h"
+#include "tools/planfile.h"
+
+enum {
+	OPT_PLAN = OPT_COMMAND,
+	OPT_YES,
+	OPT_PLAN_FILE,
+	OPT_HOST_LIST,
+	OPT_ONLY,
+	OPT_RENAME,
+	OPT_MAP_DC,
+	OPT_LEAVE_OUT_DC,
+	OPT_LOAD,
+	OPT_ALL_REPLICAS,
+	OPT_PARTIAL,
+	OPT_PARALLEL,
+	OPT_THROTTLE,
+	OPT_RESTART
+};
+
+#define LIST_MAX 1024
+#define DCS_MAX 64
+#define PARALLEL 2
+#define PARALLEL_MAX 64
+
+struct arguments {
+	struct common common;
+	const char *backup, *host_list, *plan_file;
+	struct schema_name only[LIST_MAX];
+	struct schema_rename renames[LIST_MAX];
+	struct schema_dc dcs[DCS_MAX];
+	struct clusterplan_options options;
+	uint64_t parallel, throttle;
+	bool plan, yes, restart;
+};
+
+struct work {
+	struct cli *cli;
+	struct arguments *a;
+	struct session session;
+	struct found *found;
+	struct planfile *file;
+	struct targets targets;
+	struct clusterplan *plan;
+	char *url, *repository_id;
+};
+
+/* ---- arguments ---- */
+
+static int name_option(struct arguments *a, int option, const char *value, struct err *e)
+{
+	struct schema_options *o = &a->options.schema;
+
+	if (option == OPT_ONLY && o->only_count < LIST_MAX &&
+	    schema_parse_name(value, &a->only[o->only_count]) == 0) {
+		o->only_count++;
+		return 0;
+	}
+	if (option == OPT_RENAME && o->rename_count < LIST_MAX &&
+	    schema_parse_rename(value, &a->renames[o->rename_count]) == 0) {
+		o->rename_count++;
+		return 0;
+	}
+	if (option == OPT_ONLY)
+		return err_set(e, ERR_USAGE, -EINVAL, "--only '%s': KS or KS.TABLE is wanted",
+			       value);
+	return err_set(e, ERR_USAGE, -EINVAL,
+		       "--rename '%s': KS.TABLE=KS2.TABLE2 or KS=KS2 is wanted", value);
+}
+
+static int dc_option(struct arguments *a, bool leave_out, const char *value, struct err *e)
+{
+	struct schema_options *o = &a->options.schema;
+
+	if (o->dc_count == DCS_MAX || schema_parse_dc(value, leave_out, &a->dcs[o->dc_count]) < 0)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       leave_out
+				       ? "--leave-out-dc '%s': the name of a data centre is wanted"
+				       : "--map-dc '%s': A=B is wanted",
+			       value);
+	if (schema_dc(o->dcs, o->dc_count, a->dcs[o->dc_count].from) != a->dcs[o->dc_count].from)
+		return err_set(e, ERR_USAGE, -EINVAL, "data centre %s is there twice",
+			       a->dcs[o->dc_count].from);
+	o->dc_count++;
+	return 0;
+}
+
+static int throttle_option(struct arguments *a, const char *value, struct err *e)
+{
+	return util_parse_bytes(value, &a->throttle) == 0
+		       ? 0
+		       : err_set(e, ERR_USAGE, -EINVAL,
+				 "--throttle '%s': bytes a second are wanted, such as 100M", value);
+}
+
+static int own_option(struct arguments *a, int option, const char *value, struct err *e)
+{
+	switch (option) {
+	case OPT_PLAN:
+		a->plan = true;
+		return 0;
+	case OPT_YES:
+		a->yes = true;
+		return 0;
+	case OPT_PLAN_FILE:
+		a->plan_file = value;
+		return 0;
+	case OPT_HOST_LIST:
+		a->host_list = value;
+		return 0;
+	case OPT_LOAD:
+		a->options.load = true;
+		return 0;
+	case OPT_ALL_REPLICAS:
+		a->options.all_replicas = true;
+		return 0;
+	case OPT_PARTIAL:
+		a->options.partial = true;
+		return 0;
+	case OPT_RESTART:
+		a->restart = true;
+		return 0;
+	case OPT_MAP_DC:
+	case OPT_LEAVE_OUT_DC:
+		return dc_option(a, option == OPT_LEAVE_OUT_DC, value, e);
+	case OPT_PARALLEL:
+		return cli_number("--parallel", value, 1, PARALLEL_MAX, &a->parallel, e);
+	case OPT_THROTTLE:
+		return throttle_option(a, value, e);
+	default:
+		return name_option(a, option, value, e);
+	}
+}
+
+static int check(const struct arguments *a, int rest, struct err *e)
+{
+	const struct clusterplan_options *o = &a->options;
+
+	if (rest != 1)
+		return err_set(e, ERR_USAGE, -EINVAL, "restore-cluster needs one backup");
+	if (a->common.node)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "restore-cluster means every node: --node does not go with it");
+	if (a->plan == a->yes)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"restore-cluster takes --plan to see what would be done, or --yes to do it");
+	if (a->plan_file && (a->host_list || o->schema.only_count || o->schema.rename_count ||
+			     o->schema.dc_count || o->load || o->all_replicas))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--plan-file says what --host-list, --only, --rename, --map-dc, --leave-out-dc, --load and --all-replicas would");
+	if (a->host_list && o->load)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--host-list says which node takes over which: nothing is to --load then");
+	if (a->throttle && a->throttle < a->parallel * MIB)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "--throttle: at least 1M for each of the %llu that run at once",
+			       (unsigned long long)a->parallel);
+	return 0;
+}
+
+static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
+{
+	static const struct option options[] = {
+		{ "plan", no_argument, NULL, OPT_PLAN },
+		{ "yes", no_argument, NULL, OPT_YES },
+		{ "plan-file", required_argument, NULL, OPT_PLAN_FILE },
+		{ "host-list", required_argument, NULL, OPT_HOST_LIST },
+		{ "only", required_argument, NULL, OPT_ONLY },
+		{ "rename", required_argument, NULL, OPT_RENAME },
+		{ "map-dc", required_argument, NULL, OPT_MAP_DC },
+		{ "leave-out-dc", required_argument, NULL, OPT_LEAVE_OUT_DC },
+		{ "load", no_argument, NULL, OPT_LOAD },
+		{ "all-replicas", no_argument, NULL, OPT_ALL_REPLICAS },
+		{ "partial", no_argument, NULL, OPT_PARTIAL },
+		{ "parallel", required_argument, NULL, OPT_PARALLEL },
+		{ "throttle", required_argument, NULL, OPT_THROTTLE },
+		{ "restart", no_argument, NULL, OPT_RESTART },
+		COMMON_NAMES,
+		COMMON_HELP,
+		{ NULL, 0, NULL, 0 },
+	};
+	int c, r = common_init(&a->common, cli, NULL, 16, e);
+
+	a->parallel = PARALLEL;
+	a->options.schema =
+		(struct schema_options){ .only = a->only, .renames = a->renames, .dcs = a->dcs };
+	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
+		if (c == '?')
+			return e->code;
+		r = common_option(&a->common, c, optarg, e);
+		if (r > 0)
+			r = own_option(a, c, optarg, e);
+	}
+	if (r == 0)
+		r = check(a, argc - optind, e);
+	if (r == 0)
+		a->backup = argv[optind];
+	return r == 0 ? keys_check_name("backup", a->backup, e) : r;
+}
+
+/* ---- the plan ---- */
+
+static int find(struct work *w, struct err *e)
+{
+	const struct arguments *a = w->a;
+	const struct find_options fo = { .cluster = a->common.cluster, .backup = a->backup };
+	struct session *s = &w->session;
+	struct session_options open = { .access = REPO_READ, .common = &a->common };
+	int r = session_open(w->cli, &open, s, e);
+
+	if (r == 0)
+		r = find_records(s->meta, s->repo, &fo, &w->found, &w->cli->cancel, e);
+	if (r == 0)
+		r = names_one_cluster(w->found, a->common.cluster, a->backup, e);
+	if (r < 0)
+		return r;
+	w->url = strdup(s->url);
+	w->repository_id = strdup(repo_id(s->repo));
+	return w->url && w->repository_id ? 0 : err_nomem(e);
+}
+
+/* The plan file decides what the options would have. */
+static int take_file(struct work *w, struct err *e)
+{
+	int r = planfile_read(w->a->plan_file, &w->file, e);
+
+	if (r == 0)
+		r = planfile_check(w->file, w->found->records[0]->where.cluster, w->a->backup, e);
+	if (r == 0)
+		r = planfile_pair(w->file, &w->targets, e);
+	if (r == 0)
+		planfile_options(w->file, &w->a->options);
+	return r;
+}
+
+static int plan(struct work *w, struct err *e)
+{
+	struct arguments *a = w->a;
+	int r = find(w, e);
+
+	if (r == 0)
+		r = a->host_list ? targets_read(&w->targets, a->host_list, e)
+				 : targets_ask(&w->targets, w->cli, e);
+	if (r == 0 && a->plan_file)
+		r = take_file(w, e);
+	if (r == 0)
+		r = clusterplan_make(w->cli, &w->session, w->found, &w->targets, &a->options,
+				     &w->plan, e);
+	if (r == 0 && w->file)
+		r = planfile_apply(w->file, w->plan, a->options.partial, e);
+	session_close(&w->session);
+	return r;
+}
+
+static int show(const struct work *w, struct err *e)
+{
+	json_t *document;
+
+	if (!w->cli->json)
+		return clusterplan_print(w->plan, e);
+	document = clusterplan_json(w->plan);
+	return document ? cli_print_json(w->cli, document) : err_nomem(e);
+}
+
+/* ---- doing it ---- */
+
+static int apply(struct work *w)
+{
+	const struct arguments *a = w->a;
+	struct clusterapply apply = { .cli = w->cli,
+				      .plan = w->plan,
+				      .url = w->url,
+				      .repository_id = w->repository_id,
+				      .parallel = (unsigned)a->parallel,
+				      .throttle_mib = a->throttle / a->parallel / MIB,
+				      .restart = a->restart };
+	struct err e = ERR_INIT;
+	int r = clusterapply_run(&apply, &e);
+
+	if (r < 0)
+		r = cli_fail_with(w->cli, &e, clusterapply_json(&apply));
+	else if (w->cli->json)
+		r = cli_print_json(w->cli, clusterapply_json(&apply));
+	else if (!w->cli->quiet && clusterapply_print(&apply, &e) < 0)
+		r = cli_fail(w->cli, &e);
+	clusterapply_deinit(&apply);
+	return r;
+}
+
+static int run(struct work *w)
+{
+	struct err e = ERR_INIT;
+	int r = plan(w, &e);
+
+	if (r == 0 && w->a->yes && w->plan->mapping.which != MAPPING_LOADED)
+		r = err_set(
+			&e, ERR_USAGE, -ENOTSUP,
+			"%s: this is done by restore-node on each host, in the order of --plan (or --load loads the rows)",
+			w->plan->mapping.reason);
+	if (r == 0 && w->a->yes)
+		return apply(w);
+	if (r == 0)
+		r = show(w, &e);
+	return r < 0 ? cli_fail(w->cli, &e) : r;
+}
+
+static void release(struct work *w)
+{
+	if (w->plan)
+		clusterplan_free(w->plan);
+	targets_deinit(&w->targets);
+	if (w->file)
+		planfile_free(w->file);
+	if (w->found)
+		found_free(w->found);
+	session_close(&w->session);
+	free(w->url);
+	free(w->repository_id);
+}
+
+int cmd_restore_cluster(struct cli *cli, int argc, char **argv)
+{
+	struct arguments *a = calloc(1, sizeof(*a));
+	struct work w = { .cli = cli, .a = a };
+	struct err e = ERR_INIT;
+	int r = a ? parse(cli, argc, argv, a, &e) : err_nomem(&e);
+
+	r = r < 0 ? cli_fail(cli, &e) : run(&w);
+	release(&w);
+	free(a);
+	return r;
+}

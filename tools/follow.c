@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SILENCE_MS 120000 /* the coordinator says something every ten seconds */
+#define LOOK_MS 100	  /* a signal does not wake who waits */
+#define WORD_BYTES 32
+
+struct follow {
+	struct cli *cli;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	enum follow_step step; /* under the lock: how far we may go */
+	int ends[2];	       /* written to at the end of the thread */
+	char word[WORD_BYTES]; /* the thread's */
+	size_t len;
+};
+
+/* ---- what is heard ---- */
+
+static void hear(struct follow *f, const char *word)
+{
+	enum follow_step step = strcmp(word, FOLLOW_WORD_SNAPSHOT) == 0 ? FOLLOW_SNAPSHOT
+				: strcmp(word, FOLLOW_WORD_UPLOAD) == 0 ? FOLLOW_UPLOAD
+									: 0;
+
+	pthread_mutex_lock(&f->lock);
+	f->step = MAX_OF(f->step, step);
+	pthread_cond_broadcast(&f->wake);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* False: at its end. */
+static bool take(struct follow *f)
+{
+	char part[256];
+	ssize_t n = read(STDIN_FILENO, part, sizeof(part));
+
+	if (n <= 0)
+		return n < 0 && (errno == EINTR || errno == EAGAIN);
+	for (ssize_t i = 0; i < n; i++) {
+		if (part[i] == '\n') {
+			f->word[f->len] = '\0';
+			hear(f, f->word);
+			f->len = 0;
+		} else if (f->len < sizeof(f->word) - 1) {
+			f->word[f->len++] = part[i];
+		}
+	}
+	return true;
+}
+
+static void *listen_to(void *arg)
+{
+	struct follow *f = arg;
+	struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+				{ .fd = f->ends[0], .events = POLLIN } };
+
+	for (;;) {
+		int n = poll(fds, ARRAY_SIZE(fds), SILENCE_MS);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (fds[1].revents)
+			return NULL;
+		if (n > 0 && take(f))
+			continue;
+		fprintf(stderr, "sstablefs: %s: %s: the backup is given up\n", f->cli->command,
+			n == 0 ? "nothing is heard from the coordinator any more"
+			       : "the coordinator hung up");
+		if (!cancel_is_set(&f->cli->cancel))
+			cancel_set(&f->cli->cancel, SIGHUP);
+		return NULL;
+	}
+}
+
+int follow_start(struct cli *cli, struct follow **ret, struct err *e)
+{
+	struct follow *f = calloc(1, sizeof(*f));
+	pthread_condattr_t attr;
+	int r;
+
+	if (!f)
+		return err_nomem(e);
+	f->cli = cli;
+	if (pipe(f->ends) < 0) {
+		free(f);
+		return err_errno(e, -errno, "cannot open a pipe");
+	}
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&f->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	r = -pthread_create(&f->thread, NULL, listen_to, f);
+	if (r == 0) {
+		*ret = f;
+		return 0;
+	}
+	pthread_cond_destroy(&f->wake);
+	pthread_mutex_destroy(&f->lock);
+	close(f->ends[0]);
+	close(f->ends[1]);
+	free(f);
+	return err_errno(e, r, "cannot start a thread");
+}
+
+void follow_stop(struct follow *f)
+{
+	/* The only byte that a pipe of ours ever gets. */
+	while (write(f->ends[1], "", 1) < 0 && errno == EINTR)
+		;
+	pthread_join(f->thread, NULL);
+	close(f->ends[0]);
+	close(f->ends[1]);
+	pthread_cond_destroy(&f->wake);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}
+
+/* ---- what is said ---- */
+
+static int say(json_t *event, struct err *e)
+{
+	_cleanup_json_ json_t *owned = event;
+
+	if (!owned)
+		return err_nomem(e);
+	if (json_dumpf(owned, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ||
+	    fputs("\n", stdout) < 0 || fflush(stdout) != 0)
+		return err_errno(e, -errno, "the coordinator cannot be told anything");
+	return 0;
+}
+
+/* [host id, address] of every node that can be backed up. NULL: out of memory. */
+static json_t *members(const struct facts *facts)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	for (size_t i = 0; list && i < facts->member_count; i++) {
+		const struct facts_member *m = &facts->members[i];
+
+		if (m->state != 'J' &&
+		    json_array_append_new(list, json_pack("[o, o]", json_text(m->host_id),
+							  json_text(m->address))) < 0)
+			return NULL;
+	}
+	return steal_pointer(&list);
+}
+
+int follow_ready(const struct follow_ready *r, struct err *e)
+{
+	return say(json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "event", "ready",
+			     "protocol", FOLLOW_PROTOCOL, "repository", r->repository, "cluster",
+			     r->cluster, "node", r->node, "host_id", json_text(r->facts->host_id),
+			     "dc", json_text(r->facts->dc), "rack", json_text(r->facts->rack),
+			     "exists", r->exists, "members", members(r->facts)),
+		   e);
+}
+
+int follow_taken(struct err *e)
+{
+	return say(json_pack("{s:s}", "event", "taken"), e);
+}
+
+int follow_wait(struct follow *f, enum follow_step step, struct err *e)
+{
+	pthread_mutex_lock(&f->lock);
+	while (f->step < step && !cancel_is_set(&f->cli->cancel)) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += LOOK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&f->wake, &f->lock, &until);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return cancel_is_set(&f->cli->cancel) ? err_set(e, ERR_IO, -ECANCELED, "interrupted") : 0;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/hostlist.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include "base/io.h"
+#include "tools/asknode.h"
+
+#define FILE_BYTES_MAX (4 * MIB)
+
+static int add(struct hostlist *l, const char *host, struct err *e)
+{
+	int r = sshconf_check_host(host, e);
+
+	if (r < 0)
+		return r;
+	if (l->count == HOSTLIST_MAX)
+		return err_set(e, ERR_USAGE, -E2BIG, "more than %d hosts", HOSTLIST_MAX);
+	for (size_t i = 0; i < l->count; i++)
+		if (strcmp(l->nodes[i].host, host) == 0)
+			return err_set(e, ERR_USAGE, -EINVAL, "%s is there twice", host);
+	if (util_grow(&l->nodes, &l->cap, l->count + 1, sizeof(*l->nodes)) < 0)
+		return err_nomem(e);
+	l->nodes[l->count] = (struct clusternode){
+		.cluster = "", .node = "", .host_id = "", .dc = "", .rack = "", .repository = ""
+	};
+	l->nodes[l->count].host = strdup(host);
+	return l->nodes[l->count++].host ? 0 : err_nomem(e);
+}
+
+/* Cuts the comment and the blanks around what is before it. */
+static char *strip(char *line)
+{
+	size_t len;
+
+	line[strcspn(line, "#")] = '\0';
+	line += strspn(line, " \t\r");
+	for (len = strlen(line); len > 0 && strchr(" \t\r", line[len - 1]); len--)
+		line[len - 1] = '\0';
+	return line;
+}
+
+int hostlist_read(struct hostlist *l, const char *path, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	char *rest, *line;
+	size_t len, number = 0;
+	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, &text, &len);
+
+	if (r < 0)
+		return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_USAGE, r,
+			       "cannot read the host list %s: %s", path, strerrordesc_np(-r));
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		number++;
+		line = strip(line);
+		r = *line ? add(l, line, e) : 0;
+		if (r < 0)
+			return err_wrap(e, r, "%s:%zu", path, number);
+	}
+	if (l->count == 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "the host list %s names no host", path);
+	return 0;
+}
+
+int hostlist_ask(struct hostlist *l, struct cli *cli, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *f = NULL;
+	struct asknode ask;
+	int r = asknode_init(&ask, cli, e);
+
+	if (r == 0)
+		r = asknode_facts(&ask, false, &f, e);
+	for (size_t i = 0; r == 0 && i < f->member_count; i++)
+		if (f->members[i].state != 'J')
+			r = add(l, f->members[i].address, e);
+	asknode_deinit(&ask);
+	if (r < 0 && r != -ECANCELED)
+		return err_wrap(
+			e, r,
+			"the hosts of the cluster are not known (name them with --host-list)");
+	return r;
+}
+
+void hostlist_deinit(struct hostlist *l)
+{
+	clusterrun_free_nodes(l->nodes, l->count);
+	*l = (struct hostlist){ .nodes = NULL };
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "tools/nodecheck_state.h"
+
+static bool below(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return strncmp(path, directory, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+/* One directory must be exchanged without another going along. */
+static bool is_apart(struct nodechecking *c, const char *path)
+{
+	const struct nodejournal *j = c->k->journal;
+
+	for (size_t i = 0; i < j->place_count; i++) {
+		if (!below(path, j->places[i].path) && !below(j->places[i].path, path))
+			continue;
+		nodecheck_refuse(
+			c,
+			"%s and %s lie within each other: give each a directory of its own in %s",
+			path, j->places[i].path, c->ask->yaml);
+		return false;
+	}
+	return true;
+}
+
+static int add_place(struct nodechecking *c, const char *key, const char *path, bool data,
+		     struct err *e)
+{
+	char real[PATH_MAX];
+	struct err why = ERR_INIT;
+	const struct swap_place *place;
+	struct stat st;
+	int r;
+
+	if (path[0] != '/') {
+		nodecheck_refuse(
+			c, "%s of %s is no absolute path: write it there with a path from / on",
+			key, c->ask->yaml);
+		return 0;
+	}
+	if (!realpath(path, real) || stat(real, &st) < 0) {
+		if (data || errno != ENOENT)
+			nodecheck_refuse(c, "%s (%s): %s; make it a directory of Cassandra's user",
+					 path, key, strerrordesc_np(errno));
+		return 0;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		nodecheck_refuse(c, "%s (%s) is no directory", path, key);
+		return 0;
+	}
+	if (geteuid() != 0 && geteuid() != st.st_uid)
+		nodecheck_refuse(
+			c, "%s belongs to another user: run restore-node as root or as that user",
+			path);
+	if (!is_apart(c, real))
+		return 0;
+	r = nodejournal_add_place(c->k->journal, real, data, e);
+	if (r < 0)
+		return r;
+	place = &c->k->journal->places[c->k->journal->place_count - 1];
+	if (swap_check(place, &why) < 0)
+		nodecheck_refuse(c, "%s", why.message);
+	if (swap_check_parts(place, &why) < 0)
+		nodecheck_refuse(c, "%s", why.message);
+	return 0;
+}
+
+int nodecheck_places(struct nodechecking *c, struct err *e)
+{
+	const struct {
+		const char *key, *path;
+		bool optional;
+	} others[] = {
+		{ "commitlog_directory", c->conf->commitlog_dir, false },
+		{ "hints_directory", c->conf->hints_dir, false },
+		{ "saved_caches_directory", c->conf->saved_caches_dir, false },
+		{ "cdc_raw_directory", c->conf->cdc_dir, true },
+	};
+	int r = 0;
+
+	if (c->conf->data_dir_count == 0)
+		nodecheck_refuse(
+			c, "%s does not name data_file_directories: write them there, as they are",
+			c->ask->yaml);
+	if (*c->conf->local_system_dir)
+		nodecheck_refuse(
+			c,
+			"%s sets local_system_data_file_directory, which restore-node cannot fill: use sstablefs restore --map-data-dir",
+			c->ask->yaml);
+	for (size_t i = 0; i < c->conf->data_dir_count && r == 0; i++)
+		r = add_place(c, "data_file_directories", c->conf->data_dirs[i], true, e);
+	for (size_t i = 0; i < ARRAY_SIZE(others) && c->wish->only_count == 0 && r == 0; i++) {
+		if (*others[i].path)
+			r = add_place(c, others[i].key, others[i].path, false, e);
+		else if (!others[i].optional)
+			nodecheck_refuse(
+				c,
+				"%s does not say %s, so it is not known where it is: write it there",
+				c->ask->yaml, others[i].key);
+	}
+	return r;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of restore-node's pre-flight (nodecheck*.c) share. */
+#ifndef SSTABLEFS_TOOLS_NODECHECK_STATE_H
+#define SSTABLEFS_TOOLS_NODECHECK_STATE_H
+
+#include "tools/nodecheck.h"
+
+struct nodechecking {
+	struct cli *cli;
+	const struct asknode *ask;
+	const struct nodeconf *conf;
+	const struct record *rec;
+	const struct nodecheck_wish *wish;
+	struct nodecheck *k;
+	struct facts *facts;	    /* of the running node; NULL: it cannot be asked */
+	bool has_local, has_tables; /* the backup, of system and system_schema */
+};
+
+/* A sentence of what is in the way, or of what is to be known. */
+_printf_(2, 3) void nodecheck_refuse(struct nodechecking *c, const char *fmt, ...);
+_printf_(2, 3) void nodecheck_note(struct nodechecking *c, const char *fmt, ...);
+
+/* nodecheck_places.c: the directories that cassandra.yaml names, into the journal; with --only the data directories alone. */
+int nodecheck_places(struct nodechecking *c, struct err *e);
+/* nodecheck_node.c: the running node, for a restore of all of it, and for --only. */
+void nodecheck_node(struct nodechecking *c);
+void nodecheck_importer(struct nodechecking *c);
+
+#endif

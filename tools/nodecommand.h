@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stopping and starting this host's Cassandra, and whether it runs: by who uses its directories. */
+#ifndef SSTABLEFS_TOOLS_NODECOMMAND_H
+#define SSTABLEFS_TOOLS_NODECOMMAND_H
+
+#include "cassandra/nodejournal.h"
+#include "tools/cli.h"
+
+enum nodecommand { NODECOMMAND_STOP, NODECOMMAND_START };
+
+/* stop_command or start_command of [cassandra], else systemctl. */
+const char *nodecommand_text(const struct cli *cli, enum nodecommand which);
+/* Whether that program is there: 0, or ERR_USAGE saying what to set. */
+int nodecommand_check(const struct cli *cli, enum nodecommand which, struct err *e);
+/* Runs it: no shell, words are parted by blanks. */
+int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, struct err *e);
+/* Whether the program can be found, through PATH where it has no slash. */
+bool nodecommand_exists(const char *program);
+
+#define NODECOMMAND_USERS_BYTES 512
+/* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. */
+void nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);
+/* Waits until there is none. -ETIMEDOUT (ERR_CONFLICT) naming them; -ECANCELED. */
+int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,
+			     struct err *e);
+
+#endif

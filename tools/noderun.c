@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/noderun.h"
+
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include "cassandra/nodetokens.h"
+#include "tools/heldrestore.h"
+#include "tools/nodecommand.h"
+#include "tools/nodeimport.h"
+
+#define POLL_MS 500
+#define APPEARS_MS 5000
+
+static int tell(const struct noderun *n, struct err *e, const char *text)
+{
+	if (n->cli->json || n->cli->quiet)
+		return 0;
+	return cli_print_line(e, "%s", text);
+}
+
+static int stopped(const struct noderun *n, struct err *e)
+{
+	return cancel_is_set(&n->cli->cancel) ? err_set(e, ERR_IO, -ECANCELED, "interrupted") : 0;
+}
+
+/* ---- fetch ---- */
+
+static int fetch_into(struct noderun *n, const char *directory, const struct restore_map *maps,
+		      size_t map_count, struct err *e)
+{
+	const char *except[NODEJOURNAL_EXCEPT_MAX];
+	struct progress progress = { 0 };
+	struct restore_options ro = { .repo = n->session->repo,
+				      .source = n->session->source,
+				      .meta = n->session->meta,
+				      .record = n->record,
+				      .directory = directory,
+				      .maps = maps,
+				      .map_count = map_count,
+				      .maps_may_be_unused = true,
+				      .only = (const char *const *)n->journal->only,
+				      .only_count = n->journal->only_count,
+				      .except = except,
+				      .except_count = nodejournal_except(n->journal, except),
+				      .overwrite = true,
+				      .jobs = n->common->jobs,
+				      .connections = n->common->connections,
+				      .memory_bytes = n->common->memory_bytes,
+				      .progress = &progress,
+				      .log = n->cli->log,
+				      .cancel = &n->cli->cancel };
+	struct progress_view *view = progress_view_start(n->cli, "fetch", &progress);
+	int r = restore_run(&ro, &n->fetched, e);
+
+	progress_view_stop(view);
+	return r;
+}
+
+static char *where(const struct swap_place *p, bool in_place)
+{
+	return in_place ? strdup(p->path) : swap_path(p, SWAP_NEW);
+}
+
+static int make_places(const struct noderun *n, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
+		r = swap_make(&n->journal->places[i], e);
+	return r;
+}
+
+/* The files of data directory I of the backup go to this node's data directory I; those of directories that it does not have, to the first one. */
+static int fetch_places(struct noderun *n, bool in_place, struct err *e)
+{
+	const struct nodejournal *j = n->journal;
+	_cleanup_free_ struct restore_map *maps = calloc(j->place_count, sizeof(*maps));
+	_cleanup_free_ char *first = where(&j->places[0], in_place);
+	size_t count = 0;
+	int r = maps && first ? make_places(n, e) : err_nomem(e);
+
+	for (size_t i = 1; i < j->place_count && j->places[i].data && r == 0; i++) {
+		maps[count].data_dir = (uint32_t)i;
+		maps[count].directory = where(&j->places[i], in_place);
+		r = maps[count].directory ? 0 : err_nomem(e);
+		count++;
+	}
+	if (r == 0)
+		r = fetch_into(n, first, maps, count, e);
+	for (size_t i = 0; i < j->place_count && j->places[i].data && r == 0; i++)
+		r = swap_own(&j->places[i], in_place, e);
+	for (size_t i = 0; i < count; i++)
+		free((char *)(size_t)maps[i].directory);
+	return r;
+}
+
+static int fetch(struct noderun *n, struct err *e)
+{
+	int r = fetch_places(n, false, e);
+
+	return r < 0 ? r : tell(n, e, "fetched onto the data disk");
+}
+
+/* ---- stop, exchange, start ---- */
+
+static int guard(const struct noderun *n, bool up, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
+		r = swap_guard(&n->journal->places[i], up, e);
+	return r;
+}
+
+/* The guard comes first: who starts Cassandra again whenever it ends shall not meet half a node. */
+static int stop(struct noderun *n, struct err *e)
+{
+	char users[NODECOMMAND_USERS_BYTES];
+	int r = make_places(n, e);
+
+	if (r == 0)
+		r = guard(n, true, e);
+	n->stopped_ms = clock_elapsed_ms(n->cli->clock);
+	nodecommand_users(n->journal, users);
+	if (r == 0 && *users)
+		r = nodecommand_run(n->cli, NODECOMMAND_STOP, (int)n->wait_ms, e);
+	if (r == 0)
+		r = nodecommand_await_unused(n->cli, n->journal, n->wait_ms, e);
+	return r < 0 ? r : tell(n, e, "Cassandra is stopped");
+}
+
+static const char *kept(const struct nodejournal *j)
+{
+	return j->keep_auth ? NODEJOURNAL_KEPT : NULL;
+}
+
+static int move_all(struct noderun *n, enum swap_move move, bool data_only, struct err *e)
+{
+	const struct nodejournal *j = n->journal;
+	int r = nodecommand_await_unused(n->cli, j, 0, e);
+
+	for (size_t i = 0; i < j->place_count && r == 0; i++)
+		if (j->places[i].data || !data_only)
+			r = swap_move(&j->places[i], move, kept(j), e);
+	return r;
+}
+
+static int move_out(struct noderun *n, struct err *e)
+{
+	return move_all(n, SWAP_OUT, false, e);
+}
+
+static int move_in(struct noderun *n, struct err *e)
+{
+	int r = move_all(n, SWAP_IN, true, e);
+
+	return r < 0 ? r : tell(n, e, "the backup's data are in place of the node's");
+}
+
+/* ---- without staging ---- */
+
+/* Nobody uses the directories: step() looks before it notes that there is no way back. */
+static int empty(struct noderun *n, struct err *e)
+{
+	const struct nodejournal *j = n->journal;
+	int r = 0;
+
+	for (size_t i = 0; i < j->place_count && r == 0; i++)
+		r = swap_empty(&j->places[i], kept(j), e);
+	return r < 0 ? r : tell(n, e, "the node's data are removed");
+}
+
+static int copy(struct noderun *n, struct err *e)
+{
+	int r = nodecommand_await_unused(n->cli, n->journal, 0, e);
+
+	if (r == 0)
+		r = fetch_places(n, true, e);
+	return r < 0 ? r : tell(n, e, "the backup's data are in place");
+}
+
+/* ---- cassandra.yaml ---- */
+
+static int edit_yaml(struct noderun *n, struct err *e)
+{
+	struct nodetokens_edit edit;
+	int r;
+
+	nodetokens_edit(&edit, n->journal->tokens);
+	r = yamledit_file(n->journal->yaml, edit.changes, ARRAY_SIZE(edit.changes), e);
+	return r < 0 ? r : tell(n, e, "cassandra.yaml has the backup's tokens");
+}
+
+static int undo_yaml(const struct nodejournal *j, struct err *e)
+{
+	struct nodetokens_edit edit;
+
+	nodetokens_edit(&edit, j->tokens);
+	return yamledit_undo(j->yaml, edit.changes, ARRAY_SIZE(edit.changes), e);
+}
+
+/* Nothing of ours stays. */
+static int end(const struct nodejournal *j, struct err *e)
+{
+	int r = *j->tokens ? yamledit_forget(j->yaml, e) : 0;
+
+	return r < 0 ? r : nodejournal_end(j, e);
+}
+
+/* ---- start ---- */
+
+/* An earlier run may have told it to start a moment ago: then it soon opens its directories. */
+static bool runs(const struct noderun *n)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + (n->resumed ? APPEARS_MS : 0);
+	char users[NODECOMMAND_USERS_BYTES];
+
+	for (;;) {
+		nodecommand_users(n->journal, users);
+		if (*users || clock_elapsed_ms(n->cli->clock) >= end_ms)
+			return *users;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int start(struct noderun *n, struct err *e)
+{
+	int r = guard(n, false, e);
+
+	if (r == 0 && !runs(n))
+		r = nodecommand_run(n->cli, NODECOMMAND_START, (int)n->wait_ms, e);
+	n->started = r == 0;
+	return r < 0 ? r : tell(n, e, "Cassandra is starting");
+}
+
+/* ---- check ---- */
+
+static struct cqlsh own_cqlsh(const struct noderun *n, const struct facts *none)
+{
+	struct cqlsh c = asknode_cqlsh(n->ask, none);
+
+	if (c.host && !*c.host)
+		c.host = NULL;
+	return c;
+}
+
+/* Until the node answers; who it says that it is. */
+static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
+	struct err why = ERR_INIT;
+
+	for (;;) {
+		int r = cqlsh_value(
+			c, "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'",
+			ret_id, &why);
+
+		if (r == 0)
+			break;
+		r = stopped(n, e);
+		if (r < 0)
+			return r;
+		if (clock_elapsed_ms(n->cli->clock) >= end_ms)
+			return err_set(
+				e, ERR_IO, -ETIMEDOUT,
+				"Cassandra does not answer after %lld s (its log says why): %s",
+				(long long)n->wait_ms / 1000, why.message);
+		nanosleep(&pause, NULL);
+	}
+	n->answered_ms = clock_elapsed_ms(n->cli->clock);
+	return 0;
+}
+
+static int check_rows(struct noderun *n, const struct cqlsh *c, struct err *e)
+{
+	uint64_t rows = 0;
+	int r = n->query ? cqlsh_rows(c, n->query, &rows, e) : 0;
+
+	if (r == 0 && n->query && rows != n->rows)
+		r = err_set(e, ERR_CONFLICT, -EBADMSG,
+			    "the check query gave %llu rows, not %llu: \"%s\"",
+			    (unsigned long long)rows, (unsigned long long)n->rows, n->query);
+	return r;
+}
+
+static int check_tokens(const struct noderun *n, const struct cqlsh *c, struct err *e)
+{
+	_cleanup_free_ char *found = NULL;
+	int r = cqlsh_value(c, "SELECT JSON tokens AS value FROM system.local WHERE key = 'local'",
+			    &found, e);
+
+	if (r == 0 && !nodetokens_same(found, n->journal->tokens))
+		r = err_set(e, ERR_CONFLICT, -EBADMSG,
+			    "the node says that its tokens are %.200s, and the backup's are %.200s",
+			    found, n->journal->tokens);
+	return r;
+}
+
+static int check(struct noderun *n, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *none = facts_new();
+	_cleanup_free_ char *id = NULL;
+	bool restored = n->journal->mode == NODEJOURNAL_RESTORE;
+	const char *wanted = restored ? n->journal->host_id : "";
+	struct cqlsh c;
+	int r;
+
+	if (!none)
+		return err_nomem(e);
+	c = own_cqlsh(n, none);
+	r = n->started ? 0 : start(n, e);
+	if (r == 0)
+		r = await_cql(n, &c, &id, e);
+	if (r == 0 && *wanted && strcasecmp(id, wanted) != 0)
+		r = err_set(e, ERR_CONFLICT, -EBADMSG,
+			    "the node says its host id is %s, and the backup's is %s", id, wanted);
+	if (r == 0 && restored && *n->journal->tokens)
+		r = check_tokens(n, &c, e);
+	if (r == 0)
+		r = check_rows(n, &c, e);
+	return r < 0 ? r : tell(n, e, "Cassandra answers CQL");
+}
+
+/* ---- into a node that runs ---- */
+
+static int tell_imported(void *ctx, const char *keyspace, const char *table, struct err *e)
+{
+	const struct noderun *n = ctx;
+	_cleanup_free_ char *text = util_printf("imported %s.%s", keyspace, table);
+	int r = stopped(n, e);
+
+	if (r == 0)
+		r = text ? tell(n, e, text) : err_nomem(e);
+	return r;
+}
+
+static int import(struct noderun *n, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *none = facts_new();
+	struct nodetool nodetool = n->ask->nodetool;
+	struct cqlsh c;
+	int r = none ? 0 : err_nomem(e);
+
+	nodetool.timeout_ms = MAX_OF(nodetool.timeout_ms, (int)n->wait_ms);
+	for (size_t i = 0; i < n->journal->place_count && r == 0; i++) {
+		_cleanup_free_ char *path = swap_path(&n->journal->places[i], SWAP_NEW);
+
+		r = path ? nodeimport_run(&nodetool, path, tell_imported, n, e) : err_nomem(e);
+	}
+	if (r < 0)
+		return r;
+	c = own_cqlsh(n, none);
+	return check_rows(n, &c, e);
+}
+
+/* ---- the steps ---- */
+
+static const struct {
+	const char *words;
+	int (*run)(struct noderun *n, struct err *e);
+} steps[] = {
+	[NODEJOURNAL_FETCH] = { "fetching", fetch },
+	[NODEJOURNAL_STOP] = { "stopping Cassandra", stop },
+	[NODEJOURNAL_OUT] = { "setting the node's data aside", move_out },
+	[NODEJOURNAL_EMPTY] = { "removing the node's data", empty },
+	[NODEJOURNAL_COPY] = { "copying the backup's data in", copy },
+	[NODEJOURNAL_IN] = { "moving the backup's data in", move_in },
+	[NODEJOURNAL_YAML] = { "editing cassandra.yaml", edit_yaml },
+	[NODEJOURNAL_START] = { "starting Cassandra", start },
+	[NODEJOURNAL_CHECK] = { "checking the node", check },
+	[NODEJOURNAL_IMPORT] = { "importing", import },
+};
+
+static bool can_go_back(const struct nodejournal *j)
+{
+	return j->moved != NODEJOURNAL_REMOVED;
+}
+
+static int failed(struct noderun *n, enum nodejournal_step s, int r, struct err *e)
+{
+	return err_wrap(e, heldrestore_explain(n->held, r, e),
+			"%s (run the same command again to go on%s)", steps[s].words,
+			can_go_back(n->journal) ? ", or sstablefs restore-node --abort"
+						: "; there is no way back");
+}
+
+static int step(struct noderun *n, enum nodejournal_step s, struct err *e)
+{
+	struct nodejournal *j = n->journal;
+	int r = stopped(n, e);
+
+	if (r == 0 && s == NODEJOURNAL_EMPTY)
+		r = nodecommand_await_unused(n->cli, j, 0, e);
+	if (r < 0)
+		return failed(n, s, r, e);
+	j->step = s;
+	j->done = false;
+	if (s == NODEJOURNAL_OUT)
+		j->moved = NODEJOURNAL_PARTLY;
+	if (s == NODEJOURNAL_EMPTY)
+		j->moved = NODEJOURNAL_REMOVED;
+	r = nodejournal_write(j, e);
+	if (r < 0)
+		return r;
+	r = steps[s].run(n, e);
+	if (r < 0)
+		return failed(n, s, r, e);
+	j->done = true;
+	if (s == NODEJOURNAL_OUT)
+		j->moved = NODEJOURNAL_ASIDE;
+	return nodejournal_write(j, e);
+}
+
+bool noderun_fetches(const struct nodejournal *j)
+{
+	enum nodejournal_step last = j->no_stage ? NODEJOURNAL_COPY : NODEJOURNAL_FETCH;
+
+	return j->step < last || (j->step == last && !j->done);
+}
+
+/* Until all is fetched; without staging it is had before anything of the node is removed. */
+static int pin(struct noderun *n, struct err *e)
+{
+	const struct nodejournal *j = n->journal;
+	const struct restore_options ro = { .repo = n->session->repo, .record = n->record };
+
+	return noderun_fetches(j)
+		       ? heldrestore_begin(n->cli, &ro, j->no_stage && can_go_back(j), &n->held, e)
+		       : 0;
+}
+
+static void unpin(struct noderun *n)
+{
+	heldrestore_end(n->held);
+	n->held = NULL;
+}
+
+static int all_steps(struct noderun *n, struct err *e)
+{
+	unsigned s = n->journal->step + (n->journal->done ? 1 : 0);
+	int r = 0;
+
+	n->resumed = s >= NODEJOURNAL_START;
+	/* Somebody may have started the node after the run that stopped it. */
+	if (s > NODEJOURNAL_STOP && s < NODEJOURNAL_START)
+		r = stop(n, e);
+	for (; s < NODEJOURNAL_STEPS && r == 0; s++) {
+		if (nodejournal_has(n->journal, s))
+			r = step(n, s, e);
+		if (!noderun_fetches(n->journal))
+			unpin(n);
+	}
+	return r;
+}
+
+int noderun_restore(struct noderun *n, struct err *e)
+{
+	int r = pin(n, e);
+
+	if (r == 0)
+		r = all_steps(n, e);
+	unpin(n);
+	n->ended = r == 0 && (n->journal->no_stage || n->journal->only_count > 0);
+	return n->ended ? end(n->journal, e) : r;
+}
+
+/* ---- abort and finish ---- */
+
+static int note(struct noderun *n, enum nodejournal_moved moved, struct err *e)
+{
+	n->journal->moved = moved;
+	return nodejournal_write(n->journal, e);
+}
+
+static int put_back(struct noderun *n, struct err *e)
+{
+	const struct nodejournal *j = n->journal;
+	int r = stop(n, e);
+
+	if (r == 0 && j->moved == NODEJOURNAL_ASIDE) {
+		r = move_all(n, SWAP_CLEAR, false, e);
+		if (r == 0)
+			r = note(n, NODEJOURNAL_PARTLY, e);
+	}
+	if (r == 0)
+		r = move_all(n, SWAP_BACK, false, e);
+	if (r == 0)
+		r = note(n, NODEJOURNAL_IN_PLACE, e);
+	return r < 0 ? r : tell(n, e, "the node's own data are back");
+}
+
+int noderun_abort(struct noderun *n, struct err *e)
+{
+	struct nodejournal *j = n->journal;
+	bool had_to_stop = nodejournal_has(j, NODEJOURNAL_STOP) && j->step >= NODEJOURNAL_STOP;
+	int r;
+
+	if (j->mode == NODEJOURNAL_FINISH)
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"the data of before are being removed (--finish): there is no way back");
+	if (!can_go_back(j))
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"the data of before were removed (--no-stage): there is no way back; run restore-node %s --no-stage again, which ends the restore",
+			j->backup);
+	j->mode = NODEJOURNAL_ABORT;
+	r = nodejournal_write(j, e);
+	if (r == 0 && j->moved != NODEJOURNAL_IN_PLACE)
+		r = put_back(n, e);
+	if (r == 0 && *j->tokens)
+		r = undo_yaml(j, e);
+	if (r == 0 && had_to_stop && j->was_running)
+		r = check(n, e);
+	if (r < 0)
+		return err_wrap(e, r, "aborting (run sstablefs restore-node --abort again)");
+	return end(j, e);
+}
+
+int noderun_finish(struct noderun *n, struct err *e)
+{
+	struct nodejournal *j = n->journal;
+	int r = 0;
+
+	if (j->mode == NODEJOURNAL_ABORT)
+		return err_set(e, ERR_CONFLICT, -EBUSY,
+			       "it is being aborted: run sstablefs restore-node --abort again");
+	if (j->step != NODEJOURNAL_CHECK || !j->done)
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"the restore of %s is not done (step %s): run restore-node %s again, or restore-node --abort",
+			j->backup, nodejournal_step_name(j->step), j->backup);
+	j->mode = NODEJOURNAL_FINISH;
+	r = nodejournal_write(j, e);
+	return r < 0 ? r : end(j, e);
+}

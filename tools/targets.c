@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/targets.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include "base/io.h"
+#include "tools/asknode.h"
+#include "tools/sshconf.h"
+
+#define FILE_BYTES_MAX (4 * MIB)
+
+/* Makes of *text a copy that lives as long as `t`. False: out of memory. */
+static bool keep(struct targets *t, const char **text)
+{
+	char *copy = strdup(*text);
+
+	if (!copy ||
+	    util_grow(&t->strings, &t->string_cap, t->string_count + 1, sizeof(*t->strings)) < 0) {
+		free(copy);
+		return false;
+	}
+	t->strings[t->string_count++] = copy;
+	*text = copy;
+	return true;
+}
+
+static int add(struct targets *t, struct mapping_node n, struct err *e)
+{
+	int r = sshconf_check_host(n.name, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < t->count; i++)
+		if (strcmp(t->nodes[i].name, n.name) == 0)
+			return err_set(e, ERR_USAGE, -EINVAL, "%s is there twice", n.name);
+	if (!keep(t, &n.name) || !keep(t, &n.host_id) || !keep(t, &n.dc) || !keep(t, &n.rack) ||
+	    (n.source && !keep(t, &n.source)) ||
+	    util_grow(&t->nodes, &t->cap, t->count + 1, sizeof(*t->nodes)) < 0)
+		return err_nomem(e);
+	t->nodes[t->count++] = n;
+	return 0;
+}
+
+/* ---- the running cluster ---- */
+
+static int add_member(struct targets *t, const struct facts_member *m, struct err *e)
+{
+	if (m->status != 'U' || m->state != 'N')
+		return err_set(e, ERR_CONFLICT, -EBUSY,
+			       "node %s of the cluster is %s: all have to be up and to stay",
+			       m->address,
+			       m->status != 'U' ? "not up" : "joining, leaving or moving");
+	return add(t,
+		   (struct mapping_node){ .name = m->address,
+					  .host_id = m->host_id,
+					  .dc = m->dc,
+					  .rack = m->rack,
+					  .token_count = m->token_count },
+		   e);
+}
+
+int targets_ask(struct targets *t, struct cli *cli, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *f = NULL;
+	struct asknode ask;
+	int r = asknode_init(&ask, cli, e);
+
+	if (r == 0)
+		r = asknode_facts(&ask, false, &f, e);
+	for (size_t i = 0; r == 0 && i < f->member_count; i++)
+		r = add_member(t, &f->members[i], e);
+	if (r == 0) {
+		t->cluster = strdup(f->cluster);
+		t->version = strdup(f->version);
+		t->partitioner = strdup(f->partitioner);
+		t->address = strdup(f->address);
+		if (!t->cluster || !t->version || !t->partitioner || !t->address)
+			r = err_nomem(e);
+	}
+	asknode_deinit(&ask);
+	return r;
+}
+
+/* ---- a host list ---- */
+
+static char *strip(char *text)
+{
+	size_t len;
+
+	text += strspn(text, " \t\r");
+	for (len = strlen(text); len > 0 && strchr(" \t\r", text[len - 1]); len--)
+		text[len - 1] = '\0';
+	return text;
+}
+
+static int read_seed(const char *word, bool *ret)
+{
+	static const char *const words[] = { "false", "true", "0", "1", "no", "yes" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcasecmp(word, words[i]) == 0) {
+			*ret = i % 2;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int add_line(struct targets *t, char *line, struct err *e)
+{
+	char *seed = strsep(&line, ","), *target = strsep(&line, ","), *source = strsep(&line, ",");
+	struct mapping_node n = { .host_id = "", .dc = "", .rack = "" };
+
+	if (!source || line || read_seed(strip(seed), &n.seed) < 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "is_seed,target,source is wanted");
+	n.name = strip(target);
+	n.source = strip(source);
+	return add(t, n, e);
+}
+
+int targets_read(struct targets *t, const char *path, struct err *e)
+{
+	_cleanup_free_ char *text = NULL;
+	char *rest, *line;
+	size_t len, number = 0;
+	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, &text, &len);
+
+	if (r < 0)
+		return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_USAGE, r,
+			       "cannot read the host list %s: %s", path, strerrordesc_np(-r));
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		number++;
+		line[strcspn(line, "#")] = '\0';
+		line = strip(line);
+		r = *line ? add_line(t, line, e) : 0;
+		if (r < 0)
+			return err_wrap(e, r, "%s:%zu", path, number);
+	}
+	if (t->count == 0)
+		return err_set(e, ERR_USAGE, -EINVAL, "the host list %s names no host", path);
+	t->cluster = strdup("");
+	t->version = strdup("");
+	t->partitioner = strdup("");
+	t->address = strdup("");
+	return t->cluster && t->version && t->partitioner && t->address ? 0 : err_nomem(e);
+}
+
+void targets_deinit(struct targets *t)
+{
+	for (size_t i = 0; i < t->string_count; i++)
+		free(t->strings[i]);
+	free(t->strings);
+	free(t->nodes);
+	free(t->cluster);
+	free(t->version);
+	free(t->partitioner);
+	free(t->address);
+	*t = (struct targets){ .nodes = NULL };
+}
