@@ -10,7 +10,7 @@
 #define LINE_BYTES 400
 
 struct sums {
-	size_t over, uploading;
+	size_t over, busy;
 	uint64_t bytes_done, bytes_total;
 };
 
@@ -31,7 +31,7 @@ static void erase(struct clusterview *v)
 	v->drawn = 0;
 }
 
-static void said(void *ctx, const struct clusternode *n, const char *line)
+static void said(void *ctx, const struct lead_host *n, const char *line)
 {
 	struct clusterview *v = ctx;
 
@@ -39,33 +39,32 @@ static void said(void *ctx, const struct clusternode *n, const char *line)
 	fprintf(stderr, "sstablefs: %s: %s: %s\n", v->cli->command, n->host, line);
 }
 
-static void changed(void *ctx, const struct clusternode *n)
+static void changed(void *ctx, const struct lead *run, const struct lead_host *n)
 {
 	struct clusterview *v = ctx;
 
-	if (n->state == NODE_FAILED)
+	if (n->state == LEAD_FAILED)
 		said(v, n, n->message);
 	else if (v->lines && !v->cli->json)
-		fprintf(stderr, "%s: %s: %s\n", v->cli->command, n->host,
-			clusternode_state_name(n->state));
+		fprintf(stderr, "%s: %s: %s\n", v->cli->command, n->host, lead_state_name(run, n));
 }
 
-static struct sums sum(const struct clusterrun *run)
+static struct sums sum(const struct lead *run)
 {
 	struct sums s = { .over = 0 };
 
 	for (size_t i = 0; i < run->count; i++) {
-		const struct clusternode *n = &run->nodes[i];
+		const struct lead_host *n = &run->hosts[i];
 
-		s.over += n->state >= NODE_STORED;
-		s.uploading += n->state == NODE_UPLOADING;
+		s.over += lead_is_over(n);
+		s.busy += n->state == LEAD_WORKING;
 		s.bytes_done += n->bytes_done;
 		s.bytes_total += n->bytes_total;
 	}
 	return s;
 }
 
-static void print_sums(const struct clusterview *v, const struct clusterrun *run)
+static void print_sums(const struct clusterview *v, const struct lead *run)
 {
 	struct sums s = sum(run);
 	char done[32], total[32];
@@ -76,28 +75,27 @@ static void print_sums(const struct clusterview *v, const struct clusterrun *run
 			s.over, run->count, (unsigned long long)s.bytes_done,
 			(unsigned long long)s.bytes_total);
 	else
-		fprintf(stderr, "%s: %zu of %zu nodes done, %zu uploading, %s of %s\n",
-			v->cli->command, s.over, run->count, s.uploading,
+		fprintf(stderr, "%s: %zu of %zu nodes done, %zu at work, %s of %s\n",
+			v->cli->command, s.over, run->count, s.busy,
 			util_format_bytes(done, s.bytes_done),
 			util_format_bytes(total, s.bytes_total));
 }
 
-static void print_node(const struct clusternode *n, int width)
+static void print_node(const struct lead *run, const struct lead_host *n, int width)
 {
 	char text[LINE_BYTES], done[32], total[32], much[128] = "";
 
-	if (n->bytes_total > 0 && n->state <= NODE_UPLOADING)
+	if (n->bytes_total > 0 && !lead_is_over(n))
 		snprintf(much, sizeof(much), "  %s of %s, %llu of %llu files",
 			 util_format_bytes(done, n->bytes_done),
 			 util_format_bytes(total, n->bytes_total),
 			 (unsigned long long)n->files_done, (unsigned long long)n->files_total);
-	snprintf(text, sizeof(text), "  %-24s %-10s%s", n->host, clusternode_state_name(n->state),
-		 much);
+	snprintf(text, sizeof(text), "  %-24s %-10s%s", n->host, lead_state_name(run, n), much);
 	fprintf(stderr, "%.*s\n", width - 1, text);
 }
 
 /* As many nodes as fit: those that are at something first, as the others tell nothing new. */
-static void draw(struct clusterview *v, const struct clusterrun *run)
+static void draw(struct clusterview *v, const struct lead *run)
 {
 	struct winsize size = { .ws_row = 24, .ws_col = 80 };
 	size_t room;
@@ -110,18 +108,18 @@ static void draw(struct clusterview *v, const struct clusterrun *run)
 	v->drawn = 1;
 	for (int busy = 1; busy >= 0; busy--) {
 		for (size_t i = 0; i < run->count && v->drawn <= room; i++) {
-			const struct clusternode *n = &run->nodes[i];
+			const struct lead_host *n = &run->hosts[i];
 
-			if ((n->state > NODE_WAITING && n->state < NODE_STORED) != busy)
+			if ((n->state > LEAD_WAITING && !lead_is_over(n)) != busy)
 				continue;
-			print_node(n, size.ws_col);
+			print_node(run, n, size.ws_col);
 			v->drawn++;
 		}
 	}
 	fflush(stderr);
 }
 
-static void tick(void *ctx, const struct clusterrun *run)
+static void tick(void *ctx, const struct lead *run)
 {
 	struct clusterview *v = ctx;
 	int64_t now = clock_elapsed_ms(v->cli->clock),
@@ -136,9 +134,9 @@ static void tick(void *ctx, const struct clusterrun *run)
 	v->shown_ms = now;
 }
 
-struct clusterrun_sink clusterview_sink(struct clusterview *v)
+struct lead_sink clusterview_sink(struct clusterview *v)
 {
-	return (struct clusterrun_sink){ .changed = changed, .said = said, .tick = tick, .ctx = v };
+	return (struct lead_sink){ .changed = changed, .said = said, .tick = tick, .ctx = v };
 }
 
 void clusterview_deinit(struct clusterview *v)

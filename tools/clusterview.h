@@ -3,7 +3,7 @@
 #ifndef SSTABLEFS_TOOLS_CLUSTERVIEW_H
 #define SSTABLEFS_TOOLS_CLUSTERVIEW_H
 
-#include "tools/clusterrun.h"
+#include "tools/lead.h"
 
 struct clusterview {
 	struct cli *cli;
@@ -13,8 +13,7 @@ struct clusterview {
 };
 
 void clusterview_init(struct clusterview *v, struct cli *cli);
-/* For clusterrun: ctx is the view. */
-struct clusterrun_sink clusterview_sink(struct clusterview *v);
+struct lead_sink clusterview_sink(struct clusterview *v);
 /* Takes the view from the terminal. */
 void clusterview_deinit(struct clusterview *v);
 

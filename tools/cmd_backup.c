@@ -30,6 +30,12 @@ enum {
 #define LIST_MAX 1024
 #define MACHINE_ID_BYTES 1024 /* of /etc/machine-id, at most */
 
+/* How backup-cluster leads it. */
+static const struct follow_task follow_task = {
+	.work = "the backup",
+	.words = (const char *const[]){ FOLLOW_WORD_SNAPSHOT, FOLLOW_WORD_UPLOAD, NULL },
+};
+
 struct arguments {
 	struct common common;
 	const char *name, *snapshot;
@@ -329,12 +335,12 @@ static int gather(struct cli *cli, struct arguments *a, struct live *live, struc
 				       a->only_count };
 	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
 	struct record *record = NULL;
-	int r = a->follow ? follow_wait(a->follow, FOLLOW_SNAPSHOT, e) : 0;
+	int r = a->follow ? follow_wait(a->follow, FOLLOW_WORD_SNAPSHOT, e) : 0;
 
 	if (r == 0 && live)
 		r = take_snapshot(cli, a, live, &so.tag, e);
 	if (r == 0 && a->follow)
-		r = follow_taken(e);
+		r = follow_say(FOLLOW_TAKEN, e);
 	if (r == 0)
 		r = snapshot_scan(&so, &cli->cancel, &snapshot, e);
 	if (r == 0 && live)
@@ -452,22 +458,40 @@ static int check_once(struct cli *cli, const struct arguments *a, struct session
 		       : 0;
 }
 
+/* [host id, address] of every node that can be backed up. NULL: out of memory. */
+static json_t *members(const struct facts *facts)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	for (size_t i = 0; list && i < facts->member_count; i++) {
+		const struct facts_member *m = &facts->members[i];
+
+		if (m->state != 'J' &&
+		    json_array_append_new(list, json_pack("[o, o]", json_text(m->host_id),
+							  json_text(m->address))) < 0)
+			return NULL;
+	}
+	return steal_pointer(&list);
+}
+
 /* Tells the coordinator that this node can begin, or why it need not. */
 static int tell_ready(const struct arguments *a, const struct session *s, const struct facts *facts,
 		      bool exists, struct err *e)
 {
 	const struct follow_ready ready = { .cluster = a->metrics.where.cluster,
 					    .node = a->metrics.where.node,
-					    .repository = repo_id(s->repo),
-					    .exists = exists,
-					    .facts = facts };
+					    .host_id = facts->host_id,
+					    .dc = facts->dc,
+					    .rack = facts->rack,
+					    .repository = repo_id(s->repo) };
 
 	if (exists && !a->once)
 		return err_set(
 			e, ERR_CONFLICT, -EEXIST,
 			"this node has a backup %s already (--retry-failed leaves such a node alone)",
 			a->name);
-	return follow_ready(&ready, e);
+	return follow_ready(
+		&ready, json_pack("{s:b, s:o}", "exists", exists, "members", members(facts)), e);
 }
 
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
@@ -497,7 +521,7 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 	if (r == 0 && !ask)
 		r = check_once(cli, a, s, e);
 	if (r == 0 && a->follow)
-		r = follow_wait(a->follow, FOLLOW_UPLOAD, e);
+		r = follow_wait(a->follow, FOLLOW_WORD_UPLOAD, e);
 	if (r == 0)
 		r = store(cli, a, s, snapshot, template, e);
 	else if (r == CLAIM_EXISTS)
@@ -523,7 +547,7 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	if (r == 0)
 		r = priority_step_back(cli, &e);
 	if (r == 0 && a->coordinated)
-		r = follow_start(cli, &a->follow, &e);
+		r = follow_start(cli, &follow_task, &a->follow, &e);
 	if (r == 0)
 		r = run(cli, a, &s, &e);
 	if (r < 0)

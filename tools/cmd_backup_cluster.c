@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include "tools/clusterrun.h"
 #include "tools/clusterview.h"
 #include "tools/commands.h"
 #include "tools/hostlist.h"
@@ -161,15 +162,11 @@ struct outcome {
 	json_t *missing; /* [[host id, address]…] of the cluster's nodes that do not have it */
 };
 
-static bool has_it(const struct clusternode *n)
-{
-	return n->state == NODE_STORED || n->state == NODE_EXISTS;
-}
-
 static bool is_finished(const struct clusterrun *run, const char *host_id)
 {
-	for (size_t i = 0; i < run->count; i++)
-		if (has_it(&run->nodes[i]) && strcmp(run->nodes[i].host_id, host_id) == 0)
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (clusterrun_has_it(&run->lead.hosts[i]) &&
+		    strcmp(run->lead.hosts[i].host_id, host_id) == 0)
 			return true;
 	return false;
 }
@@ -199,31 +196,31 @@ static int look(const struct clusterrun *run, struct outcome *o, struct err *e)
 	*o = (struct outcome){ .missing = find_missing(run) };
 	if (!o->missing)
 		return err_nomem(e);
-	for (size_t i = 0; i < run->count; i++) {
-		const struct clusternode *n = &run->nodes[i];
+	for (size_t i = 0; i < run->lead.count; i++) {
+		const struct lead_host *n = &run->lead.hosts[i];
 
-		o->finished += has_it(n);
-		o->found = o->found || (has_it(n) && n->exit_code == EXIT_FOUND);
-		if (n->state != NODE_FAILED)
+		o->finished += clusterrun_has_it(n);
+		o->found = o->found || (clusterrun_has_it(n) && n->exit_code == EXIT_FOUND);
+		if (n->state != LEAD_FAILED)
 			continue;
 		o->code = o->failed == 0 ? n->exit_code : o->code;
 		o->worst_same += n->exit_code == o->code;
 		o->failed++;
 	}
-	o->expected = MAX_OF(json_array_size(run->members), run->count);
+	o->expected = MAX_OF(json_array_size(run->members), run->lead.count);
 	return 0;
 }
 
-static json_t *node_json(const struct clusternode *n)
+static json_t *node_json(const struct lead *l, const struct lead_host *n)
 {
 	json_t *o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o}", "host", json_text(n->host), "state",
-			      clusternode_state_name(n->state), "node", json_text(n->node),
-			      "host_id", json_text(n->host_id), "dc", json_text(n->dc), "rack",
+			      lead_state_name(l, n), "node", json_text(n->node), "host_id",
+			      json_text(n->host_id), "dc", json_text(n->dc), "rack",
 			      json_text(n->rack));
 
 	if (n->message)
 		json_object_set_new(o, "message", json_text(n->message));
-	if (n->state >= NODE_STORED && n->state <= NODE_FAILED)
+	if (n->state == LEAD_DONE || n->state == LEAD_FAILED)
 		json_object_set_new(o, "exit_code", json_integer(n->exit_code));
 	if (n->error)
 		json_object_set(o, "error", n->error);
@@ -236,8 +233,8 @@ static json_int_t sum(const struct clusterrun *run, const char *key)
 {
 	json_int_t all = 0;
 
-	for (size_t i = 0; i < run->count; i++)
-		all += json_integer_value(json_object_get(run->nodes[i].result, key));
+	for (size_t i = 0; i < run->lead.count; i++)
+		all += json_integer_value(json_object_get(run->lead.hosts[i].result, key));
 	return all;
 }
 
@@ -252,9 +249,9 @@ static const char *state_word(const struct outcome *o)
 /* The name of the cluster that the nodes belong to; "" where none answered. */
 static const char *cluster_of(const struct clusterrun *run)
 {
-	for (size_t i = 0; i < run->count; i++)
-		if (*run->nodes[i].cluster)
-			return run->nodes[i].cluster;
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (*run->lead.hosts[i].cluster)
+			return run->lead.hosts[i].cluster;
 	return "";
 }
 
@@ -263,8 +260,8 @@ static json_t *result_json(const struct arguments *a, const struct clusterrun *r
 {
 	json_t *nodes = json_array();
 
-	for (size_t i = 0; i < run->count; i++)
-		json_array_append_new(nodes, node_json(&run->nodes[i]));
+	for (size_t i = 0; i < run->lead.count; i++)
+		json_array_append_new(nodes, node_json(&run->lead, &run->lead.hosts[i]));
 	return json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:f, s:O, s:o}",
 			 "cluster", json_text(cluster_of(run)), "name", a->name, "state",
 			 state_word(o), "nodes_finished", (json_int_t)o->finished, "nodes_expected",
@@ -276,13 +273,13 @@ static json_t *result_json(const struct arguments *a, const struct clusterrun *r
 			 "duration_seconds", seconds, "missing", o->missing, "nodes", nodes);
 }
 
-static int print_node(const struct clusternode *n, struct err *e)
+static int print_node(const struct lead *l, const struct lead_host *n, struct err *e)
 {
 	char total[32], fresh[32];
 
-	if (n->state == NODE_EXISTS)
+	if (n->state == LEAD_DONE && clusterrun_had_it(n))
 		return cli_print_line(e, "%s: node %s has it already", n->host, n->node);
-	if (n->state == NODE_STORED)
+	if (n->state == LEAD_DONE)
 		return cli_print_line(
 			e, "%s: stored as node %s: %lld files, %s, %s new", n->host, n->node,
 			(long long)json_integer_value(json_object_get(n->result, "files")),
@@ -290,7 +287,7 @@ static int print_node(const struct clusternode *n, struct err *e)
 							 n->result, "total_bytes"))),
 			util_format_bytes(fresh, (uint64_t)json_integer_value(
 							 json_object_get(n->result, "new_bytes"))));
-	return cli_print_line(e, "%s: %s%s%s", n->host, clusternode_state_name(n->state),
+	return cli_print_line(e, "%s: %s%s%s", n->host, lead_state_name(l, n),
 			      n->message ? ": " : "", n->message ? n->message : "");
 }
 
@@ -301,8 +298,8 @@ static int print_result(const struct arguments *a, const struct clusterrun *run,
 	size_t i;
 	int r = 0;
 
-	for (i = 0; r == 0 && i < run->count; i++)
-		r = print_node(&run->nodes[i], e);
+	for (i = 0; r == 0 && i < run->lead.count; i++)
+		r = print_node(&run->lead, &run->lead.hosts[i], e);
 	json_array_foreach(o->missing, i, member)
 		if (r == 0)
 			r = cli_print_line(e, "missing: %s (host id %s)",
@@ -379,21 +376,21 @@ static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
 {
 	int64_t begun_ms = clock_elapsed_ms(cli->clock);
 	struct clusterview view;
-	struct clusterrun run = { .ssh = ssh,
-				  .command = a->command,
+	struct clusterrun run = { .lead = { .ssh = ssh,
+					    .command = a->command,
+					    .clock = cli->clock,
+					    .cancel = &cli->cancel },
 				  .parallel = (unsigned)a->parallel,
-				  .per = a->per,
-				  .clock = cli->clock,
-				  .cancel = &cli->cancel };
+				  .per = a->per };
 	int r = a->host_list ? hostlist_read(hosts, a->host_list, e) : hostlist_ask(hosts, cli, e);
 
 	if (r < 0)
 		return r;
 	make_room(hosts->count);
 	clusterview_init(&view, cli);
-	run.nodes = hosts->nodes;
-	run.count = hosts->count;
-	run.sink = clusterview_sink(&view);
+	run.lead.hosts = hosts->nodes;
+	run.lead.count = hosts->count;
+	run.lead.sink = clusterview_sink(&view);
 	r = clusterrun_run(&run, e);
 	clusterview_deinit(&view);
 	return r < 0 ? r : report(cli, a, &run, begun_ms, e);

@@ -15,10 +15,11 @@
 
 struct follow {
 	struct cli *cli;
+	const struct follow_task *task;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	enum follow_step step; /* under the lock: how far we may go */
+	size_t steps;	       /* under the lock: how many of them may be taken */
 	int ends[2];	       /* written to at the end of the thread */
 	char word[WORD_BYTES]; /* the thread's */
 	size_t len;
@@ -26,14 +27,21 @@ struct follow {
 
 /* ---- what is heard ---- */
 
+/* How many steps may be taken after that word. 0: it is none. */
+static size_t steps_of(const struct follow *f, const char *word)
+{
+	for (size_t i = 0; f->task->words[i]; i++)
+		if (strcmp(word, f->task->words[i]) == 0)
+			return i + 1;
+	return 0;
+}
+
 static void hear(struct follow *f, const char *word)
 {
-	enum follow_step step = strcmp(word, FOLLOW_WORD_SNAPSHOT) == 0 ? FOLLOW_SNAPSHOT
-				: strcmp(word, FOLLOW_WORD_UPLOAD) == 0 ? FOLLOW_UPLOAD
-									: 0;
+	size_t steps = steps_of(f, word);
 
 	pthread_mutex_lock(&f->lock);
-	f->step = MAX_OF(f->step, step);
+	f->steps = MAX_OF(f->steps, steps);
 	pthread_cond_broadcast(&f->wake);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -73,16 +81,18 @@ static void *listen_to(void *arg)
 			return NULL;
 		if (n > 0 && take(f))
 			continue;
-		fprintf(stderr, "sstablefs: %s: %s: the backup is given up\n", f->cli->command,
+		fprintf(stderr, "sstablefs: %s: %s: %s is given up\n", f->cli->command,
 			n == 0 ? "nothing is heard from the coordinator any more"
-			       : "the coordinator hung up");
+			       : "the coordinator hung up",
+			f->task->work);
 		if (!cancel_is_set(&f->cli->cancel))
 			cancel_set(&f->cli->cancel, SIGHUP);
 		return NULL;
 	}
 }
 
-int follow_start(struct cli *cli, struct follow **ret, struct err *e)
+int follow_start(struct cli *cli, const struct follow_task *task, struct follow **ret,
+		 struct err *e)
 {
 	struct follow *f = calloc(1, sizeof(*f));
 	pthread_condattr_t attr;
@@ -91,6 +101,7 @@ int follow_start(struct cli *cli, struct follow **ret, struct err *e)
 	if (!f)
 		return err_nomem(e);
 	f->cli = cli;
+	f->task = task;
 	if (pipe(f->ends) < 0) {
 		free(f);
 		return err_errno(e, -errno, "cannot open a pipe");
@@ -140,41 +151,32 @@ static int say(json_t *event, struct err *e)
 	return 0;
 }
 
-/* [host id, address] of every node that can be backed up. NULL: out of memory. */
-static json_t *members(const struct facts *facts)
+int follow_ready(const struct follow_ready *r, json_t *more, struct err *e)
 {
-	_cleanup_json_ json_t *list = json_array();
+	_cleanup_json_ json_t *owned = more;
+	json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o}", "event", FOLLOW_READY,
+			      "protocol", FOLLOW_PROTOCOL, "repository", r->repository, "cluster",
+			      r->cluster, "node", r->node, "host_id", json_text(r->host_id), "dc",
+			      json_text(r->dc), "rack", json_text(r->rack));
 
-	for (size_t i = 0; list && i < facts->member_count; i++) {
-		const struct facts_member *m = &facts->members[i];
-
-		if (m->state != 'J' &&
-		    json_array_append_new(list, json_pack("[o, o]", json_text(m->host_id),
-							  json_text(m->address))) < 0)
-			return NULL;
+	if (!owned || json_object_update(o, owned) < 0) {
+		json_decref(o);
+		return err_nomem(e);
 	}
-	return steal_pointer(&list);
+	return say(o, e);
 }
 
-int follow_ready(const struct follow_ready *r, struct err *e)
+int follow_say(const char *event, struct err *e)
 {
-	return say(json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o}", "event", "ready",
-			     "protocol", FOLLOW_PROTOCOL, "repository", r->repository, "cluster",
-			     r->cluster, "node", r->node, "host_id", json_text(r->facts->host_id),
-			     "dc", json_text(r->facts->dc), "rack", json_text(r->facts->rack),
-			     "exists", r->exists, "members", members(r->facts)),
-		   e);
+	return say(json_pack("{s:s}", "event", event), e);
 }
 
-int follow_taken(struct err *e)
+int follow_wait(struct follow *f, const char *word, struct err *e)
 {
-	return say(json_pack("{s:s}", "event", "taken"), e);
-}
+	size_t wanted = steps_of(f, word);
 
-int follow_wait(struct follow *f, enum follow_step step, struct err *e)
-{
 	pthread_mutex_lock(&f->lock);
-	while (f->step < step && !cancel_is_set(&f->cli->cancel)) {
+	while (f->steps < wanted && !cancel_is_set(&f->cli->cancel)) {
 		struct timespec until;
 
 		clock_gettime(CLOCK_MONOTONIC, &until);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A node's side of backup-cluster (docs/cluster.md): `backup --coordinated` says on standard output how far it is, and goes on when the
- * coordinator lets it, by words on standard input. An input that ends, or on which nothing is heard for two minutes, means that
- * the coordinator or the connection is gone: the command is cancelled, so that its snapshot is cleared.
+ * A host's side of what another one leads over ssh (tools/lead.h): the command says on standard output how far it is, and goes on when it is let, by words on standard input. An input that ends, or
+ * on which nothing is heard for two minutes, means that the coordinator or the connection is gone: the command is cancelled.
  */
 #ifndef SSTABLEFS_TOOLS_FOLLOW_H
 #define SSTABLEFS_TOOLS_FOLLOW_H
@@ -12,29 +11,34 @@
 
 #define FOLLOW_PROTOCOL 1
 /* What the coordinator says. */
+#define FOLLOW_WORD_WAIT "wait" /* it is there */
 #define FOLLOW_WORD_SNAPSHOT "snapshot"
 #define FOLLOW_WORD_UPLOAD "upload"
-#define FOLLOW_WORD_WAIT "wait" /* it is there */
+/* What the host says. */
+#define FOLLOW_READY "ready"
+#define FOLLOW_TAKEN "taken"
 
-enum follow_step { FOLLOW_SNAPSHOT = 1, FOLLOW_UPLOAD };
+struct follow_task {
+	const char *work;	  /* "the backup": what is given up where the coordinator is gone */
+	const char *const *words; /* that let it take its steps, in their order; NULL at the end */
+};
 
 struct follow;
 
-/* Listens from now on, and makes a signal's cancel of an end of the input. */
-int follow_start(struct cli *cli, struct follow **ret, struct err *e);
+/* Listens from now on, and makes a signal's cancel of an end of the input. The task lives as long. */
+int follow_start(struct cli *cli, const struct follow_task *task, struct follow **ret,
+		 struct err *e);
 void follow_stop(struct follow *f);
 DEFINE_CLEANUP(struct follow *, follow_stop);
 
-struct follow_ready { /* borrowed */
-	const char *cluster, *node, *repository;
-	bool exists; /* a backup of that name is there */
-	const struct facts *facts;
+struct follow_ready { /* borrowed; "": not known */
+	const char *cluster, *node, *host_id, *dc, *rack, *repository;
 };
-/* Everything that can be checked before the snapshot is right. */
-int follow_ready(const struct follow_ready *r, struct err *e);
-/* The snapshot is there. */
-int follow_taken(struct err *e);
-/* Until the coordinator lets us take that step. -ECANCELED. */
-int follow_wait(struct follow *f, enum follow_step step, struct err *e);
+/* Everything that can be checked before the first step is right. `more`: what else the task says; stolen. */
+int follow_ready(const struct follow_ready *r, json_t *more, struct err *e);
+/* A step is taken. */
+int follow_say(const char *event, struct err *e);
+/* Until the coordinator said that word, or a later one. -ECANCELED. */
+int follow_wait(struct follow *f, const char *word, struct err *e);
 
 #endif

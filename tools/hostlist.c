@@ -21,9 +21,7 @@ static int add(struct hostlist *l, const char *host, struct err *e)
 			return err_set(e, ERR_USAGE, -EINVAL, "%s is there twice", host);
 	if (util_grow(&l->nodes, &l->cap, l->count + 1, sizeof(*l->nodes)) < 0)
 		return err_nomem(e);
-	l->nodes[l->count] = (struct clusternode){
-		.cluster = "", .node = "", .host_id = "", .dc = "", .rack = "", .repository = ""
-	};
+	l->nodes[l->count] = (struct lead_host)LEAD_HOST_INIT;
 	l->nodes[l->count].host = strdup(host);
 	return l->nodes[l->count++].host ? 0 : err_nomem(e);
 }
@@ -84,6 +82,6 @@ int hostlist_ask(struct hostlist *l, struct cli *cli, struct err *e)
 
 void hostlist_deinit(struct hostlist *l)
 {
-	clusterrun_free_nodes(l->nodes, l->count);
+	lead_free_hosts(l->nodes, l->count);
 	*l = (struct hostlist){ .nodes = NULL };
 }

@@ -3,12 +3,12 @@
 #ifndef SSTABLEFS_TOOLS_HOSTLIST_H
 #define SSTABLEFS_TOOLS_HOSTLIST_H
 
-#include "tools/clusterrun.h"
+#include "tools/lead.h"
 
 #define HOSTLIST_MAX 16384
 
 struct hostlist {
-	struct clusternode *nodes; /* only host is set; for clusterrun_free_nodes() */
+	struct lead_host *nodes; /* only host is set */
 	size_t count, cap;
 };
 

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/lead.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "tools/follow.h"
+
+#define CONNECTING_MAX 32 /* hosts that are spoken to for the first time at once */
+#define POLL_MS 200
+#define BEAT_MS 10000
+
+/* What a line is for, while it is read. */
+struct line {
+	struct lead *l;
+	struct lead_host *h;
+};
+
+bool lead_is_over(const struct lead_host *h)
+{
+	return h->state >= LEAD_DONE;
+}
+
+const char *lead_state_name(const struct lead *l, const struct lead_host *h)
+{
+	static const char *const names[] = { [LEAD_WAITING] = "waiting",
+					     [LEAD_CONNECTING] = "connecting",
+					     [LEAD_FAILED] = "failed",
+					     [LEAD_STOPPED] = "stopped" };
+
+	switch (h->state) {
+	case LEAD_RESTING:
+		return h->step == 0 ? "ready" : l->task->steps[h->step - 1].rested;
+	case LEAD_WORKING:
+		return l->task->steps[h->step].working;
+	case LEAD_DONE:
+		return h->done_name;
+	default:
+		return names[h->state];
+	}
+}
+
+int64_t lead_now_ms(const struct lead *l)
+{
+	return clock_elapsed_ms(l->clock);
+}
+
+static void move(struct lead *l, struct lead_host *h, enum lead_state state)
+{
+	h->state = state;
+	h->told_ms = h->heard_ms = lead_now_ms(l);
+	l->changed = true;
+	l->sink.changed(l->sink.ctx, l, h);
+}
+
+size_t lead_count(const struct lead *l, enum lead_state state, size_t step)
+{
+	bool steps = state == LEAD_RESTING || state == LEAD_WORKING;
+	size_t count = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		count += l->hosts[i].state == state && (!steps || l->hosts[i].step == step);
+	return count;
+}
+
+static void hang_up(struct lead *l, struct lead_host *h)
+{
+	if (!h->peer || h->hung_up)
+		return;
+	h->hung_up = true;
+	h->told_ms = lead_now_ms(l);
+	peer_hang_up(h->peer);
+}
+
+void lead_fail(struct lead *l, struct lead_host *h, int exit_code, char *message)
+{
+	h->exit_code = exit_code;
+	free(h->message);
+	h->message = message ? util_one_line(message) : strdup("out of memory");
+	hang_up(l, h);
+	move(l, h, LEAD_FAILED);
+}
+
+void lead_let(struct lead *l, struct lead_host *h)
+{
+	peer_send(h->peer, l->task->steps[h->step].word);
+	move(l, h, LEAD_WORKING);
+}
+
+void lead_stop(struct lead *l)
+{
+	l->stopping = true;
+	for (size_t i = 0; i < l->count; i++) {
+		if (l->hosts[i].state == LEAD_WAITING)
+			move(l, &l->hosts[i], LEAD_STOPPED);
+		hang_up(l, &l->hosts[i]);
+	}
+}
+
+void lead_refuse(struct lead *l, const char *fmt, ...)
+{
+	char text[LEAD_TEXT_MAX];
+	va_list list;
+
+	va_start(list, fmt);
+	vsnprintf(text, sizeof(text), fmt, list);
+	va_end(list);
+	err_set(&l->refusal, ERR_USAGE, -EINVAL, "%s", text);
+	lead_stop(l);
+}
+
+/* ---- what a host says ---- */
+
+const char *lead_text(const json_t *o, const char *key)
+{
+	const char *value = "";
+
+	return json_get_string(o, key, LEAD_TEXT_MAX, &value, NULL) == 0 ? value : "";
+}
+
+static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
+{
+	uint64_t protocol = 0;
+
+	if (h->state != LEAD_CONNECTING)
+		return;
+	if (json_get_u64(event, "protocol", &protocol, NULL) < 0 || protocol != FOLLOW_PROTOCOL) {
+		lead_fail(
+			l, h, EXIT_USAGE,
+			strdup("its sstablefs is of another version, which this one cannot lead"));
+		return;
+	}
+	h->ready = json_incref(event);
+	h->cluster = lead_text(event, "cluster");
+	h->node = lead_text(event, "node");
+	h->host_id = lead_text(event, "host_id");
+	h->dc = lead_text(event, "dc");
+	h->rack = lead_text(event, "rack");
+	h->repository = lead_text(event, "repository");
+	l->task->ready(l, h, event);
+	if (!lead_is_over(h))
+		move(l, h, LEAD_RESTING);
+}
+
+static void take_event(struct lead *l, struct lead_host *h, const char *event)
+{
+	const char *wanted = h->state == LEAD_WORKING ? l->task->steps[h->step].event : NULL;
+
+	if (!wanted || strcmp(event, wanted) != 0)
+		return;
+	h->step++;
+	move(l, h, LEAD_RESTING);
+	if (l->task->rested)
+		l->task->rested(l, h);
+}
+
+/* Others print on the same output: what a shell greets with is no word of ours. */
+static void take_out(struct lead *l, struct lead_host *h, const char *line)
+{
+	_cleanup_json_ json_t *o = NULL;
+	const char *event;
+
+	if (*line != '{' || json_parse("it", line, strlen(line), PEER_LINE_MAX, &o, NULL) < 0)
+		return;
+	event = lead_text(o, "event");
+	if (strcmp(event, FOLLOW_READY) == 0)
+		take_ready(l, h, o);
+	else if (*event)
+		take_event(l, h, event);
+	else if (json_is_object(json_object_get(o, "error")) && !h->error)
+		h->error = json_incref(json_object_get(o, "error"));
+	else if (*lead_text(o, "state") && !h->result)
+		h->result = json_incref(o);
+}
+
+static bool take_progress(struct lead_host *h, const char *line)
+{
+	static const char begin[] = "{\"progress\":";
+	_cleanup_json_ json_t *o = NULL;
+	json_t *p;
+
+	if (strncmp(line, begin, sizeof(begin) - 1) != 0 ||
+	    json_parse("it", line, strlen(line), LEAD_TEXT_MAX, &o, NULL) < 0)
+		return false;
+	p = json_object_get(o, "progress");
+	(void)json_get_u64(p, "bytes_done", &h->bytes_done, NULL);
+	(void)json_get_u64(p, "bytes_total", &h->bytes_total, NULL);
+	(void)json_get_u64(p, "files_done", &h->files_done, NULL);
+	(void)json_get_u64(p, "files_total", &h->files_total, NULL);
+	return true;
+}
+
+static void pass_on(struct lead *l, struct lead_host *h)
+{
+	if (h->said)
+		l->sink.said(l->sink.ctx, h, h->said);
+	free(h->said);
+	h->said = NULL;
+}
+
+/* "sstablefs: COMMAND: " tells nothing new. */
+static char *without_name(const struct lead *l, char *line)
+{
+	const char *words[] = { "sstablefs: ", l->task->command, ": " };
+	char *rest = line;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strncmp(rest, words[i], strlen(words[i])) != 0)
+			return line;
+		rest += strlen(words[i]);
+	}
+	return rest;
+}
+
+/* The last line is kept: where the host fails, it says why. */
+static void take_errors(struct lead *l, struct lead_host *h, char *line)
+{
+	if (!*line || take_progress(h, line))
+		return;
+	pass_on(l, h);
+	line = without_name(l, line);
+	if (strlen(line) > LEAD_TEXT_MAX)
+		line[LEAD_TEXT_MAX] = '\0';
+	h->said = strdup(util_one_line(line));
+}
+
+static void take_line(void *ctx, bool errors, char *line)
+{
+	struct line *n = ctx;
+	size_t len = strlen(line);
+
+	if (len > 0 && line[len - 1] == '\r')
+		line[len - 1] = '\0';
+	n->h->heard_ms = lead_now_ms(n->l);
+	if (errors)
+		take_errors(n->l, n->h, line);
+	else
+		take_out(n->l, n->h, line);
+}
+
+/* ---- a host's begin and end ---- */
+
+static void connect_to(struct lead *l, struct lead_host *h)
+{
+	char *words[SSHCONF_WORDS + 4];
+	struct err e = ERR_INIT;
+
+	sshconf_words(l->ssh, h->host, h->command ? h->command : l->command, words);
+	h->exit_code = SSHCONF_LOST;
+	if (peer_start(words, &h->peer, &e) < 0) {
+		lead_fail(l, h, err_exit_code(e.kind), strdup(e.message));
+		return;
+	}
+	move(l, h, LEAD_CONNECTING);
+}
+
+static void connect_some(struct lead *l)
+{
+	size_t now = lead_count(l, LEAD_CONNECTING, 0);
+
+	for (size_t i = 0; i < l->count && now < CONNECTING_MAX; i++) {
+		if (l->hosts[i].state != LEAD_WAITING)
+			continue;
+		connect_to(l, &l->hosts[i]);
+		now++;
+	}
+}
+
+static char *explain(const struct lead_host *h, int exit_code)
+{
+	bool lost = exit_code == SSHCONF_LOST && h->state > LEAD_CONNECTING;
+	const char *said = h->said ? h->said : "";
+
+	if (*said)
+		return util_printf("%s%s%s", lost ? "the connection was lost: " : "", said,
+				   sshconf_hint(exit_code, said));
+	if (exit_code == SSHCONF_LOST)
+		return strdup(lost ? "the connection was lost"
+				   : "ssh could not connect, and did not say why");
+	return util_printf("what was run there ended with exit code %d without a word%s", exit_code,
+			   sshconf_hint(exit_code, ""));
+}
+
+static void finish(struct lead *l, struct lead_host *h, int status)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	bool fine = code == EXIT_DONE || code == EXIT_FOUND;
+
+	peer_free(h->peer);
+	h->peer = NULL;
+	if (lead_is_over(h))
+		return;
+	h->exit_code = code;
+	h->done_name = fine && h->result ? l->task->done(h) : NULL;
+	if (h->done_name) {
+		pass_on(l, h);
+		move(l, h, LEAD_DONE);
+	} else if (l->stopping) {
+		move(l, h, LEAD_STOPPED);
+	} else if (fine) {
+		lead_fail(l, h, EXIT_FAILED, strdup(l->task->undone));
+	} else {
+		lead_fail(l, h, code, explain(h, code));
+	}
+}
+
+static void advance(struct lead *l)
+{
+	if (cancel_is_set(l->cancel) || l->stopping)
+		lead_stop(l);
+	if (!l->changed)
+		return;
+	l->changed = false;
+	if (!l->stopping)
+		connect_some(l);
+	if (!l->stopping)
+		l->task->advance(l);
+}
+
+/* ---- time ---- */
+
+static void beat(struct lead *l)
+{
+	if (lead_now_ms(l) - l->beat_ms < BEAT_MS)
+		return;
+	l->beat_ms = lead_now_ms(l);
+	for (size_t i = 0; i < l->count; i++)
+		if (l->hosts[i].peer)
+			peer_send(l->hosts[i].peer, FOLLOW_WORD_WAIT);
+}
+
+/* Who waits for us says nothing; ssh's own keepalive looks after it. */
+static void look_at_time(struct lead *l, struct lead_host *h)
+{
+	bool speaks = h->state == LEAD_CONNECTING || h->state == LEAD_WORKING;
+	int64_t now = lead_now_ms(l);
+
+	if (h->hung_up && now - h->told_ms > l->task->grace_ms) {
+		peer_free(h->peer);
+		h->peer = NULL;
+		if (!lead_is_over(h))
+			lead_fail(l, h, h->exit_code, strdup(l->task->grace_over));
+	} else if (!h->hung_up && speaks && now - h->heard_ms > l->ssh->timeout_ms) {
+		lead_fail(l, h, EXIT_FAILED,
+			  util_printf("nothing was heard of it for %d s (%s)",
+				      l->ssh->timeout_ms / 1000, lead_state_name(l, h)));
+	}
+}
+
+/* ---- the loop ---- */
+
+/* False: every host is over, and every ssh gone. */
+static bool wait_for_something(struct lead *l)
+{
+	bool alive = false;
+
+	for (size_t i = 0; i < l->count; i++) {
+		struct lead_host *h = &l->hosts[i];
+
+		l->fds[2 * i].fd = l->fds[2 * i + 1].fd = -1;
+		if (h->peer)
+			peer_fds(h->peer, l->fds + 2 * i);
+		alive = alive || h->peer || !lead_is_over(h);
+	}
+	/* An error says nothing of the descriptors. */
+	if (alive && poll(l->fds, 2 * l->count, POLL_MS) < 0)
+		l->looked_ms = 0;
+	return alive;
+}
+
+static void serve(struct lead *l, struct lead_host *h)
+{
+	struct line line = { l, h };
+	int status, r;
+
+	if (!h->peer)
+		return;
+	r = peer_read(h->peer, take_line, &line);
+	if (peer_ended(h->peer, &status, take_line, &line)) {
+		finish(l, h, status);
+		return;
+	}
+	if (r < 0 && !lead_is_over(h)) {
+		lead_fail(l, h, EXIT_FAILED,
+			  strdup("what it prints is no answer of sstablefs: too long a line"));
+		/* Nothing of it can be read any more. */
+		peer_free(h->peer);
+		h->peer = NULL;
+		return;
+	}
+	look_at_time(l, h);
+}
+
+/* One that ended while something that it left in the background holds its outputs open says nothing: so each is looked at now and then. */
+static void serve_all(struct lead *l)
+{
+	bool all = lead_now_ms(l) - l->looked_ms >= POLL_MS;
+
+	if (all)
+		l->looked_ms = lead_now_ms(l);
+	for (size_t i = 0; i < l->count; i++)
+		if (all || l->fds[2 * i].revents || l->fds[2 * i + 1].revents)
+			serve(l, &l->hosts[i]);
+}
+
+int lead_run(struct lead *l, struct err *e)
+{
+	l->changed = true;
+	l->fds = calloc(2 * l->count + 1, sizeof(*l->fds));
+	if (!l->fds)
+		return err_nomem(e);
+	do {
+		advance(l);
+		serve_all(l);
+		beat(l);
+		l->sink.tick(l->sink.ctx, l);
+	} while (wait_for_something(l));
+	free(l->fds);
+	l->fds = NULL;
+	if (l->refusal.code < 0 && e)
+		*e = l->refusal;
+	return l->refusal.code;
+}
+
+void lead_free_hosts(struct lead_host *hosts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (hosts[i].peer)
+			peer_free(hosts[i].peer);
+		json_decref(hosts[i].ready);
+		json_decref(hosts[i].result);
+		json_decref(hosts[i].error);
+		free(hosts[i].host);
+		free(hosts[i].command);
+		free(hosts[i].said);
+		free(hosts[i].message);
+	}
+	free(hosts);
+}
