@@ -25,6 +25,8 @@ START_SECONDS = 300
 STOP_SECONDS = 120
 TOOL_SECONDS = 300
 POLL_SECONDS = 0.1
+# Somebody else has taken the port of JMX in the meantime; the seed, on a busy machine, did not answer in time.
+ACCIDENTS = ("Port already in use", "RuntimeException: Unable to gossip with any peers")
 PAGE_ROWS = 200  # a node of a small heap builds the whole page in memory
 # How JMX is reached.
 NONE, PASSWORD, TLS = "none", "password", "tls"
@@ -78,6 +80,11 @@ class Node:
     # Its files.
 
     @property
+    def ring_delay_ms(self):
+        """Of a node that is no seed, the seed has to answer within twice this, or it ends."""
+        return 1000 if self.settings.seed == self.address else 5000
+
+    @property
     def config(self):
         return self.conf / "cassandra.yaml"
 
@@ -107,7 +114,7 @@ class Node:
             "-Dcassandra-foreground=yes",
             f"-Dcassandra.triggers_dir={self.home}/triggers", f"-Dcassandra.jmx.local.port={self.jmx_port}",
             f"-Dcom.sun.management.jmxremote.authenticate={'true' if self.settings.jmx != NONE else 'false'}",
-            "-Dcassandra.skip_wait_for_gossip_to_settle=0", "-Dcassandra.ring_delay_ms=1000",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0", f"-Dcassandra.ring_delay_ms={self.ring_delay_ms}",
             "-Dcassandra.superuser_setup_delay_ms=0", *self.security, *self.settings.java_options])
         files.write_bin(self)
 
@@ -137,8 +144,7 @@ class Node:
                 return
             except NodeError:
                 self._end_guard(b"keep")
-                # Somebody else may have taken the port of JMX in the meantime.
-                if not attempts_left or "Port already in use" not in self.log_text(begin):
+                if not attempts_left or not any(accident in self.log_text(begin) for accident in ACCIDENTS):
                     raise
 
     def _wait_for_cql(self):
