@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include "catalog/parallel.h"
 
 #define YAML "/etc/cassandra/cassandra.yaml"
 #define TIMEOUT_S 300
@@ -144,21 +145,52 @@ void asknode_deinit(struct asknode *a)
 
 /* ---- facts ---- */
 
+/* One call of nodetool, and what it said. */
+struct question {
+	const char *words[3];
+	size_t count;
+	struct wbuf out;
+	int result;
+	struct err error;
+};
+enum { INFO, STATUS, CLUSTER, DATAPATHS, QUESTIONS };
+
+struct asking {
+	const struct asknode *node;
+	struct question *questions;
+};
+
+/* Its failure does not end the others: which of them is told does not depend on which JVM is the quickest. */
+static int ask_one(void *ctx, size_t i, unsigned worker, struct err *e)
+{
+	const struct asking *a = ctx;
+	struct question *q = &a->questions[i];
+
+	(void)worker, (void)e;
+	wbuf_init(&q->out, FACTS_TEXT_MAX);
+	q->result = nodetool_run(&a->node->nodetool, q->words, q->count, &q->out, &q->error);
+	return 0;
+}
+
+/* At the same time: a JVM starts on one core, and mostly waits for others. */
+static int ask_all(const struct asknode *a, struct question *questions, size_t count, struct err *e)
+{
+	struct asking asking = { a, questions };
+
+	return parallel_run("nodetool", (unsigned)count, count, ask_one, &asking, e);
+}
+
 typedef int reader(struct facts *f, const char *text, struct err *e);
 
-static int ask(const struct asknode *a, const char *const *words, size_t count, reader *read,
-	       struct facts *f, struct err *e)
+static int take(struct question *q, reader *read, struct facts *f, struct err *e)
 {
-	_cleanup_wbuf_ struct wbuf out;
-	int r;
-
-	wbuf_init(&out, FACTS_TEXT_MAX);
-	r = nodetool_run(&a->nodetool, words, count, &out, e);
-	if (r < 0)
-		return r;
-	out.max++;
-	wbuf_u8(&out, 0);
-	return wbuf_error(&out) ? err_nomem(e) : read(f, (char *)out.data, e);
+	if (q->result < 0) {
+		*e = q->error;
+		return q->result;
+	}
+	q->out.max++;
+	wbuf_u8(&q->out, 0);
+	return wbuf_error(&q->out) ? err_nomem(e) : read(f, (char *)q->out.data, e);
 }
 
 /* All data directories that cassandra.yaml names. -ENOENT: none. */
@@ -180,11 +212,11 @@ static int take_yaml_dirs(const struct asknode *a, struct facts *f, struct err *
 	return r;
 }
 
-static int ask_data_dirs(const struct asknode *a, struct facts *f, struct err *e)
+static int take_data_dirs(const struct asknode *a, struct question *q, struct facts *f,
+			  struct err *e)
 {
-	static const char *const words[] = { "datapaths", "-F", "json" };
 	struct err why = ERR_INIT;
-	int r = ask(a, words, ARRAY_SIZE(words), facts_read_datapaths, f, e);
+	int r = take(q, facts_read_datapaths, f, e);
 
 	if (r == 0 || r == -ECANCELED || r == -ENOMEM)
 		return r;
@@ -199,24 +231,38 @@ static int ask_data_dirs(const struct asknode *a, struct facts *f, struct err *e
 	return r;
 }
 
-int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e)
+static int take_all(const struct asknode *a, struct question *questions, bool data_dirs,
+		    struct facts *f, struct err *e)
 {
-	static const char *const info[] = { "info", "-T" }, *const status[] = { "status" },
-				 *const cluster[] = { "describecluster" };
-	_cleanup_(facts_freep) struct facts *f = facts_new();
-	int r;
+	int r = take(&questions[INFO], facts_read_info, f, e);
 
-	if (!f)
-		return err_nomem(e);
-	r = ask(a, info, ARRAY_SIZE(info), facts_read_info, f, e);
 	if (r == 0)
-		r = ask(a, status, ARRAY_SIZE(status), facts_read_status, f, e);
+		r = take(&questions[STATUS], facts_read_status, f, e);
 	if (r == 0)
 		r = facts_complete(f, e);
 	if (r == 0)
-		r = ask(a, cluster, ARRAY_SIZE(cluster), facts_read_describecluster, f, e);
+		r = take(&questions[CLUSTER], facts_read_describecluster, f, e);
 	if (r == 0 && data_dirs)
-		r = ask_data_dirs(a, f, e);
+		r = take_data_dirs(a, &questions[DATAPATHS], f, e);
+	return r;
+}
+
+int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e)
+{
+	struct question questions[QUESTIONS] = {
+		[INFO] = { .words = { "info", "-T" }, .count = 2 },
+		[STATUS] = { .words = { "status" }, .count = 1 },
+		[CLUSTER] = { .words = { "describecluster" }, .count = 1 },
+		[DATAPATHS] = { .words = { "datapaths", "-F", "json" }, .count = 3 },
+	};
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	size_t count = data_dirs ? QUESTIONS : DATAPATHS;
+	int r = f ? ask_all(a, questions, count, e) : err_nomem(e);
+
+	if (r == 0)
+		r = take_all(a, questions, data_dirs, f, e);
+	for (size_t i = 0; i < count; i++)
+		wbuf_deinit(&questions[i].out);
 	if (r == 0)
 		*ret = steal_pointer(&f);
 	return r;

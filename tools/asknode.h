@@ -22,7 +22,7 @@ struct asknode {
 int asknode_init(struct asknode *a, const struct cli *cli, struct err *e);
 void asknode_deinit(struct asknode *a);
 
-/* What the running node says; `data_dirs`: also where its data are. Each call of nodetool costs a JVM: three, and one for data_dirs. */
+/* What the running node says; `data_dirs`: also where its data are. Three calls of nodetool and one for data_dirs, each a JVM, all at once. */
 int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e);
 /* What cassandra.yaml says, where the node does not answer: cluster, partitioner, data directories. -ENOENT where it says neither. */
 int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e);

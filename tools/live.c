@@ -11,6 +11,7 @@
 #include "cassandra/tags.h"
 #include "cassandra/topology.h"
 #include "cassandra/walkdir.h"
+#include "catalog/parallel.h"
 #include "tools/asknode.h"
 
 #define CLEAR_TRIES 5 /* a snapshot that was given up may still be growing */
@@ -298,25 +299,39 @@ static int write_schema(struct live *l, bool *ret_there, struct err *e)
 	return leftover_write(l->note, "schema.cql", text.data, text.len, e);
 }
 
+/* What cqlsh tells, a call each. */
+struct describing {
+	struct live *live;
+	bool schema; /* it could be had */
+};
+
+static int describe_one(void *ctx, size_t i, unsigned worker, struct err *e)
+{
+	struct describing *d = ctx;
+
+	(void)worker;
+	return i == 0 ? write_schema(d->live, &d->schema, e)
+		      : asknode_mode(&d->live->ask, d->live->facts, e);
+}
+
 int live_describe(struct live *l, struct snapshot *s, struct err *e)
 {
 	static const char *const names[] = { "schema.cql", "topology.json" };
 	_cleanup_free_ char *topology = l->from_yaml ? NULL : topology_text(l->facts);
-	bool schema;
+	struct describing d = { .live = l };
 	int r;
 
 	if (l->from_yaml)
 		return 0;
 	if (!topology)
 		return err_nomem(e);
-	r = write_schema(l, &schema, e);
-	if (r == 0)
-		r = asknode_mode(&l->ask, l->facts, e);
+	r = parallel_run("cqlsh", 2, 2, describe_one, &d, e);
 	if (r == 0)
 		r = leftover_write(l->note, "topology.json", topology, strlen(topology), e);
 	if (r < 0)
 		return r;
-	return beside_add(s, l->note->directory, names + !schema, ARRAY_SIZE(names) - !schema, e);
+	return beside_add(s, l->note->directory, names + !d.schema, ARRAY_SIZE(names) - !d.schema,
+			  e);
 }
 
 static int put(char **to, const char *from)

@@ -57,7 +57,8 @@ def test_a_running_node_is_asked_and_backed_up(repository, cassandra, backup):
     incremental.mkdir()
     (incremental / "nb-9-big-Data.db").write_bytes(b"y")
     backup()
-    assert commands(cassandra) == ["info", "status", "describecluster", "datapaths", "snapshot", "cqlsh", "cqlsh", "clearsnapshot"]
+    called = commands(cassandra)
+    assert (set(called[:4]), called[4:]) == ({"info", "status", "describecluster", "datapaths"}, ["snapshot", "cqlsh", "cqlsh", "clearsnapshot"])
     assert cassandra.snapshots() == ["dropped-1-gone"]
     (listed,) = repository.json("list")["backups"]
     assert (listed["cluster"], listed["nodes_finished"], listed["nodes_expected"]) == (CLEAN_NAME, 1, 2)
@@ -95,6 +96,19 @@ def test_a_configuration_that_names_everything_asks_nothing(repository, cassandr
     repository("--config", cassandra.configuration, *arguments)
     assert cassandra.calls() == []
     assert cassandra.snapshots() == ["t"], "a snapshot that was named is kept"
+
+
+def test_what_does_not_wait_for_another_answer_is_asked_at_once(cassandra, backup):
+    """A JVM each: one after the other they take longer than all else of a small backup."""
+    for command, beside in (("info", 4), ("status", 4), ("describecluster", 4), ("datapaths", 4), ("cqlsh", 7)):
+        cassandra.fail(command, beside=beside)
+    backup()
+
+
+def test_what_does_not_answer_is_named_in_the_order_of_the_questions(cassandra, backup):
+    for command in ("datapaths", "describecluster", "status"):
+        cassandra.fail(command, first=f"error: no {command}", code=2)
+    refused(backup(code=FAILED), cassandra, "nodetool status failed: no status")
 
 
 def test_what_is_named_wins(repository, cassandra, backup):
