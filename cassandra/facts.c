@@ -2,6 +2,7 @@
 #include "cassandra/facts.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/json.h"
 #include "base/util.h"
@@ -457,6 +458,13 @@ int facts_read_datapaths(struct facts *f, const char *text, struct err *e)
 		qsort(f->data_dirs + sure, f->data_dir_count - sure, sizeof(*f->data_dirs),
 		      compare_strings);
 	return f->data_dir_count > 0 ? 0 : not_it(e, "datapaths", "it names no data directory");
+}
+
+unsigned facts_release(const char *version)
+{
+	unsigned major = 0, minor = 0;
+
+	return sscanf(version, "%u.%u", &major, &minor) == 2 ? major * 1000 + minor : 0;
 }
 
 bool facts_has_table(const struct facts *f, const char *only)

@@ -39,6 +39,21 @@ static const char *too_new(const struct record *rec)
 	return NULL;
 }
 
+/* What is newer knows options of tables that the older refuses, when part of the schema is made already. */
+static int check_release(const struct clusterplan *p, struct err *e)
+{
+	unsigned ours = facts_release(p->targets->version);
+
+	for (size_t i = 0; ours && i < p->source_count; i++)
+		if (facts_release(p->records[i]->cassandra_version) > ours)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"the backup of %s was made by Cassandra %s and the cluster runs %s, which does not know newer data and schemas: install %s",
+				p->sources[i].name, p->records[i]->cassandra_version,
+				p->targets->version, p->records[i]->cassandra_version);
+	return 0;
+}
+
 static int check_versions(const struct clusterplan *p, struct err *e)
 {
 	const struct targets *t = p->targets;
@@ -238,6 +253,41 @@ static int check_keyspace(const struct work *w, const struct schema_item *item, 
 	return r;
 }
 
+static bool is_wanted(const struct clusterplan *p, const struct schema_item *item)
+{
+	for (size_t i = 0; i < p->table_count; i++)
+		if (clusterplan_is_roles(&p->tables[i]) &&
+		    strcmp(p->tables[i].table, item->name) == 0)
+			return true;
+	return false;
+}
+
+/* Each Cassandra makes its own tables for them. */
+static int check_roles(const struct work *w, struct err *e)
+{
+	const struct clusterplan *p = w->a->plan;
+	const struct schema *roles = p->roles;
+	_cleanup_free_ bool *missing = NULL;
+	struct err why = ERR_INIT;
+	int r;
+
+	if (!clusterplan_has_roles(p))
+		return 0;
+	missing = calloc(roles->item_count, sizeof(*missing));
+	r = missing ? schemacheck_missing(roles, w->schema.there, missing, &why) : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < roles->item_count; i++)
+		if (missing[i] && is_wanted(p, &roles->items[i]))
+			r = err_set(&why, ERR_CONFLICT, -ENOENT, "the cluster has no %s",
+				    roles->items[i].name);
+	if (r == -ENOMEM)
+		return err_nomem(e);
+	return r == 0 ? 0
+		      : err_set(e, ERR_CONFLICT, r,
+				"roles of the backup cannot be loaded into " ROLES_KEYSPACE
+				" of this cluster: --keep-auth leaves them out (%s)",
+				why.message);
+}
+
 static int check_schema(const struct work *w, struct err *e)
 {
 	const struct clusterplan *p = w->a->plan;
@@ -320,33 +370,48 @@ static int check_kept(struct work *w, struct err *e)
 
 static int prepare(struct work *w, struct err *e)
 {
-	int r = check_versions(w->a->plan, e);
+	int r = check_release(w->a->plan, e);
 
+	if (r == 0)
+		r = check_versions(w->a->plan, e);
 	if (r == 0)
 		r = reach(w, e);
 	if (r == 0)
 		r = open_journal(w, e);
 	if (r == 0)
 		r = clusterschema_look(&w->schema, &w->cqlsh, w->a->plan->schema, e);
-	return r == 0 ? check_schema(w, e) : r;
+	if (r == 0)
+		r = check_schema(w, e);
+	return r == 0 ? check_roles(w, e) : r;
 }
 
-static int load(struct work *w, struct err *e)
+/* Roles, or all but them. */
+static int load(struct work *w, bool roles, struct err *e)
 {
 	struct clusterload *l = &w->a->load;
+	size_t failed;
+	int r;
 
-	*l = (struct clusterload){ .cli = w->a->cli,
-				   .plan = w->a->plan,
-				   .url = w->a->url,
-				   .loader = &w->loader,
-				   .journal = w->journal,
-				   .parallel = w->a->parallel };
-	return clusterload_run(l, e);
+	l->cli = w->a->cli;
+	l->plan = w->a->plan;
+	l->url = w->a->url;
+	l->loader = &w->loader;
+	l->journal = w->journal;
+	l->parallel = w->a->parallel;
+	l->roles = roles;
+	r = clusterload_run(l, e);
+	if (r < 0)
+		return r;
+	failed = json_array_size(l->failed);
+	return failed == 0
+		       ? 0
+		       : err_set(e, ERR_IO, -EIO,
+				 "%zu of %zu tables are not loaded: the same command goes on with them",
+				 failed, w->a->plan->table_count);
 }
 
 static int do_it(struct work *w, struct err *e)
 {
-	size_t failed;
 	int r = prepare(w, e);
 
 	if (r == 0)
@@ -356,16 +421,12 @@ static int do_it(struct work *w, struct err *e)
 	if (r == 0)
 		r = check_kept(w, e);
 	if (r == 0)
-		r = load(w, e);
-	if (r < 0)
-		return r;
-	failed = json_array_size(w->a->load.failed);
-	if (failed > 0)
-		return err_set(
-			e, ERR_IO, -EIO,
-			"%zu of %zu tables are not loaded: the same command goes on with them",
-			failed, w->a->plan->table_count);
-	r = clusterschema_make_indexes(&w->schema, e);
+		r = load(w, false, e);
+	if (r == 0)
+		r = clusterschema_make_indexes(&w->schema, e);
+	/* The last of all: behind it the passwords that all of this was done with may be none. */
+	if (r == 0 && clusterplan_has_roles(w->a->plan))
+		r = load(w, true, e);
 	return r == 0 ? loadjournal_end(w->journal, e) : r;
 }
 
@@ -410,8 +471,10 @@ int clusterapply_print(const struct clusterapply *a, struct err *e)
 	char size[32];
 
 	return cli_print_line(
-		e, "%s: %llu statements of the schema run, %llu tables loaded (%s)%s in %.1f s",
+		e, "%s: %llu statements of the schema run, %llu tables loaded (%s)%s in %.1f s%s",
 		a->plan->records[0]->backup, (unsigned long long)a->statements,
 		(unsigned long long)a->load.loaded, util_format_bytes(size, a->load.loaded_bytes),
-		a->load.kept ? ", the others before," : "", (double)a->took_ms / 1000);
+		a->load.kept ? ", the others before," : "", (double)a->took_ms / 1000,
+		clusterplan_has_roles(a->plan) ? "; roles and passwords of the backup count now"
+					       : "");
 }

@@ -351,11 +351,13 @@ static int prepare(struct engine *g, struct err *e)
 	g->sources = calloc(p->source_count + 1, sizeof(*g->sources));
 	g->running = calloc(g->l->parallel, sizeof(struct job *));
 	g->fds = calloc((size_t)2 * g->l->parallel, sizeof(*g->fds));
-	g->l->failed = json_array();
+	if (!g->l->failed)
+		g->l->failed = json_array();
 	if (!g->jobs || !g->sources || !g->running || !g->fds || !g->l->failed)
 		return err_nomem(e);
 	for (size_t i = 0; r == 0 && i < p->table_count; i++)
-		r = list_job(g, &p->tables[i], e);
+		if (clusterplan_is_roles(&p->tables[i]) == g->l->roles)
+			r = list_job(g, &p->tables[i], e);
 	if (g->count > 1)
 		qsort(g->jobs, g->count, sizeof(*g->jobs), by_source);
 	return r;

@@ -18,8 +18,9 @@ struct clusterload { /* filled by the caller, borrowed */
 	const struct loader *loader; /* what is the same for all */
 	struct loadjournal *journal;
 	unsigned parallel;
+	bool roles; /* those alone; else all but them */
 	struct progress progress;
-	/* Set by the run. */
+	/* Set by the runs: each adds to what was. */
 	uint64_t loaded, loaded_bytes; /* tables of sources */
 	uint64_t kept;		       /* that a run before had loaded */
 	json_t *failed; /* [{source, keyspace, table, reason}]: each was said; owned */

@@ -154,6 +154,16 @@ static int read_schema(struct cli *cli, struct session *s, struct clusterplan *p
 
 /* ---- what is loaded ---- */
 
+/* Of the schema, then of the tables that hold roles; NULL behind the last. */
+static const struct schema_item *item_at(const struct clusterplan *p, size_t i)
+{
+	size_t first = p->schema->item_count;
+
+	if (i < first)
+		return &p->schema->items[i];
+	return p->roles && i - first < p->roles->item_count ? &p->roles->items[i - first] : NULL;
+}
+
 int clusterplan_replication(const struct schema *schema, const struct schema_item *item,
 			    struct replication *ret, struct err *e)
 {
@@ -179,6 +189,12 @@ static bool leaves_out(const struct clusterplan *p)
 	return false;
 }
 
+/* How to do without a keyspace. */
+static const char *way_out(const char *keyspace)
+{
+	return strcmp(keyspace, ROLES_KEYSPACE) == 0 ? "--keep-auth" : "--only";
+}
+
 /* With NetworkTopologyStrategy replicas of one data centre depend on its own tokens alone: the others may be missing in the ring. */
 static int check_left_out(const struct clusterplan *p, const struct clusterplan_keyspace *k,
 			  struct err *e)
@@ -189,12 +205,12 @@ static int check_left_out(const struct clusterplan *p, const struct clusterplan_
 		return k->replication.dc_count > 0
 			       ? 0
 			       : err_set(e, ERR_CONFLICT, -EBUSY,
-					 "keyspace %s is replicated in nothing but what is left out (--only)",
-					 k->name);
+					 "keyspace %s is replicated in nothing but what is left out (%s)",
+					 k->name, way_out(k->name));
 	return err_set(
 		e, ERR_CONFLICT, -EBUSY,
-		"keyspace %s is not replicated by NetworkTopologyStrategy: without all data centres it is not whole (--only)",
-		k->name);
+		"keyspace %s is not replicated by NetworkTopologyStrategy: without all data centres it is not whole (%s)",
+		k->name, way_out(k->name));
 }
 
 static int cover_keyspace(struct clusterplan *p, const struct cql_statement *statement,
@@ -241,15 +257,17 @@ static const struct cql_statement *find_statement(const struct clusterplan *p, c
 static int cover_keyspaces(struct clusterplan *p, bool all_replicas, struct err *e)
 {
 	_cleanup_free_ bool *available = calloc(p->source_count, sizeof(*available));
+	const struct schema_item *item;
 	int r = 0;
 
+	/* One more for the roles. */
 	p->keyspaces = calloc(p->schema->item_count + 1, sizeof(*p->keyspaces));
 	if (!p->keyspaces || !available)
 		return err_nomem(e);
 	for (size_t i = 0; i < p->source_count; i++)
 		available[i] = true;
-	for (size_t i = 0; r == 0 && i < p->schema->item_count; i++) {
-		const struct cql_statement *table = p->schema->items[i].statement, *keyspace;
+	for (size_t i = 0; r == 0 && (item = item_at(p, i)); i++) {
+		const struct cql_statement *table = item->statement, *keyspace;
 
 		if (table->kind != CQL_TABLE || clusterplan_keyspace(p, table->keyspace))
 			continue;
@@ -282,12 +300,14 @@ static bool is_loaded_from(const struct clusterplan *p, const char *keyspace, ui
 static const struct schema_item *find_table(const struct clusterplan *p, const char *keyspace,
 					    const char *table)
 {
-	for (size_t i = 0; i < p->schema->item_count; i++) {
-		const struct cql_statement *s = p->schema->items[i].statement;
+	const struct schema_item *item;
+
+	for (size_t i = 0; (item = item_at(p, i)); i++) {
+		const struct cql_statement *s = item->statement;
 
 		if (s->kind == CQL_TABLE && strcmp(s->keyspace, keyspace) == 0 &&
 		    strcmp(s->name, table) == 0)
-			return &p->schema->items[i];
+			return item;
 	}
 	return NULL;
 }
@@ -369,6 +389,19 @@ static int collect_tables(struct cli *cli, struct session *s, struct clusterplan
 
 /* ---- what the sources know ---- */
 
+bool clusterplan_is_roles(const struct clusterplan_table *t)
+{
+	return strcmp(t->keyspace, ROLES_KEYSPACE) == 0;
+}
+
+bool clusterplan_has_roles(const struct clusterplan *p)
+{
+	for (size_t i = 0; i < p->table_count; i++)
+		if (clusterplan_is_roles(&p->tables[i]))
+			return true;
+	return false;
+}
+
 bool clusterplan_knows(const struct clusterplan *p, uint32_t source, const char *keyspace,
 		       const char *table)
 {
@@ -383,8 +416,10 @@ bool clusterplan_knows(const struct clusterplan *p, uint32_t source, const char 
 /* The first table that it may have had, and not backed up. */
 static const struct cql_statement *find_unknown(const struct clusterplan *p, uint32_t source)
 {
-	for (size_t i = 0; i < p->schema->item_count; i++) {
-		const struct cql_statement *s = p->schema->items[i].statement;
+	const struct schema_item *item;
+
+	for (size_t i = 0; (item = item_at(p, i)); i++) {
+		const struct cql_statement *s = item->statement;
 
 		if (s->kind == CQL_TABLE && is_loaded_from(p, s->keyspace, source) &&
 		    !clusterplan_knows(p, source, s->keyspace, s->name))
@@ -414,8 +449,11 @@ static int check_known(const struct clusterplan *p, struct err *e)
 		return err_nomem(e);
 	return !first ? 0
 		      : err_set(e, ERR_CONFLICT, -EBUSY,
-				"the backup of %s was made with --only: table %s.%s and its rows may be missing (--only names what is to be loaded of what it has; --partial loads what is there)",
-				names, first->keyspace, first->name);
+				"the backup of %s was made with --only: table %s.%s and its rows may be missing (%s; --partial loads what is there)",
+				names, first->keyspace, first->name,
+				strcmp(first->keyspace, ROLES_KEYSPACE) == 0
+					? "--keep-auth leaves the roles of the cluster as they are"
+					: "--only names what is to be loaded of what it has");
 }
 
 /* ---- the plan ---- */
@@ -441,6 +479,9 @@ static int plan_loading(struct cli *cli, struct session *s, struct clusterplan *
 	bool all = o->all_replicas || json_array_size(p->missing) > 0;
 	int r = check_partitioner(p, e);
 
+	/* Who names tables means these alone. */
+	if (r == 0 && !o->keep_auth && o->schema.only_count == 0)
+		r = roles_choose(p->cql, &p->roles, e);
 	if (r == 0)
 		r = ring_new(p->ring_nodes, p->source_count, &p->ring, e);
 	if (r == 0)
@@ -497,6 +538,8 @@ void clusterplan_free(struct clusterplan *p)
 	free(p->keyspaces);
 	if (p->schema)
 		schema_free(p->schema);
+	if (p->roles)
+		schema_free(p->roles);
 	if (p->cql)
 		cql_free(p->cql);
 	if (p->ring)

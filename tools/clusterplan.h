@@ -5,14 +5,14 @@
 
 #include "cassandra/cover.h"
 #include "cassandra/mapping.h"
-#include "cassandra/schema.h"
+#include "cassandra/roles.h"
 #include "tools/targets.h"
 
 #define CLUSTERPLAN_FORMAT 1
 
 struct clusterplan_table { /* one table of one node's backup */
 	uint32_t source;
-	const char *keyspace, *table;	    /* borrowed from the schema: in the backup */
+	const char *keyspace, *table; /* borrowed from the schema or the roles: in the backup */
 	const char *to_keyspace, *to_table; /* the same: where they are loaded */
 	char *directory; /* below the node's backup: data/<keyspace>/<table>-<id> */
 	uint64_t bytes, files;
@@ -39,6 +39,8 @@ struct clusterplan {
 	struct ring_node *ring_nodes;
 	struct cql *cql;
 	struct schema *schema;
+	struct schema
+		*roles; /* the tables of system_auth that are loaded; nothing of it is ever made */
 	struct clusterplan_keyspace *keyspaces; /* of those that are loaded */
 	size_t keyspace_count;
 	struct clusterplan_table *tables; /* that are loaded, keyspace by keyspace */
@@ -48,7 +50,8 @@ struct clusterplan {
 struct clusterplan_options {
 	struct schema_options schema; /* which tables, and under which names */
 	bool all_replicas, partial;
-	bool load; /* also where the nodes could have the files as they are */
+	bool keep_auth; /* roles stay those of the cluster */
+	bool load;	/* also where the nodes could have the files as they are */
 	bool given; /* a plan that was saved says which tables are loaded from where, and is checked by itself */
 };
 
@@ -62,6 +65,10 @@ int clusterplan_make(struct cli *cli, struct session *s, const struct found *f,
 void clusterplan_free(struct clusterplan *p);
 DEFINE_CLEANUP(struct clusterplan *, clusterplan_free);
 
+/* Whether it is rows of system_auth. */
+bool clusterplan_is_roles(const struct clusterplan_table *t);
+/* Whether any roles are loaded. */
+bool clusterplan_has_roles(const struct clusterplan *p);
 /* Whether the backup of the source says what the source had of a table: it has the table, or is whole. */
 bool clusterplan_knows(const struct clusterplan *p, uint32_t source, const char *keyspace,
 		       const char *table);

@@ -129,12 +129,13 @@ json_t *clusterplan_json(const struct clusterplan *p)
 {
 	const struct schema_options *o = &p->options->schema;
 
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:O, s:o, s:o, s:o, s:o, s:o, s:o}", "format",
-			 CLUSTERPLAN_FORMAT, "cluster", p->records[0]->where.cluster, "name",
-			 p->records[0]->backup, "case", mapping_case_name(p->mapping.which),
-			 "reason", p->mapping.reason, "missing", p->missing, "only", only_json(o),
-			 "renames", renames_json(o), "dcs", dcs_json(o), "targets", targets_json(p),
-			 "keyspaces", keyspaces_json(p), "tables", tables_json(p));
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:O, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "format", CLUSTERPLAN_FORMAT, "cluster", p->records[0]->where.cluster,
+			 "name", p->records[0]->backup, "case", mapping_case_name(p->mapping.which),
+			 "reason", p->mapping.reason, "missing", p->missing, "keep_auth",
+			 p->options->keep_auth, "only", only_json(o), "renames", renames_json(o),
+			 "dcs", dcs_json(o), "targets", targets_json(p), "keyspaces",
+			 keyspaces_json(p), "tables", tables_json(p));
 }
 
 /* ---- for people ---- */
@@ -199,6 +200,26 @@ static int print_replication(const struct clusterplan *p, struct err *e)
 	return r;
 }
 
+/* Which of two passwords counts is not for this program to decide: it says what Cassandra does. */
+static int print_roles(const struct clusterplan *p, struct err *e)
+{
+	const struct schema_options *o = &p->options->schema;
+	int r;
+
+	if (!clusterplan_has_roles(p))
+		return cli_print_line(
+			e, "roles, passwords and permissions stay those of the cluster%s",
+			p->options->keep_auth || o->only_count ? "" : ": the plan has none");
+	r = cli_print_line(
+		e,
+		"roles, passwords and permissions (" ROLES_KEYSPACE
+		") come last, beside those of the cluster: where both have a role, superusers too, what was set later counts, so that passwords of the backup are valid afterwards (--keep-auth leaves all of it as it is)");
+	if (r == 0 && o->rename_count)
+		r = cli_print_line(
+			e, "permissions are for the names in the backup: what is renamed has none");
+	return r;
+}
+
 int clusterplan_print(const struct clusterplan *p, struct err *e)
 {
 	size_t missing = json_array_size(p->missing);
@@ -221,6 +242,8 @@ int clusterplan_print(const struct clusterplan *p, struct err *e)
 		r = print_replication(p, e);
 	for (size_t i = 0; r == 0 && i < p->keyspace_count; i++)
 		r = print_keyspace(p, &p->keyspaces[i], e);
+	if (r == 0)
+		r = print_roles(p, e);
 	if (r == 0 && !p->options->all_replicas)
 		r = cli_print_line(
 			e,

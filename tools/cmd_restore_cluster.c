@@ -15,6 +15,7 @@ enum {
 	OPT_MAP_DC,
 	OPT_LEAVE_OUT_DC,
 	OPT_LOAD,
+	OPT_KEEP_AUTH,
 	OPT_ALL_REPLICAS,
 	OPT_PARTIAL,
 	OPT_PARALLEL,
@@ -115,6 +116,9 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	case OPT_LOAD:
 		a->options.load = true;
 		return 0;
+	case OPT_KEEP_AUTH:
+		a->options.keep_auth = true;
+		return 0;
 	case OPT_ALL_REPLICAS:
 		a->options.all_replicas = true;
 		return 0;
@@ -150,10 +154,10 @@ static int check(const struct arguments *a, int rest, struct err *e)
 			e, ERR_USAGE, -EINVAL,
 			"restore-cluster takes --plan to see what would be done, or --yes to do it");
 	if (a->plan_file && (a->host_list || o->schema.only_count || o->schema.rename_count ||
-			     o->schema.dc_count || o->load || o->all_replicas))
+			     o->schema.dc_count || o->load || o->keep_auth || o->all_replicas))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"--plan-file says what --host-list, --only, --rename, --map-dc, --leave-out-dc, --load and --all-replicas would");
+			"--plan-file says what --host-list, --only, --rename, --map-dc, --leave-out-dc, --load, --keep-auth and --all-replicas would");
 	if (a->host_list && o->load)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
@@ -177,6 +181,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "map-dc", required_argument, NULL, OPT_MAP_DC },
 		{ "leave-out-dc", required_argument, NULL, OPT_LEAVE_OUT_DC },
 		{ "load", no_argument, NULL, OPT_LOAD },
+		{ "keep-auth", no_argument, NULL, OPT_KEEP_AUTH },
 		{ "all-replicas", no_argument, NULL, OPT_ALL_REPLICAS },
 		{ "partial", no_argument, NULL, OPT_PARTIAL },
 		{ "parallel", required_argument, NULL, OPT_PARALLEL },

@@ -8,13 +8,6 @@
 
 #define IMPORT_VERSION 4000 /* the first that has nodetool import */
 
-static unsigned version_number(const char *text)
-{
-	unsigned major = 0, minor = 0;
-
-	return sscanf(text, "%u.%u", &major, &minor) == 2 ? major * 1000 + minor : 0;
-}
-
 static bool same_tokens(const struct record *rec, const struct facts *f)
 {
 	_cleanup_free_ char *its = nodetokens_join(rec->tokens, rec->token_count);
@@ -26,7 +19,7 @@ static bool same_tokens(const struct record *rec, const struct facts *f)
 static void check_version(struct nodechecking *c, const struct facts *f)
 {
 	const struct record *rec = c->rec;
-	unsigned ours = version_number(f->version), its = version_number(rec->cassandra_version);
+	unsigned ours = facts_release(f->version), its = facts_release(rec->cassandra_version);
 
 	if (ours && its && ours < its)
 		nodecheck_refuse(

@@ -26,8 +26,8 @@ def target(hosts, plan):
 @pytest.fixture
 def load(repository, target):
     """Loads; its JSON document, or the Answer where it is expected to fail."""
-    def start(*arguments, code=0, json=True):
-        words = ["--config", target.configuration, *(["--json"] if json else []), "restore-cluster", "b", "--yes", *arguments]
+    def start(*arguments, code=0, json=True, backup="b"):
+        words = ["--config", target.configuration, *(["--json"] if json else []), "restore-cluster", backup, "--yes", *arguments]
         answer = repository(*words, code=code)
         return answer.json if json else answer
     return start
@@ -232,12 +232,19 @@ def test_a_plan_is_saved_edited_checked_and_done(repository, load, target, progr
     assert load(*save(tables=less), "--partial")["loaded"] == 2
 
 
-def test_a_backup_or_a_cluster_of_other_versions_is_refused(load, target, hosts, plan):
+def test_a_backup_or_a_cluster_of_other_versions_is_refused(repository, hosts, request):
+    for node in hosts.nodes.values():
+        node.node["version"] = "4.1.7"
+        node.save()
+    repository("--config", hosts.configuration, "backup-cluster", "--name", "old")
+    load, target = request.getfixturevalue("load"), request.getfixturevalue("target")
     first = hosts.nodes[hosts.names[0]]
     first.node.update(version="4.1.9", address="10.1.0.1")
     first.save()
-    refused(load("--rename", "shop.orders=shop.o2", code=USAGE, json=False), "another name")
-    assert load("--rename", "shop=s2", "--only", "shop")["loaded"] == 2
+    refused(load(code=USAGE, json=False), "made by Cassandra 5.0.9", "runs 4.1.9", "install 5.0.9")
+    assert target.statements() == []
+    refused(load("--rename", "shop.orders=shop.o2", code=USAGE, json=False, backup="old"), "another name")
+    assert load("--rename", "shop=s2", "--only", "shop", backup="old")["loaded"] == 2
 
 
 def test_data_centres_become_others_or_are_left_out(repository, load, target, hosts, plan):
