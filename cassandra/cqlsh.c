@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cassandra/cqlsh.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "base/json.h"
 #include "base/process.h"
 #include "cassandra/nodetool.h"
@@ -12,6 +17,7 @@
 #define SETTING_BYTES_MAX (64 * 1024)
 #define REASON_BYTES 400
 #define WORDS_MAX 16
+#define CONNECT_MS 1000 /* to each address that the name has */
 
 static int explain(const struct cqlsh *c, const struct process_options *o, int r, int status,
 		   struct err *e)
@@ -85,6 +91,39 @@ int cqlsh_execute(const struct cqlsh *c, const char *statement, struct err *e)
 
 	wbuf_init(&out, SAID_BYTES);
 	return run(c, statement, &out, e);
+}
+
+/* ---- whether it would find anybody ---- */
+
+static bool connects(const struct addrinfo *a)
+{
+	_cleanup_close_ int fd =
+		socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (fd < 0)
+		return false;
+	if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+		return true;
+	return errno == EINPROGRESS && poll(&p, 1, CONNECT_MS) == 1 &&
+	       getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
+}
+
+bool cqlsh_listens(const struct cqlsh *c)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+	bool listens = false;
+
+	/* A name that is not known is told by cqlsh, better than here. */
+	if (!c->host || !c->port || getaddrinfo(c->host, c->port, &hints, &found) != 0)
+		return true;
+	for (const struct addrinfo *a = found; a && !listens; a = a->ai_next)
+		listens = connects(a);
+	freeaddrinfo(found);
+	return listens;
 }
 
 /* ---- the schema ---- */

@@ -32,6 +32,9 @@ int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, stru
 /* Runs one statement. ERR_IO with what cqlsh said where it failed. */
 int cqlsh_execute(const struct cqlsh *c, const char *statement, struct err *e);
 
+/* Whether somebody takes connections at the address that cqlsh is told, within a second or so: what a poll of the node costs without starting cqlsh. True where cqlsh chooses host or port (cqlshrc, environment). */
+bool cqlsh_listens(const struct cqlsh *c);
+
 /* Pure: where the statements begin in what cqlsh printed (it greets with warnings); NULL: they are not whole. */
 const char *cqlsh_statements(const char *text);
 /* Pure: "value" of the JSON row in what SELECT JSON printed, as cqlsh_value. NULL: out of memory. */

@@ -246,7 +246,9 @@ static struct cqlsh own_cqlsh(const struct noderun *n, const struct facts *none)
 	return c;
 }
 
-/* Until the node answers; who it says that it is. */
+#define WHO "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'"
+
+/* Until the node answers; who it says that it is. A cqlsh that finds nobody would take from the start, each half a second, what it needs itself. */
 static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, struct err *e)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
@@ -254,9 +256,10 @@ static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, st
 	struct err why = ERR_INIT;
 
 	for (;;) {
-		int r = cqlsh_value(
-			c, "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'",
-			ret_id, &why);
+		int r = cqlsh_listens(c)
+				? cqlsh_value(c, WHO, ret_id, &why)
+				: err_set(&why, ERR_IO, -ECONNREFUSED,
+					  "nobody takes connections at %s:%s", c->host, c->port);
 
 		if (r == 0)
 			break;

@@ -127,8 +127,12 @@ def take_in():
 
 
 def is_up():
-    """Whether the process of host.py lives; a stand-in that never had one is always up."""
+    """Whether the process of host.py lives; a stand-in that never had one is always up. "listens": CQL is taken where cqlsh is sent."""
     pid = state / "pid"
+    if tool == "cqlsh" and node.get("listens"):
+        import socket
+        with socket.socket() as s:
+            return s.connect_ex((words[-2], int(words[-1]))) == 0
     return not node.get("process") or pid.exists() and Path("/proc", pid.read_text()).exists()
 
 

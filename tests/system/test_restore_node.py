@@ -4,7 +4,9 @@ with real nodes, crash/test_restore_node.py kills it at every step."""
 
 import os
 import shutil
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,30 @@ def test_a_node_becomes_what_it_was_and_the_old_data_wait_for_finish(stored, hos
     answer = stored.program("--config", host.configuration, "restore-node", "--finish")
     assert "removed" in answer.out
     assert with_own(host) == [] and files(host.content()) == files(stored.before)
+
+
+def test_cqlsh_is_not_started_before_somebody_listens(stored, host):
+    """The start command returns at once, as systemd's does for most packages; the port opens later. A python each half a second would take from Cassandra's start."""
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        host.write_yaml(rpc_address="127.0.0.1", native_transport_port=port.getsockname()[1])
+        host.node["listens"] = True
+        host.save()
+        opens = threading.Timer(6, port.listen)
+        opens.start()
+        try:
+            restore(stored, host, "--yes")
+        finally:
+            opens.join()
+    assert [words[0] for words in host.calls()].count("cqlsh") == 2, "one before the stop, one when the port was open"
+
+
+def test_a_node_that_never_listens_is_named_by_its_address(stored, host):
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        host.write_yaml(rpc_address="127.0.0.1", native_transport_port=port.getsockname()[1])
+        answer = restore(stored, host, "--yes", "--wait", 2, code=FAILED)
+        refused(answer, "does not answer after 2 s", f"nobody takes connections at 127.0.0.1:{port.getsockname()[1]}")
 
 
 def test_abort_puts_everything_back(stored, host):
