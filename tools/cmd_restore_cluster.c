@@ -4,6 +4,7 @@
 #include "tools/commands.h"
 #include "tools/names.h"
 #include "tools/planfile.h"
+#include "tools/schemaargs.h"
 
 enum {
 	OPT_PLAN = OPT_COMMAND,
@@ -23,17 +24,13 @@ enum {
 	OPT_RESTART
 };
 
-#define LIST_MAX 1024
-#define DCS_MAX 64
 #define PARALLEL 2
 #define PARALLEL_MAX 64
 
 struct arguments {
 	struct common common;
 	const char *backup, *host_list, *plan_file;
-	struct schema_name only[LIST_MAX];
-	struct schema_rename renames[LIST_MAX];
-	struct schema_dc dcs[DCS_MAX];
+	struct schemaargs names;
 	struct clusterplan_options options;
 	uint64_t parallel, throttle;
 	bool plan, yes, restart;
@@ -51,44 +48,6 @@ struct work {
 };
 
 /* ---- arguments ---- */
-
-static int name_option(struct arguments *a, int option, const char *value, struct err *e)
-{
-	struct schema_options *o = &a->options.schema;
-
-	if (option == OPT_ONLY && o->only_count < LIST_MAX &&
-	    schema_parse_name(value, &a->only[o->only_count]) == 0) {
-		o->only_count++;
-		return 0;
-	}
-	if (option == OPT_RENAME && o->rename_count < LIST_MAX &&
-	    schema_parse_rename(value, &a->renames[o->rename_count]) == 0) {
-		o->rename_count++;
-		return 0;
-	}
-	if (option == OPT_ONLY)
-		return err_set(e, ERR_USAGE, -EINVAL, "--only '%s': KS or KS.TABLE is wanted",
-			       value);
-	return err_set(e, ERR_USAGE, -EINVAL,
-		       "--rename '%s': KS.TABLE=KS2.TABLE2 or KS=KS2 is wanted", value);
-}
-
-static int dc_option(struct arguments *a, bool leave_out, const char *value, struct err *e)
-{
-	struct schema_options *o = &a->options.schema;
-
-	if (o->dc_count == DCS_MAX || schema_parse_dc(value, leave_out, &a->dcs[o->dc_count]) < 0)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       leave_out
-				       ? "--leave-out-dc '%s': the name of a data centre is wanted"
-				       : "--map-dc '%s': A=B is wanted",
-			       value);
-	if (schema_dc(o->dcs, o->dc_count, a->dcs[o->dc_count].from) != a->dcs[o->dc_count].from)
-		return err_set(e, ERR_USAGE, -EINVAL, "data centre %s is there twice",
-			       a->dcs[o->dc_count].from);
-	o->dc_count++;
-	return 0;
-}
 
 static int throttle_option(struct arguments *a, const char *value, struct err *e)
 {
@@ -130,13 +89,16 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 		return 0;
 	case OPT_MAP_DC:
 	case OPT_LEAVE_OUT_DC:
-		return dc_option(a, option == OPT_LEAVE_OUT_DC, value, e);
+		return schemaargs_dc(&a->names, &a->options.schema, option == OPT_LEAVE_OUT_DC,
+				     value, e);
+	case OPT_ONLY:
+		return schemaargs_only(&a->names, &a->options.schema, value, e);
 	case OPT_PARALLEL:
 		return cli_number("--parallel", value, 1, PARALLEL_MAX, &a->parallel, e);
 	case OPT_THROTTLE:
 		return throttle_option(a, value, e);
 	default:
-		return name_option(a, option, value, e);
+		return schemaargs_rename(&a->names, &a->options.schema, value, e);
 	}
 }
 
@@ -194,8 +156,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	int c, r = common_init(&a->common, cli, NULL, 16, e);
 
 	a->parallel = PARALLEL;
-	a->options.schema =
-		(struct schema_options){ .only = a->only, .renames = a->renames, .dcs = a->dcs };
+	schemaargs_init(&a->names, &a->options.schema);
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
 		if (c == '?')
 			return e->code;

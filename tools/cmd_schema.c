@@ -1,44 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
-#include "cassandra/schema.h"
 #include "catalog/wholefile.h"
 #include "tools/commands.h"
 #include "tools/names.h"
+#include "tools/schemaargs.h"
 
 enum { OPT_ONLY = OPT_COMMAND, OPT_RENAME };
 
-#define LIST_MAX 1024
 #define SCHEMA_FILE "schema.cql"
 
 struct arguments {
 	struct common common;
 	const char *backup;
-	struct schema_name only[LIST_MAX];
-	struct schema_rename renames[LIST_MAX];
+	struct schemaargs names;
 	struct schema_options options;
 };
-
-static int own_option(struct arguments *a, int option, const char *value, struct err *e)
-{
-	struct schema_options *o = &a->options;
-
-	if (option == OPT_ONLY && o->only_count < LIST_MAX &&
-	    schema_parse_name(value, &a->only[o->only_count]) == 0) {
-		o->only_count++;
-		return 0;
-	}
-	if (option == OPT_RENAME && o->rename_count < LIST_MAX &&
-	    schema_parse_rename(value, &a->renames[o->rename_count]) == 0) {
-		o->rename_count++;
-		return 0;
-	}
-	if (option == OPT_ONLY)
-		return err_set(e, ERR_USAGE, -EINVAL, "--only '%s': KS or KS.TABLE is wanted",
-			       value);
-	return err_set(e, ERR_USAGE, -EINVAL,
-		       "--rename '%s': KS.TABLE=KS2.TABLE2 or KS=KS2 is wanted", value);
-}
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
 {
@@ -51,13 +28,14 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	};
 	int c, r = common_init(&a->common, cli, NULL, 16, e);
 
-	a->options = (struct schema_options){ .only = a->only, .renames = a->renames };
+	schemaargs_init(&a->names, &a->options);
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
 		if (c == '?')
 			return e->code;
 		r = common_option(&a->common, c, optarg, e);
 		if (r > 0)
-			r = own_option(a, c, optarg, e);
+			r = c == OPT_ONLY ? schemaargs_only(&a->names, &a->options, optarg, e)
+					  : schemaargs_rename(&a->names, &a->options, optarg, e);
 	}
 	if (r == 0 && argc - optind != 1)
 		return err_set(e, ERR_USAGE, -EINVAL, "schema needs one backup");

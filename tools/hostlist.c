@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/hostlist.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include "base/io.h"
 #include "tools/asknode.h"
-
-#define FILE_BYTES_MAX (4 * MIB)
+#include "tools/hostfile.h"
 
 static int add(struct hostlist *l, const char *host, struct err *e)
 {
@@ -26,39 +23,14 @@ static int add(struct hostlist *l, const char *host, struct err *e)
 	return l->nodes[l->count++].host ? 0 : err_nomem(e);
 }
 
-/* Cuts the comment and the blanks around what is before it. */
-static char *strip(char *line)
+static int add_entry(void *ctx, char *entry, struct err *e)
 {
-	size_t len;
-
-	line[strcspn(line, "#")] = '\0';
-	line += strspn(line, " \t\r");
-	for (len = strlen(line); len > 0 && strchr(" \t\r", line[len - 1]); len--)
-		line[len - 1] = '\0';
-	return line;
+	return add(ctx, entry, e);
 }
 
 int hostlist_read(struct hostlist *l, const char *path, struct err *e)
 {
-	_cleanup_free_ char *text = NULL;
-	char *rest, *line;
-	size_t len, number = 0;
-	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, &text, &len);
-
-	if (r < 0)
-		return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_USAGE, r,
-			       "cannot read the host list %s: %s", path, strerrordesc_np(-r));
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		number++;
-		line = strip(line);
-		r = *line ? add(l, line, e) : 0;
-		if (r < 0)
-			return err_wrap(e, r, "%s:%zu", path, number);
-	}
-	if (l->count == 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "the host list %s names no host", path);
-	return 0;
+	return hostfile_read(path, add_entry, l, e);
 }
 
 int hostlist_ask(struct hostlist *l, struct cli *cli, struct err *e)

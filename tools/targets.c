@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/targets.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include "base/io.h"
 #include "tools/asknode.h"
+#include "tools/hostfile.h"
 #include "tools/sshconf.h"
-
-#define FILE_BYTES_MAX (4 * MIB)
 
 /* Makes of *text a copy that lives as long as `t`. False: out of memory. */
 static bool keep(struct targets *t, const char **text)
@@ -84,16 +81,6 @@ int targets_ask(struct targets *t, struct cli *cli, struct err *e)
 
 /* ---- a host list ---- */
 
-static char *strip(char *text)
-{
-	size_t len;
-
-	text += strspn(text, " \t\r");
-	for (len = strlen(text); len > 0 && strchr(" \t\r", text[len - 1]); len--)
-		text[len - 1] = '\0';
-	return text;
-}
-
 static int read_seed(const char *word, bool *ret)
 {
 	static const char *const words[] = { "false", "true", "0", "1", "no", "yes" };
@@ -106,39 +93,25 @@ static int read_seed(const char *word, bool *ret)
 	return -EINVAL;
 }
 
-static int add_line(struct targets *t, char *line, struct err *e)
+static int add_entry(void *ctx, char *entry, struct err *e)
 {
-	char *seed = strsep(&line, ","), *target = strsep(&line, ","), *source = strsep(&line, ",");
+	char *seed = strsep(&entry, ","), *target = strsep(&entry, ","),
+	     *source = strsep(&entry, ",");
 	struct mapping_node n = { .host_id = "", .dc = "", .rack = "" };
 
-	if (!source || line || read_seed(strip(seed), &n.seed) < 0)
+	if (!source || entry || read_seed(hostfile_strip(seed), &n.seed) < 0)
 		return err_set(e, ERR_USAGE, -EINVAL, "is_seed,target,source is wanted");
-	n.name = strip(target);
-	n.source = strip(source);
-	return add(t, n, e);
+	n.name = hostfile_strip(target);
+	n.source = hostfile_strip(source);
+	return add(ctx, n, e);
 }
 
 int targets_read(struct targets *t, const char *path, struct err *e)
 {
-	_cleanup_free_ char *text = NULL;
-	char *rest, *line;
-	size_t len, number = 0;
-	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, &text, &len);
+	int r = hostfile_read(path, add_entry, t, e);
 
 	if (r < 0)
-		return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_USAGE, r,
-			       "cannot read the host list %s: %s", path, strerrordesc_np(-r));
-	rest = text;
-	while ((line = strsep(&rest, "\n"))) {
-		number++;
-		line[strcspn(line, "#")] = '\0';
-		line = strip(line);
-		r = *line ? add_line(t, line, e) : 0;
-		if (r < 0)
-			return err_wrap(e, r, "%s:%zu", path, number);
-	}
-	if (t->count == 0)
-		return err_set(e, ERR_USAGE, -EINVAL, "the host list %s names no host", path);
+		return r;
 	t->cluster = strdup("");
 	t->version = strdup("");
 	t->partitioner = strdup("");
