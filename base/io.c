@@ -130,18 +130,19 @@ static ssize_t read_to_end(int fd, size_t max_bytes, char **data, size_t *cap)
 	}
 }
 
-int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data, size_t *ret_len)
+int io_read_stat(int dirfd, const char *path, int flags, size_t max_bytes, char **ret_data,
+		 size_t *ret_len, struct stat *ret_st)
 {
 	/* Without O_NONBLOCK the open of a FIFO waits for somebody who writes. */
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	_cleanup_close_ int fd =
+		openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
 	_cleanup_free_ char *data = NULL;
-	struct stat st;
 	size_t cap = 0;
 	ssize_t len;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, ret_st) < 0)
 		return -errno;
-	if (S_ISFIFO(st.st_mode))
+	if (S_ISFIFO(ret_st->st_mode))
 		return -ESPIPE;
 	len = read_to_end(fd, max_bytes, &data, &cap);
 	if (len < 0)
@@ -150,6 +151,36 @@ int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data,
 	*ret_data = steal_pointer(&data);
 	*ret_len = (size_t)len;
 	return 0;
+}
+
+int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data, size_t *ret_len)
+{
+	struct stat st;
+
+	return io_read_stat(dirfd, path, 0, max_bytes, ret_data, ret_len, &st);
+}
+
+int io_open_real(const char *path, int *ret_fd)
+{
+	_cleanup_close_ int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *copy = strdup(path);
+	char *rest = copy;
+
+	if (fd < 0 || !copy || *path != '/')
+		return copy ? fd < 0 ? -errno : -EINVAL : -ENOMEM;
+	for (char *name; (name = strsep(&rest, "/"));) {
+		int next = *name ? openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+				 : -1;
+
+		if (*name && next < 0)
+			return -errno;
+		if (next >= 0) {
+			close(fd);
+			fd = next;
+		}
+	}
+	*ret_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
 }
 
 /* The directory part of a path, "." where it has none; NULL when out of memory. */

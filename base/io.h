@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include "base/err.h"
@@ -19,6 +20,11 @@ int io_write_full(int fd, const void *data, size_t len_bytes);
 int io_writev_full(int fd, const struct iovec *iov, int iov_count);
 /* A whole file of at most max_bytes into a new NUL-terminated buffer. 0 or -errno (-EFBIG: larger). */
 int io_read_file(int dirfd, const char *path, size_t max_bytes, char **ret_data, size_t *ret_len);
+/* The same, and whose file it was that was read. `flags` of open(2) beside those of reading: O_NOFOLLOW or 0. */
+int io_read_stat(int dirfd, const char *path, int flags, size_t max_bytes, char **ret_data,
+		 size_t *ret_len, struct stat *ret_st);
+/* Opens a directory by an absolute path, no part of which may be a symbolic link. 0 or -errno (-ENOTDIR for one that is). */
+int io_open_real(const char *path, int *ret_fd);
 /* Writes `path` atomically and durably: temporary name beside it, fsync, rename, fsync of the directory. */
 int io_publish_file(int dirfd, const char *path, const void *data, size_t len_bytes, mode_t mode,
 		    struct err *e);

@@ -258,14 +258,18 @@ int nodeconf_read(const char *path, const char *text, size_t len, struct nodecon
 int nodeconf_read_file(const char *path, struct nodeconf **ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
+	struct stat st;
 	size_t len;
-	int r = io_read_file(AT_FDCWD, path, NODECONF_BYTES_MAX, &text, &len);
+	int r = io_read_stat(AT_FDCWD, path, 0, NODECONF_BYTES_MAX, &text, &len, &st);
 
 	if (r == -ENOENT)
 		return err_set(e, ERR_NOT_FOUND, r, "there is no %s", path);
 	if (r < 0)
 		return err_errno(e, r, "cannot read %s", path);
-	return nodeconf_read(path, text, len, ret, e);
+	r = nodeconf_read(path, text, len, ret, e);
+	if (r == 0)
+		(*ret)->st = st;
+	return r;
 }
 
 void nodeconf_free(struct nodeconf *y)

@@ -6,6 +6,7 @@
 #ifndef SSTABLEFS_CASSANDRA_NODECONF_H
 #define SSTABLEFS_CASSANDRA_NODECONF_H
 
+#include <sys/stat.h>
 #include "cassandra/facts.h"
 
 #define NODECONF_BYTES_MAX ((size_t)4 * 1024 * 1024)
@@ -23,6 +24,7 @@ struct nodeconf { /* strings are owned; "" = not set */
 	char *data_encryption;
 	char **data_dirs;
 	size_t data_dir_count;
+	struct stat st; /* of the file, by nodeconf_read_file */
 };
 
 /* 0; -ENOENT (ERR_NOT_FOUND): no such file; ERR_USAGE naming the line where it is no YAML or over a limit; others as they come. */

@@ -9,8 +9,9 @@
 #include "base/io.h"
 #include "base/json.h"
 
-#define JOURNAL SWAP_DIRECTORY "/journal.json"
-#define LOCK SWAP_DIRECTORY "/lock"
+#define JOURNAL "journal.json"
+#define LOCK "lock"
+#define LOCK_ATTEMPTS 10
 #define NAME_BYTES 128
 #define TOKENS_BYTES ((size_t)64 * 1024)
 /* What the first version cannot do is of the second, so that it does not take one for the other. */
@@ -151,29 +152,61 @@ char *nodejournal_options(const struct nodejournal *j)
 
 /* ---- the lock ---- */
 
-int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e)
+/* Our directory in a data directory as cassandra.yaml names it, through symbolic links too. -ENOENT (no error text). */
+static int open_own(const char *data_dir, bool make, int *ret_fd, struct err *e)
 {
-	_cleanup_free_ char *path = util_printf("%s/" LOCK, data_dir);
-	_cleanup_free_ char *directory = util_printf("%s/" SWAP_DIRECTORY, data_dir);
-	_cleanup_close_ int fd = -1;
+	char real[PATH_MAX];
+	const struct swap_place p = { .path = real, .data = true };
 
-	if (!path || !directory)
-		return err_nomem(e);
-	if (make && mkdir(directory, 0755) < 0 && errno != EEXIST)
-		return err_errno(e, -errno, "cannot make %s", directory);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (!realpath(data_dir, real))
+		return errno == ENOENT ? -ENOENT : err_errno(e, -errno, "cannot open %s", data_dir);
+	return swap_open_own(&p, make, ret_fd, e);
+}
+
+/* > 0: its holder has removed it meanwhile, so that it locks nothing: once more. */
+static int take_lock(int own, const char *data_dir, int *ret_fd, struct err *e)
+{
+	_cleanup_close_ int fd = openat(own, LOCK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	struct stat mine, there;
+
 	if (fd < 0 && errno == ENOENT)
-		return err_set(e, ERR_NOT_FOUND, -ENOENT, "no restore-node was begun in %s",
-			       data_dir);
+		return 1;
+	if (fd < 0 && errno == EACCES)
+		return err_set(e, ERR_USAGE, -EACCES,
+			       "the restore-node in %s was begun by root: go on as root", data_dir);
 	if (fd < 0)
-		return err_errno(e, -errno, "cannot open %s", path);
+		return err_errno(e, -errno, "cannot open the lock in %s/" SWAP_DIRECTORY, data_dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK
 			       ? err_set(e, ERR_CONFLICT, -EBUSY,
 					 "another restore-node is at work in %s", data_dir)
-			       : err_errno(e, -errno, "cannot lock %s", path);
+			       : err_errno(e, -errno, "cannot lock %s/" SWAP_DIRECTORY, data_dir);
+	if (fstat(fd, &mine) < 0 || fstatat(own, LOCK, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
+		return 1;
 	*ret_fd = steal_fd(&fd);
 	return 0;
+}
+
+int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e)
+{
+	int r = 1;
+
+	for (unsigned i = 0; r > 0 && i < LOCK_ATTEMPTS; i++) {
+		_cleanup_close_ int own = -1;
+
+		r = open_own(data_dir, make, &own, e);
+		if (r == -ENOENT && make)
+			r = 1; /* removed since it was made */
+		else if (r == -ENOENT)
+			return err_set(e, ERR_NOT_FOUND, r, "no restore-node was begun in %s",
+				       data_dir);
+		else if (r == 0)
+			r = take_lock(own, data_dir, ret_fd, e);
+	}
+	return r > 0 ? err_set(e, ERR_CONFLICT, -EBUSY, "another restore-node is at work in %s",
+			       data_dir)
+		     : r;
 }
 
 /* ---- reading ---- */
@@ -290,30 +323,56 @@ static int take(struct nodejournal *j, const json_t *o, struct err *e)
 	return take_places(j, json_object_get(o, "places"), e);
 }
 
+static int parse(const char *path, const char *text, size_t len, struct nodejournal *j,
+		 struct err *e)
+{
+	_cleanup_json_ json_t *o = NULL;
+	uint64_t format = 0;
+	int r = json_unseal(path, text, len, NODEJOURNAL_BYTES_MAX, &o, e);
+
+	if (r == 0 && (json_get_u64(o, "format", &format, NULL) < 0 || format < FORMAT_IN_PLACE ||
+		       format > FORMAT_ALL))
+		r = err_set(e, ERR_USAGE, -ENOTSUP, "it was written by a newer sstablefs");
+	return r < 0 ? r : take(j, o, e);
+}
+
+/* Root does what it says. */
+static int check_owner(const char *path, const struct stat *st, struct err *e)
+{
+	if (S_ISREG(st->st_mode) && (st->st_uid == geteuid() || st->st_uid == 0) &&
+	    !(st->st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	return err_set(
+		e, ERR_CONFLICT, -EPERM,
+		"%s is not believed, as it belongs to user %u, or others may write to it: run restore-node as who began it",
+		path, (unsigned)st->st_uid);
+}
+
 int nodejournal_read(const char *data_dir, struct nodejournal **ret, struct err *e)
 {
 	_cleanup_(nodejournal_freep) struct nodejournal *j = nodejournal_new();
-	_cleanup_free_ char *path = util_printf("%s/" JOURNAL, data_dir);
+	_cleanup_free_ char *path = util_printf("%s/" SWAP_DIRECTORY "/" JOURNAL, data_dir);
 	_cleanup_free_ char *text = NULL;
-	_cleanup_json_ json_t *o = NULL;
-	uint64_t format = 0;
+	_cleanup_close_ int own = -1;
+	struct stat st;
 	size_t len;
 	int r;
 
 	if (!j || !path)
 		return err_nomem(e);
 	*ret = NULL;
-	r = io_read_file(AT_FDCWD, path, NODEJOURNAL_BYTES_MAX, &text, &len);
+	r = open_own(data_dir, false, &own, e);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = io_read_stat(own, JOURNAL, O_NOFOLLOW, NODEJOURNAL_BYTES_MAX, &text, &len, &st);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return err_errno(e, r, "cannot read %s", path);
-	r = json_unseal(path, text, len, NODEJOURNAL_BYTES_MAX, &o, e);
-	if (r == 0 && (json_get_u64(o, "format", &format, NULL) < 0 || format < FORMAT_IN_PLACE ||
-		       format > FORMAT_ALL))
-		r = err_set(e, ERR_USAGE, -ENOTSUP, "it was written by a newer sstablefs");
-	if (r == 0)
-		r = take(j, o, e);
+	r = check_owner(path, &st, e);
+	if (r < 0)
+		return r;
+	r = parse(path, text, len, j, e);
 	if (r < 0)
 		return err_wrap(e, r, "journal %s", path);
 	*ret = steal_pointer(&j);
@@ -362,36 +421,31 @@ static json_t *to_json(const struct nodejournal *j)
 
 int nodejournal_write(const struct nodejournal *j, struct err *e)
 {
-	_cleanup_free_ char *path = util_printf("%s/" JOURNAL, j->places[0].path);
 	_cleanup_json_ json_t *o = to_json(j);
 	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int own = -1;
 	size_t len;
-	int r = o && path ? json_seal(o, &text, &len, e) : err_nomem(e);
+	int r = o ? json_seal(o, &text, &len, e) : err_nomem(e);
 
-	return r < 0 ? r : io_publish_file(AT_FDCWD, path, text, len, 0644, e);
+	if (r == 0)
+		r = swap_open_own(&j->places[0], false, &own, e);
+	if (r == -ENOENT)
+		return err_set(e, ERR_IO, r, "%s/" SWAP_DIRECTORY " is gone", j->places[0].path);
+	if (r == 0)
+		r = io_publish_file(own, JOURNAL, text, len, 0644, e);
+	return r < 0 ? err_wrap(e, r, "%s/" SWAP_DIRECTORY, j->places[0].path) : 0;
 }
 
 /* ---- the end ---- */
 
-static int remove_tree(const char *place, const char *name, struct err *e)
-{
-	_cleanup_free_ char *path = util_printf("%s/%s", place, name);
-	int r = path ? io_remove_tree(AT_FDCWD, path) : -ENOMEM;
-
-	return r < 0 ? err_errno(e, r, "cannot remove %s/%s", place, name) : 0;
-}
-
-/* While there is anything below backups/ the journal stays: it says whose that is. */
+/* While there is anything below backups/ the journal stays: it says whose that is. The lock is held to the end: until it is gone nobody else begins. */
 int nodejournal_end(const struct nodejournal *j, struct err *e)
 {
-	const char *first = j->places[0].path;
 	int r = 0;
 
 	for (size_t i = j->place_count; i-- > 1 && r == 0;)
-		r = remove_tree(j->places[i].path, SWAP_DIRECTORY, e);
+		r = swap_end(&j->places[i], NULL, e);
 	if (r == 0)
 		r = swap_remove(&j->places[0], e);
-	if (r == 0)
-		r = remove_tree(first, JOURNAL, e);
-	return r < 0 ? r : remove_tree(first, SWAP_DIRECTORY, e);
+	return r < 0 ? r : swap_end(&j->places[0], LOCK, e);
 }

@@ -9,46 +9,128 @@
 #include <sys/stat.h>
 #include "base/io.h"
 
-#define GUARD SWAP_DIRECTORY "/unfinished.db"
+#define BACKUPS "backups"
+#define GUARD "unfinished.db"
 #define GUARD_TEXT                                                                   \
 	"sstablefs restore-node was not finished here. Run the same command again, " \
 	"or: sstablefs restore-node --abort\n"
 
 static const char *const parts[] = {
-	[SWAP_NEW] = SWAP_DIRECTORY "/backups/new",
-	[SWAP_OLD] = SWAP_DIRECTORY "/backups/old",
-	[SWAP_UNDONE] = SWAP_DIRECTORY "/backups/undone",
+	[SWAP_NEW] = "new",
+	[SWAP_OLD] = "old",
+	[SWAP_UNDONE] = "undone",
 };
 
 char *swap_path(const struct swap_place *p, enum swap_part part)
 {
-	return util_printf("%s/%s", p->path, parts[part]);
+	return util_printf("%s/" SWAP_DIRECTORY "/" BACKUPS "/%s", p->path, parts[part]);
 }
 
-static int open_place(const struct swap_place *p, const char *below, int *ret, struct err *e)
-{
-	_cleanup_free_ char *path = util_printf("%s/%s", p->path, below);
+/* ---- directories ---- */
 
-	if (!path)
-		return err_nomem(e);
-	*ret = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return *ret < 0 ? err_errno(e, -errno, "cannot open %s", path) : 0;
+int swap_open_place(const struct swap_place *p, int *ret_fd, struct err *e)
+{
+	int r = io_open_real(p->path, ret_fd);
+
+	if (r == -ENOTDIR)
+		return err_set(
+			e, ERR_CONFLICT, r,
+			"%s is no directory any more, or a part of its path has become a symbolic link, which is not followed",
+			p->path);
+	return r < 0 ? err_errno(e, r, "cannot open %s", p->path) : 0;
+}
+
+/* Who else could write to it could lead root anywhere through it. */
+static int check_ours(const struct swap_place *p, const char *name, int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "cannot look at %s: %s", p->path, name);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return err_set(
+			e, ERR_CONFLICT, -EPERM,
+			"%s: %s belongs to user %u: if that user has begun a restore-node, run it as that user; else look at it and remove it",
+			p->path, name, (unsigned)st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(
+			e, ERR_CONFLICT, -EPERM,
+			"%s: others than its owner may write to %s: look at what is in it, then chmod 755 it",
+			p->path, name);
+	return 0;
 }
 
 /* Cassandra's check at its start opens them, under whatever user and whatever our umask is. */
+static int open_ours(const struct swap_place *p, int at, const char *name, bool make, int *ret_fd,
+		     struct err *e)
+{
+	bool made = make && mkdirat(at, name, 0755) == 0;
+	_cleanup_close_ int fd = -1;
+	int r = 0;
+
+	if (make && !made && errno != EEXIST)
+		return err_errno(e, -errno, "%s: cannot make %s", p->path, name);
+	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return err_set(
+			e, ERR_CONFLICT, -ENOTDIR,
+			"%s: %s is no directory (symbolic links are not followed): look at it and remove it",
+			p->path, name);
+	if (fd < 0)
+		return err_errno(e, -errno, "%s: cannot open %s", p->path, name);
+	r = check_ours(p, name, fd, e);
+	if (r == 0 && made && fchmod(fd, 0755) < 0)
+		r = err_errno(e, -errno, "%s: cannot set the mode of %s", p->path, name);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+int swap_open_own(const struct swap_place *p, bool make, int *ret_fd, struct err *e)
+{
+	_cleanup_close_ int place = -1;
+	int r = swap_open_place(p, &place, e);
+
+	return r < 0 ? r : open_ours(p, place, SWAP_DIRECTORY, make, ret_fd, e);
+}
+
+static int open_backups(const struct swap_place *p, bool make, int *ret_fd, struct err *e)
+{
+	_cleanup_close_ int own = -1;
+	int r = swap_open_own(p, make, &own, e);
+
+	return r < 0 ? r : open_ours(p, own, BACKUPS, make, ret_fd, e);
+}
+
+int swap_open_part(const struct swap_place *p, enum swap_part part, int *ret_fd, struct err *e)
+{
+	_cleanup_close_ int backups = -1;
+	int r = open_backups(p, false, &backups, e);
+
+	return r < 0 ? r : open_ours(p, backups, parts[part], false, ret_fd, e);
+}
+
+/* What must be there. */
+static int need_part(const struct swap_place *p, enum swap_part part, int *ret_fd, struct err *e)
+{
+	int r = swap_open_part(p, part, ret_fd, e);
+
+	return r == -ENOENT ? err_set(e, ERR_IO, r, "%s: " SWAP_DIRECTORY "/" BACKUPS "/%s is gone",
+				      p->path, parts[part])
+			    : r;
+}
+
 int swap_make(const struct swap_place *p, struct err *e)
 {
-	const char *all[] = { SWAP_DIRECTORY, SWAP_DIRECTORY "/backups", parts[SWAP_NEW],
-			      parts[SWAP_OLD], parts[SWAP_UNDONE] };
-	_cleanup_close_ int fd = -1;
-	int r = open_place(p, ".", &fd, e);
+	_cleanup_close_ int backups = -1;
+	int r = open_backups(p, true, &backups, e);
 
-	for (size_t i = 0; i < ARRAY_SIZE(all) && r == 0; i++) {
-		r = io_mkdirs(fd, all[i], 0755);
-		if (r == 0 && fchmodat(fd, all[i], 0755, 0) < 0)
-			r = -errno;
-		if (r < 0)
-			return err_errno(e, r, "cannot make %s/%s", p->path, all[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++) {
+		_cleanup_close_ int fd = -1;
+
+		r = open_ours(p, backups, parts[i], true, &fd, e);
 	}
 	return r;
 }
@@ -114,7 +196,7 @@ int swap_check(const struct swap_place *p, struct err *e)
 	struct checking c = { .place = p };
 	_cleanup_close_ int fd = -1;
 	struct stat st;
-	int r = open_place(p, ".", &fd, e);
+	int r = swap_open_place(p, &fd, e);
 
 	if (r < 0)
 		return r;
@@ -130,25 +212,30 @@ static int found_one(void *ctx, int fd, const char *name, struct err *e)
 	return 1;
 }
 
-int swap_holds(const struct swap_place *p, enum swap_part part)
+int swap_holds(const struct swap_place *p, enum swap_part part, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
-	int r = open_place(p, parts[part], &fd, NULL);
+	int r = swap_open_part(p, part, &fd, e);
 
 	if (r == -ENOENT)
 		return 0;
-	return r < 0 ? r : each_entry(fd, p->path, found_one, NULL, NULL);
+	return r < 0 ? r : each_entry(fd, p->path, found_one, NULL, e);
 }
 
 int swap_check_parts(const struct swap_place *p, struct err *e)
 {
-	for (size_t part = 0; part < ARRAY_SIZE(parts); part++)
-		if (swap_holds(p, part) != 0)
-			return err_set(
+	int r = 0;
+
+	for (size_t part = 0; part < ARRAY_SIZE(parts) && r == 0; part++) {
+		r = swap_holds(p, part, e);
+		if (r > 0)
+			r = err_set(
 				e, ERR_CONFLICT, -EEXIST,
-				"%s/%s holds data of a restore that is not known any more: look at them, and move them away",
+				"%s/" SWAP_DIRECTORY "/" BACKUPS
+				"/%s holds data of a restore that is not known any more: look at them, and move them away",
 				p->path, parts[part]);
-	return 0;
+	}
+	return r;
 }
 
 /* ---- moving ---- */
@@ -192,22 +279,25 @@ static int move_all(int from, struct moving *m, struct err *e)
 int swap_move(const struct swap_place *p, enum swap_move move, const char *keep, struct err *e)
 {
 	static const struct {
-		const char *from, *to;
+		enum swap_part part;
+		bool out;
 	} ways[] = {
-		[SWAP_OUT] = { ".", SWAP_DIRECTORY "/backups/old" },
-		[SWAP_IN] = { SWAP_DIRECTORY "/backups/new", "." },
-		[SWAP_CLEAR] = { ".", SWAP_DIRECTORY "/backups/undone" },
-		[SWAP_BACK] = { SWAP_DIRECTORY "/backups/old", "." },
+		[SWAP_OUT] = { SWAP_OLD, true },
+		[SWAP_IN] = { SWAP_NEW, false },
+		[SWAP_CLEAR] = { SWAP_UNDONE, true },
+		[SWAP_BACK] = { SWAP_OLD, false },
 	};
-	struct moving m = { .place = p, .to_name = ways[move].to, .keep = keep };
-	_cleanup_close_ int from = -1;
-	_cleanup_close_ int to = -1;
-	int r = open_place(p, ways[move].from, &from, e);
+	bool out = ways[move].out;
+	const char *name = parts[ways[move].part];
+	struct moving m = { .place = p, .to_name = out ? name : p->path, .keep = keep };
+	_cleanup_close_ int place = -1;
+	_cleanup_close_ int part = -1;
+	int r = swap_open_place(p, &place, e);
 
 	if (r == 0)
-		r = open_place(p, ways[move].to, &to, e);
-	m.to = to;
-	return r < 0 ? r : move_all(from, &m, e);
+		r = need_part(p, ways[move].part, &part, e);
+	m.to = out ? part : place;
+	return r < 0 ? r : move_all(out ? place : part, &m, e);
 }
 
 /* ---- without a way back ---- */
@@ -229,14 +319,11 @@ static int remove_entry(void *ctx, int fd, const char *name, struct err *e)
 	return 0;
 }
 
-int swap_empty(const struct swap_place *p, const char *keep, struct err *e)
+static int empty(const struct swap_place *p, int fd, const char *keep, struct err *e)
 {
 	struct emptying m = { .place = p, .keep = keep };
-	_cleanup_close_ int fd = -1;
-	int r = open_place(p, ".", &fd, e);
+	int r;
 
-	if (r < 0)
-		return r;
 	do {
 		m.removed = false;
 		r = each_entry(fd, p->path, remove_entry, &m, e);
@@ -246,77 +333,44 @@ int swap_empty(const struct swap_place *p, const char *keep, struct err *e)
 	return r;
 }
 
-/* ---- trees ---- */
-
-/* Each file and directory once, directories before what is in them. */
-typedef int node_fn(void *ctx, const FTSENT *f, struct err *e);
-
-static int each_node(const char *path, const char *keep, node_fn *fn, void *ctx, struct err *e)
+int swap_empty(const struct swap_place *p, const char *keep, struct err *e)
 {
-	char *roots[] = { (char *)(size_t)path, NULL };
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	FTSENT *f;
-	int r = 0;
+	_cleanup_close_ int fd = -1;
+	int r = swap_open_place(p, &fd, e);
 
-	if (!fts)
-		return err_errno(e, -errno, "cannot read %s", path);
-	while (r == 0 && (errno = 0, f = fts_read(fts))) {
-		bool failed = f->fts_info == FTS_DNR || f->fts_info == FTS_ERR ||
-			      f->fts_info == FTS_NS;
-
-		if (failed && f->fts_errno == ENOENT) /* a node that runs removes files */
-			continue;
-		if (failed)
-			r = err_errno(e, -f->fts_errno, "cannot read %s", f->fts_path);
-		else if (f->fts_level == 1 && stays(f->fts_name, keep))
-			fts_set(fts, f, FTS_SKIP);
-		else if (f->fts_info != FTS_DP)
-			r = fn(ctx, f, e);
-	}
-	if (r == 0 && errno != 0)
-		r = err_errno(e, -errno, "cannot read %s", path);
-	fts_close(fts);
-	return r;
+	return r < 0 ? r : empty(p, fd, keep, e);
 }
 
-static int own_node(void *ctx, const FTSENT *f, struct err *e)
+/* ---- what it would free ---- */
+
+static int count_node(FTS *fts, FTSENT *f, const char *keep, uint64_t *bytes, struct err *e)
 {
-	const struct stat *owner = ctx;
+	bool failed = f->fts_info == FTS_DNR || f->fts_info == FTS_ERR || f->fts_info == FTS_NS;
 
-	if ((f->fts_statp->st_uid != owner->st_uid || f->fts_statp->st_gid != owner->st_gid) &&
-	    lchown(f->fts_accpath, owner->st_uid, owner->st_gid) < 0)
-		return err_errno(e, -errno, "cannot change the owner of %s", f->fts_path);
-	return 0;
-}
-
-int swap_own(const struct swap_place *p, bool in_place, struct err *e)
-{
-	_cleanup_free_ char *path = in_place ? strdup(p->path) : swap_path(p, SWAP_NEW);
-	struct stat owner;
-
-	if (!path)
-		return err_nomem(e);
-	if (geteuid() != 0)
-		return 0;
-	if (stat(p->path, &owner) < 0)
-		return err_errno(e, -errno, "cannot look at %s", p->path);
-	return each_node(path, NULL, own_node, &owner, e);
-}
-
-static int count_node(void *ctx, const FTSENT *f, struct err *e)
-{
-	uint64_t *bytes = ctx;
-
-	if (f->fts_info == FTS_F)
+	if (failed && f->fts_errno != ENOENT) /* a node that runs removes files */
+		return err_errno(e, -f->fts_errno, "cannot read %s", f->fts_path);
+	if (f->fts_level == 1 && stays(f->fts_name, keep))
+		fts_set(fts, f, FTS_SKIP);
+	else if (f->fts_info == FTS_F)
 		*bytes += (uint64_t)f->fts_statp->st_blocks * 512 / f->fts_statp->st_nlink;
 	return 0;
 }
 
 int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes, struct err *e)
 {
+	char *roots[] = { p->path, NULL };
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
 	uint64_t bytes = 0;
-	int r = each_node(p->path, keep, count_node, &bytes, e);
+	FTSENT *f;
+	int r = 0;
 
+	if (!fts)
+		return err_errno(e, -errno, "cannot read %s", p->path);
+	while (r == 0 && (errno = 0, f = fts_read(fts)))
+		r = count_node(fts, f, keep, &bytes, e);
+	if (r == 0 && errno != 0)
+		r = err_errno(e, -errno, "cannot read %s", p->path);
+	fts_close(fts);
 	if (r == 0)
 		*ret_bytes = bytes;
 	return r;
@@ -326,30 +380,55 @@ int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes
 
 int swap_guard(const struct swap_place *p, bool up, struct err *e)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int own = -1;
 	int r;
 
 	if (!p->data)
 		return 0;
-	r = open_place(p, ".", &fd, e);
+	r = swap_open_own(p, false, &own, e);
+	if (r == -ENOENT && !up)
+		return 0;
+	if (r == 0 && up)
+		r = io_publish_file(own, GUARD, GUARD_TEXT, strlen(GUARD_TEXT), 0644, e);
 	if (r < 0)
-		return r;
-	if (up)
-		return io_publish_file(fd, GUARD, GUARD_TEXT, strlen(GUARD_TEXT), 0644, e);
-	if (unlinkat(fd, GUARD, 0) < 0 && errno != ENOENT)
-		return err_errno(e, -errno, "cannot remove %s/" GUARD, p->path);
-	r = io_fsync_dir(fd, SWAP_DIRECTORY);
-	return r < 0 && r != -ENOENT ? err_errno(e, r, "cannot make %s durable", p->path) : 0;
+		return err_wrap(e, r, "%s", p->path);
+	if (!up && unlinkat(own, GUARD, 0) < 0 && errno != ENOENT)
+		return err_errno(e, -errno, "cannot remove %s/" SWAP_DIRECTORY "/" GUARD, p->path);
+	return fsync(own) < 0 ? err_errno(e, -errno, "cannot make %s durable", p->path) : 0;
 }
 
 int swap_remove(const struct swap_place *p, struct err *e)
 {
-	_cleanup_close_ int fd = -1;
-	int r = open_place(p, ".", &fd, e);
+	_cleanup_close_ int own = -1;
+	int r = swap_open_own(p, false, &own, e);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = io_remove_tree(own, BACKUPS);
+	if (r < 0)
+		return err_errno(e, r, "cannot remove %s/" SWAP_DIRECTORY "/" BACKUPS, p->path);
+	return swap_guard(p, false, e);
+}
+
+/* No loop round the directory itself: what is made in it once `last` is gone is somebody else's. */
+int swap_end(const struct swap_place *p, const char *last, struct err *e)
+{
+	_cleanup_close_ int place = -1, own = -1;
+	int r = swap_open_place(p, &place, e);
 
 	if (r == 0)
-		r = io_remove_tree(fd, SWAP_DIRECTORY "/backups");
+		r = open_ours(p, place, SWAP_DIRECTORY, false, &own, e);
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = empty(p, own, last, e);
 	if (r < 0)
-		return err_errno(e, r, "cannot remove %s/" SWAP_DIRECTORY "/backups", p->path);
-	return faccessat(fd, SWAP_DIRECTORY, F_OK, 0) < 0 ? 0 : swap_guard(p, false, e);
+		return r;
+	if ((last && unlinkat(own, last, 0) < 0 && errno != ENOENT) ||
+	    (unlinkat(place, SWAP_DIRECTORY, AT_REMOVEDIR) < 0 && errno != ENOENT &&
+	     errno != ENOTEMPTY && errno != EEXIST))
+		return err_errno(e, -errno, "cannot remove %s/" SWAP_DIRECTORY, p->path);
+	return 0;
 }

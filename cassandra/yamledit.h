@@ -30,8 +30,11 @@ int yamledit_text(const char *path, const char *text, size_t len,
 		  size_t *ret_len, struct err *e);
 
 /*
- * The same of a file, atomically and durably, its mode and owner kept; a symbolic link is followed. First the original is copied to PATH.before-restore-node, unless that is there:
- * then the original is the one in it, and the edit is made of that, so that the same call may be repeated after a crash.
+ * The same of a file, by an absolute path without symbolic links, atomically and durably, its mode and owner kept. First the original is copied to PATH.before-restore-node, unless that is
+ * there: then the original is the one in it, and the edit is made of that, so that the same call may be repeated after a crash.
+ *
+ * The directory may belong to Cassandra's user, and the caller be root: nothing is done by a name that could lead elsewhere, and owner and mode are set before a file has its name. What a
+ * killed call leaves, DIRECTORY/.NAME.restore-node.tmp, is removed by the next call of these, where it is a regular file of ours or of the owner of the file. -EEXIST: something else has that name.
  */
 int yamledit_file(const char *path, const struct yamledit_change *changes, size_t count,
 		  struct err *e);

@@ -73,7 +73,7 @@ int restore_run(const struct restore_options *options, struct restore_result *re
 		o.memory_bytes = MEMORY_BYTES;
 	r = check_options(&o, &mine);
 	if (r == 0)
-		r = restore_attr_new(o.record, o.numeric_ids, &a, &mine);
+		r = restore_attr_new(&o, &a, &mine);
 	if (r == 0)
 		r = run(&o, a, &k, &result, &mine);
 	if (r < 0) {

@@ -18,6 +18,11 @@
 struct restore_map { /* --map-data-dir I=DIR */
 	uint32_t data_dir;
 	const char *directory;
+	int fd; /* with restore_options.opened */
+};
+
+struct restore_owner {
+	uint32_t uid, gid;
 };
 
 struct restore_options {
@@ -26,6 +31,8 @@ struct restore_options {
 	struct meta *meta;
 	const struct record *record;
 	const char *directory;
+	int directory_fd;
+	bool opened; /* DIRECTORY and those of maps: by the descriptors, which stay the caller's; the names are for messages */
 	const struct restore_map *maps;
 	size_t map_count;
 	bool maps_may_be_unused; /* else a map of a directory that the backup has no files of: -ENOENT */
@@ -36,7 +43,9 @@ struct restore_options {
 	size_t except_count;
 	bool overwrite; /* replace files of other content */
 	bool numeric_ids;
-	unsigned jobs;	       /* threads that compare what is there already; 0: 1 */
+	const struct restore_owner
+		*owner; /* of all that is written, where we are root; NULL: as in the backup */
+	unsigned jobs;	/* threads that compare what is there already; 0: 1 */
 	unsigned connections;  /* threads that fetch and write; 0: 1 */
 	uint64_t memory_bytes; /* 0: 192 MiB */
 	size_t batch_files; /* files made durable and renamed together; 0: 256 at first, then more, up to 4,096 */

@@ -16,6 +16,7 @@ struct mapping {
 
 struct restore_attr {
 	bool set_owner;
+	const struct restore_owner *owner; /* NULL: by `users` and `groups` */
 	uint32_t euid;
 	struct mapping *users, *groups; /* sorted by `there` */
 	size_t user_count, group_count;
@@ -71,20 +72,23 @@ static int map_owners(const struct record_owner *owners, size_t count,
 	return 0;
 }
 
-int restore_attr_new(const struct record *record, bool numeric_ids, struct restore_attr **ret,
-		     struct err *e)
+int restore_attr_new(const struct restore_options *o, struct restore_attr **ret, struct err *e)
 {
+	const struct record *record = o->record;
 	_cleanup_(restore_attr_freep) struct restore_attr *a = calloc(1, sizeof(*a));
+	bool by_name;
 	int r = 0;
 
 	if (!a)
 		return err_nomem(e);
 	a->euid = geteuid();
 	a->set_owner = a->euid == 0;
-	if (a->set_owner && !numeric_ids)
+	a->owner = o->owner;
+	by_name = a->set_owner && !o->numeric_ids && !o->owner;
+	if (by_name)
 		r = map_owners(record->users, record->user_count, user_here, &a->users,
 			       &a->user_count, e);
-	if (r == 0 && a->set_owner && !numeric_ids)
+	if (r == 0 && by_name)
 		r = map_owners(record->groups, record->group_count, group_here, &a->groups,
 			       &a->group_count, e);
 	if (r < 0)
@@ -111,6 +115,16 @@ static uint32_t local_id(const struct mapping *m, size_t count, uint32_t id)
 	return found ? found->here : id;
 }
 
+static uint32_t uid_here(const struct restore_attr *a, const struct attributes *attr)
+{
+	return a->owner ? a->owner->uid : local_id(a->users, a->user_count, attr->uid);
+}
+
+static uint32_t gid_here(const struct restore_attr *a, const struct attributes *attr)
+{
+	return a->owner ? a->owner->gid : local_id(a->groups, a->group_count, attr->gid);
+}
+
 static mode_t local_mode(const struct restore_attr *a, const struct attributes *attr)
 {
 	return a->set_owner ? attr->mode : attr->mode & ~SET_ID_BITS;
@@ -127,8 +141,7 @@ struct attributes restore_attr_of_file(const struct attributes *attr)
 int restore_attr_own(const struct restore_attr *a, int fd, const struct attributes *attr)
 {
 	/* The owner first: changing it clears set-id bits. */
-	if (a->set_owner && fchown(fd, local_id(a->users, a->user_count, attr->uid),
-				   local_id(a->groups, a->group_count, attr->gid)) < 0)
+	if (a->set_owner && fchown(fd, uid_here(a, attr), gid_here(a, attr)) < 0)
 		return -errno;
 	return fchmod(fd, local_mode(a, attr)) < 0 ? -errno : 0;
 }
@@ -153,8 +166,7 @@ bool restore_attr_owned(const struct restore_attr *a, const struct stat *st,
 		return false;
 	if (!a->set_owner)
 		return st->st_uid == a->euid;
-	return st->st_uid == local_id(a->users, a->user_count, attr->uid) &&
-	       st->st_gid == local_id(a->groups, a->group_count, attr->gid);
+	return st->st_uid == uid_here(a, attr) && st->st_gid == gid_here(a, attr);
 }
 
 bool restore_attr_equal(const struct restore_attr *a, const struct stat *st,

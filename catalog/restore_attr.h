@@ -4,13 +4,12 @@
 #define SSTABLEFS_CATALOG_RESTORE_ATTR_H
 
 #include <sys/stat.h>
-#include "catalog/record.h"
+#include "catalog/restore.h"
 
 struct restore_attr;
 
-/* Looks the record's owners up in this system (numeric_ids: no). Where we are not root, owners are left as they come. */
-int restore_attr_new(const struct record *record, bool numeric_ids, struct restore_attr **ret,
-		     struct err *e);
+/* Owner, numeric_ids and the record's owners, which are looked up in this system, of `o`. Where we are not root, owners are left as they come. */
+int restore_attr_new(const struct restore_options *o, struct restore_attr **ret, struct err *e);
 void restore_attr_free(struct restore_attr *a);
 DEFINE_CLEANUP(struct restore_attr *, restore_attr_free);
 

@@ -128,23 +128,27 @@ static struct attributes working_attributes(const struct dir *dir)
 	return attr;
 }
 
+static bool is_ours(const struct restore_dirs *d, const struct dir *dir, const struct stat *st)
+{
+	struct attributes working = working_attributes(dir);
+
+	return restore_attr_owned(d->attr, st, &dir->attr) ||
+	       restore_attr_owned(d->attr, st, &working);
+}
+
 /* Is it one that restore made, now or in a run before? */
 static int judge(struct restore_dirs *d, size_t root, uint32_t index, int fd, struct err *e)
 {
 	const struct dir *dir = &d->dirs[index];
-	struct attributes working = working_attributes(dir);
 	uint8_t *state = &d->states[root].of[index];
 	struct stat st;
 
 	if (*state != DIR_UNKNOWN)
 		return 0;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0 || !is_ours(d, dir, &st))
 		return err_errno(e, -errno, "cannot look at %s/%s", restore_target_name(d->t, root),
 				 dir->path);
-	*state = restore_attr_owned(d->attr, &st, &dir->attr) ||
-				 restore_attr_owned(d->attr, &st, &working)
-			 ? DIR_OURS
-			 : DIR_FOREIGN;
+	*state = is_ours(d, dir, &st) ? DIR_OURS : DIR_FOREIGN;
 	return 0;
 }
 
@@ -255,16 +259,20 @@ int restore_dirs_get(struct restore_dirs *d, size_t root, uint32_t dir, int *ret
 
 /* ---- the end ---- */
 
+/* By now its place may be taken by another, which its owner would be given. */
 static int set_attributes(const struct restore_dirs *d, size_t root, uint32_t index, struct err *e)
 {
 	const struct dir *dir = &d->dirs[index];
 	_cleanup_close_ int fd = -1;
+	struct stat st;
 	int r = restore_target_open(d->t, root, dir->path, strlen(dir->path), &fd, e);
 
 	if (r == -ENOENT)
 		return 0; /* removed by somebody */
 	if (r < 0)
 		return r;
+	if (fstat(fd, &st) < 0 || !is_ours(d, dir, &st))
+		return 0;
 	r = restore_attr_apply(d->attr, fd, &dir->attr);
 	if (r < 0)
 		return err_errno(e, r, "cannot set the attributes of %s/%s",

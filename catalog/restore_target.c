@@ -36,12 +36,13 @@ struct restore_target {
 
 /* ---- roots ---- */
 
-static int open_root(struct root *root, struct err *e)
+static int open_root(const struct restore_target *t, struct root *root, int opened, struct err *e)
 {
 	struct stat st;
 
 	/* The user's own path may go through symbolic links. */
-	root->fd = open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	root->fd = t->o->opened ? openat(opened, ".", OPEN_DIRECTORY)
+				: open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root->fd < 0 && errno == ENOENT)
 		return 0;
 	if (root->fd < 0 || fstat(root->fd, &st) < 0)
@@ -59,10 +60,11 @@ static bool same_root(const struct root *a, const struct root *b)
 }
 
 /* Adds a root, or finds the one that is the same directory. */
-static int add_root(struct restore_target *t, const char *path, size_t *ret, struct err *e)
+static int add_root(struct restore_target *t, const char *path, int opened, size_t *ret,
+		    struct err *e)
 {
 	struct root root = { .path = path, .fd = -1, .staging = -1 };
-	int r = open_root(&root, e);
+	int r = open_root(t, &root, opened, e);
 
 	for (size_t i = 0; i < t->root_count && r == 0; i++)
 		if (same_root(&t->roots[i], &root)) {
@@ -91,9 +93,9 @@ int restore_target_new(const struct restore_options *o, struct restore_target **
 	t->root_of_map = calloc(o->map_count + 1, sizeof(*t->root_of_map));
 	if (!t->roots || !t->root_of_map)
 		return err_nomem(e);
-	r = add_root(t, o->directory, &first, e);
+	r = add_root(t, o->directory, o->directory_fd, &first, e);
 	for (size_t i = 0; i < o->map_count && r == 0; i++)
-		r = add_root(t, o->maps[i].directory, &t->root_of_map[i], e);
+		r = add_root(t, o->maps[i].directory, o->maps[i].fd, &t->root_of_map[i], e);
 	if (r < 0)
 		return r;
 	*ret = steal_pointer(&t);
@@ -247,7 +249,7 @@ int restore_target_check_space(const struct restore_target *t, const uint64_t *n
 
 /* ---- staging ---- */
 
-static int make_root(struct root *root, struct err *e)
+static int make_root(const struct restore_target *t, struct root *root, struct err *e)
 {
 	int r;
 
@@ -256,7 +258,7 @@ static int make_root(struct root *root, struct err *e)
 	if (mkdir(root->path, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, -errno, "cannot make the directory %s", root->path);
 	root->made = root->ours = true;
-	r = open_root(root, e);
+	r = open_root(t, root, -1, e);
 	if (r == 0 && root->fd < 0)
 		r = err_errno(e, -ENOENT, "cannot open the directory %s", root->path);
 	return r;
@@ -354,7 +356,7 @@ int restore_target_begin(struct restore_target *t, const bool *use, struct err *
 	for (size_t i = 0; i < t->root_count && r == 0; i++) {
 		if (!use[i])
 			continue;
-		r = make_root(&t->roots[i], e);
+		r = make_root(t, &t->roots[i], e);
 		if (r == 0)
 			r = open_staging(&t->roots[i], e);
 		t->roots[i].used = r == 0;

@@ -34,7 +34,8 @@ static int add_map(struct arguments *a, const char *value, struct err *e)
 	number[equals - value] = '\0';
 	r = cli_number("--map-data-dir", number, 0, FORMAT_DATA_DIRS - 1, &index, e);
 	if (r == 0)
-		a->maps[a->map_count++] = (struct restore_map){ (uint32_t)index, equals + 1 };
+		a->maps[a->map_count++] = (struct restore_map){ .data_dir = (uint32_t)index,
+								.directory = equals + 1 };
 	return r;
 }
 

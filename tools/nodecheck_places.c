@@ -28,6 +28,33 @@ static bool is_apart(struct nodechecking *c, const char *path)
 	return true;
 }
 
+/*
+ * Root exchanges all that is in a directory. So all of them are of one user, and who else than root can write cassandra.yaml names nobody's directories but his own.
+ */
+static void check_owner(struct nodechecking *c, const char *path, const struct stat *st)
+{
+	const struct nodejournal *j = c->k->journal;
+	const struct stat *yaml = &c->conf->st;
+	bool trusted = yaml->st_uid == 0 && !(yaml->st_mode & (S_IWGRP | S_IWOTH));
+	struct stat first;
+
+	if (geteuid() != 0 && geteuid() != st->st_uid)
+		nodecheck_refuse(
+			c, "%s belongs to another user: run restore-node as root or as that user",
+			path);
+	else if (geteuid() == 0 && !trusted &&
+		 (st->st_uid == 0 || (yaml->st_uid != 0 && yaml->st_uid != st->st_uid)))
+		nodecheck_refuse(
+			c,
+			"%s belongs to user %u, and others than that user and root can write %s, which names it: give both to Cassandra's user, or the file to root alone",
+			path, (unsigned)st->st_uid, c->ask->yaml);
+	else if (j->place_count > 0 && stat(j->places[0].path, &first) == 0 &&
+		 first.st_uid != st->st_uid)
+		nodecheck_refuse(
+			c, "%s and %s belong to different users: give both to Cassandra's user",
+			j->places[0].path, path);
+}
+
 static int add_place(struct nodechecking *c, const char *key, const char *path, bool data,
 		     struct err *e)
 {
@@ -53,10 +80,7 @@ static int add_place(struct nodechecking *c, const char *key, const char *path, 
 		nodecheck_refuse(c, "%s (%s) is no directory", path, key);
 		return 0;
 	}
-	if (geteuid() != 0 && geteuid() != st.st_uid)
-		nodecheck_refuse(
-			c, "%s belongs to another user: run restore-node as root or as that user",
-			path);
+	check_owner(c, path, &st);
 	if (!is_apart(c, real))
 		return 0;
 	r = nodejournal_add_place(c->k->journal, real, data, e);

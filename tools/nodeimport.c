@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <string.h>
 #include "base/io.h"
 
@@ -11,19 +10,60 @@
 
 struct importing {
 	const struct nodetool *nodetool;
+	const char *path; /* of `new` */
 	nodeimport_fn *done;
 	void *ctx;
 };
 
-/* nodetool import of a directory without SSTables is a JVM for nothing. */
-static int has_sstables(const char *path, struct err *e)
+/* The directories in a directory, which the node's user may exchange meanwhile: by descriptors, and no symbolic link is followed. */
+typedef int directory_fn(const struct importing *m, int parent, int fd, const char *keyspace,
+			 const char *name, struct err *e);
+
+static int each_directory(const struct importing *m, int parent, const char *keyspace,
+			  directory_fn *fn, struct err *e)
 {
-	DIR *dir = opendir(path);
+	int copy = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *d;
+
+	if (!dir) {
+		r = err_errno(e, -errno, "cannot read %s", m->path);
+		if (copy >= 0)
+			close(copy);
+		return r;
+	}
+	while (r == 0 && (errno = 0, d = readdir(dir))) {
+		_cleanup_close_ int fd = -1;
+
+		if (*d->d_name == '.')
+			continue;
+		fd = openat(parent, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			r = fn(m, parent, fd, keyspace, d->d_name, e);
+		else if (errno != ENOTDIR && errno != ELOOP && errno != ENOENT)
+			r = err_errno(e, -errno, "cannot open %s/%s", m->path, d->d_name);
+		errno = 0;
+	}
+	if (r == 0 && errno != 0)
+		r = err_errno(e, -errno, "cannot read %s", m->path);
+	closedir(dir);
+	return r;
+}
+
+/* nodetool import of a directory without SSTables is a JVM for nothing. */
+static int has_sstables(int fd, const char *path, struct err *e)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *d;
 	int found = 0;
 
-	if (!dir)
-		return err_errno(e, -errno, "cannot read %s", path);
+	if (!dir) {
+		found = err_errno(e, -errno, "cannot read %s", path);
+		if (copy >= 0)
+			close(copy);
+		return found;
+	}
 	while (!found && (d = readdir(dir))) {
 		size_t len = strlen(d->d_name);
 
@@ -45,46 +85,42 @@ static int import(const struct importing *m, const char *keyspace, const char *t
 	return m->done ? m->done(m->ctx, keyspace, table, e) : 0;
 }
 
-static int take_table(const struct importing *m, const FTSENT *f, struct err *e)
+static int take_table(const struct importing *m, int parent, int fd, const char *keyspace,
+		      const char *name, struct err *e)
 {
-	_cleanup_free_ char *table = strdup(f->fts_name);
+	_cleanup_free_ char *path = util_printf("%s/%s/%s", m->path, keyspace, name);
+	_cleanup_free_ char *table = strdup(name);
 	char *dash = table ? strrchr(table, '-') : NULL;
 	int r;
 
-	if (!table)
+	if (!path || !table)
 		return err_nomem(e);
 	if (dash)
 		*dash = '\0';
-	r = has_sstables(f->fts_accpath, e);
+	r = has_sstables(fd, path, e);
 	if (r > 0)
-		r = import(m, f->fts_parent->fts_name, table, f->fts_path, e);
+		r = import(m, keyspace, table, path, e);
 	if (r < 0)
 		return r;
-	r = io_remove_tree(AT_FDCWD, f->fts_accpath);
-	return r < 0 ? err_errno(e, r, "cannot remove %s", f->fts_path) : 0;
+	r = io_remove_tree(parent, name);
+	return r < 0 ? err_errno(e, r, "cannot remove %s", path) : 0;
 }
 
-int nodeimport_run(const struct nodetool *nodetool, const char *directory, nodeimport_fn *done,
+static int take_keyspace(const struct importing *m, _unused_ int parent, int fd,
+			 _unused_ const char *keyspace, const char *name, struct err *e)
+{
+	return each_directory(m, fd, name, take_table, e);
+}
+
+int nodeimport_run(const struct nodetool *nodetool, const struct swap_place *p, nodeimport_fn *done,
 		   void *ctx, struct err *e)
 {
-	const struct importing m = { nodetool, done, ctx };
-	char *roots[] = { (char *)(size_t)directory, NULL };
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	FTSENT *f;
-	int r = 0;
+	_cleanup_free_ char *path = swap_path(p, SWAP_NEW);
+	const struct importing m = { nodetool, path, done, ctx };
+	_cleanup_close_ int fd = -1;
+	int r = path ? swap_open_part(p, SWAP_NEW, &fd, e) : err_nomem(e);
 
-	if (!fts)
-		return err_errno(e, -errno, "cannot read %s", directory);
-	while (r == 0 && (errno = 0, f = fts_read(fts))) {
-		if (f->fts_info == FTS_DNR || f->fts_info == FTS_ERR || f->fts_info == FTS_NS) {
-			r = err_errno(e, -f->fts_errno, "cannot read %s", f->fts_path);
-		} else if (f->fts_info == FTS_D && f->fts_level == 2) {
-			fts_set(fts, f, FTS_SKIP);
-			r = take_table(&m, f, e);
-		}
-	}
-	if (r == 0 && errno != 0)
-		r = err_errno(e, -errno, "cannot read %s", directory);
-	fts_close(fts);
-	return r;
+	if (r == -ENOENT)
+		return err_errno(e, r, "cannot open %s", path);
+	return r < 0 ? r : each_directory(&m, fd, NULL, take_keyspace, e);
 }

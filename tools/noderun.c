@@ -7,6 +7,7 @@
 #include "cassandra/nodetokens.h"
 #include "tools/heldrestore.h"
 #include "tools/nodecommand.h"
+#include "tools/nodefetch.h"
 #include "tools/nodeimport.h"
 
 #define POLL_MS 500
@@ -26,42 +27,6 @@ static int stopped(const struct noderun *n, struct err *e)
 
 /* ---- fetch ---- */
 
-static int fetch_into(struct noderun *n, const char *directory, const struct restore_map *maps,
-		      size_t map_count, struct err *e)
-{
-	const char *except[NODEJOURNAL_EXCEPT_MAX];
-	struct progress progress = { 0 };
-	struct restore_options ro = { .repo = n->session->repo,
-				      .source = n->session->source,
-				      .meta = n->session->meta,
-				      .record = n->record,
-				      .directory = directory,
-				      .maps = maps,
-				      .map_count = map_count,
-				      .maps_may_be_unused = true,
-				      .only = (const char *const *)n->journal->only,
-				      .only_count = n->journal->only_count,
-				      .except = except,
-				      .except_count = nodejournal_except(n->journal, except),
-				      .overwrite = true,
-				      .jobs = n->common->jobs,
-				      .connections = n->common->connections,
-				      .memory_bytes = n->common->memory_bytes,
-				      .progress = &progress,
-				      .log = n->cli->log,
-				      .cancel = &n->cli->cancel };
-	struct progress_view *view = progress_view_start(n->cli, "fetch", &progress);
-	int r = restore_run(&ro, &n->fetched, e);
-
-	progress_view_stop(view);
-	return r;
-}
-
-static char *where(const struct swap_place *p, bool in_place)
-{
-	return in_place ? strdup(p->path) : swap_path(p, SWAP_NEW);
-}
-
 static int make_places(const struct noderun *n, struct err *e)
 {
 	int r = 0;
@@ -71,28 +36,13 @@ static int make_places(const struct noderun *n, struct err *e)
 	return r;
 }
 
-/* The files of data directory I of the backup go to this node's data directory I; those of directories that it does not have, to the first one. */
 static int fetch_places(struct noderun *n, bool in_place, struct err *e)
 {
-	const struct nodejournal *j = n->journal;
-	_cleanup_free_ struct restore_map *maps = calloc(j->place_count, sizeof(*maps));
-	_cleanup_free_ char *first = where(&j->places[0], in_place);
-	size_t count = 0;
-	int r = maps && first ? make_places(n, e) : err_nomem(e);
+	int r = make_places(n, e);
 
-	for (size_t i = 1; i < j->place_count && j->places[i].data && r == 0; i++) {
-		maps[count].data_dir = (uint32_t)i;
-		maps[count].directory = where(&j->places[i], in_place);
-		r = maps[count].directory ? 0 : err_nomem(e);
-		count++;
-	}
-	if (r == 0)
-		r = fetch_into(n, first, maps, count, e);
-	for (size_t i = 0; i < j->place_count && j->places[i].data && r == 0; i++)
-		r = swap_own(&j->places[i], in_place, e);
-	for (size_t i = 0; i < count; i++)
-		free((char *)(size_t)maps[i].directory);
-	return r;
+	return r < 0 ? r
+		     : nodefetch_run(n->cli, n->session, n->record, n->common, n->journal, in_place,
+				     &n->fetched, e);
 }
 
 static int fetch(struct noderun *n, struct err *e)
@@ -349,9 +299,7 @@ static int import(struct noderun *n, struct err *e)
 
 	nodetool.timeout_ms = MAX_OF(nodetool.timeout_ms, (int)n->wait_ms);
 	for (size_t i = 0; i < n->journal->place_count && r == 0; i++) {
-		_cleanup_free_ char *path = swap_path(&n->journal->places[i], SWAP_NEW);
-
-		r = path ? nodeimport_run(&nodetool, path, tell_imported, n, e) : err_nomem(e);
+		r = nodeimport_run(&nodetool, &n->journal->places[i], tell_imported, n, e);
 	}
 	if (r < 0)
 		return r;

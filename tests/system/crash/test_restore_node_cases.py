@@ -69,7 +69,7 @@ class Story:
     def nothing_is_left(self):
         """The very last call killed leaves an empty directory with the lock."""
         assert not [place for place in self.host.places if (place / OWN / "backups").exists()] and not self.host.journal()
-        assert not list(self.host.yaml.parent.glob("*before*")) and not list(self.host.node_directory.rglob(".sstablefs-restore"))
+        assert not list(self.host.yaml.parent.glob("*before*")) and not list(self.host.yaml.parent.glob(".*")) and not list(self.host.node_directory.rglob(".sstablefs-restore"))
 
     def is_as_before(self):
         assert files(self.host.content()) == self.spoilt and self.host.running

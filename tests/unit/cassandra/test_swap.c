@@ -47,10 +47,10 @@ Test(swap, the_new_comes_in_and_the_old_comes_back)
 	cr_assert_eq(swap_make(&p, &e), 0, "%s", e.message);
 	put(t.path, NEW "shop/a", "new");
 	put(t.path, NEW "system_auth/a", "other roles");
-	cr_assert_eq(swap_holds(&p, SWAP_OLD), 0);
+	cr_assert_eq(swap_holds(&p, SWAP_OLD, NULL), 0);
 	for (int again = 0; again < 2; again++)
 		cr_assert_eq(swap_move(&p, SWAP_OUT, "system_auth", &e), 0, "%s", e.message);
-	cr_assert_eq(swap_holds(&p, SWAP_OLD), 1);
+	cr_assert_eq(swap_holds(&p, SWAP_OLD, NULL), 1);
 	for (int again = 0; again < 2; again++)
 		cr_assert_eq(swap_move(&p, SWAP_IN, "system_auth", &e), 0, "%s", e.message);
 	cr_expect(holds(t.path, "shop/a", "new"));
@@ -149,6 +149,104 @@ Test(swap, a_place_is_emptied_but_for_what_is_to_stay)
 	cr_expect(holds(t.path, OLD "shop/a", "before"));
 	cr_assert_eq(swap_usage(&p, "system_auth", &rest, &e), 0);
 	cr_expect_eq(rest, 0);
+}
+
+/* ---- a place's user who would lead root elsewhere ---- */
+
+#define CASSANDRA 12345
+
+static int lead(const struct swap_place *p, const char *what, const char *target)
+{
+	char path[500];
+
+	snprintf(path, sizeof(path), "%s/" SWAP_DIRECTORY "%s", p->path, what);
+	cr_assert_eq(io_remove_tree(AT_FDCWD, path), 0);
+	return symlink(target, path);
+}
+
+static void nothing_leads_there(const struct swap_place *p, int expected)
+{
+	struct err e = ERR_INIT;
+	int fd = -1;
+
+	cr_expect_eq(swap_make(p, &e), expected, "%s", e.message);
+	cr_expect_eq(swap_open_part(p, SWAP_NEW, &fd, &e), expected);
+	cr_expect_eq(swap_check_parts(p, &e), expected);
+	for (int move = SWAP_OUT; move <= SWAP_BACK; move++)
+		cr_expect_eq(swap_move(p, move, NULL, &e), expected);
+	cr_expect_eq(e.kind, ERR_CONFLICT);
+	cr_expect_eq(fd, -1);
+}
+
+Test(swap, no_symbolic_link_in_a_place_is_followed)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_tmpdir_ struct tmpdir foreign = tmpdir_new();
+	struct swap_place p = { .path = t.path, .data = true };
+	struct err e = ERR_INIT;
+
+	put(foreign.path, "backups/new/shop/a", "foreign");
+	put(foreign.path, "shop/a", "foreign");
+	put(foreign.path, "unfinished.db", "foreign");
+	put(t.path, "ks/a", "mine");
+	cr_assert_eq(lead(&p, "", foreign.path), 0);
+	nothing_leads_there(&p, -ENOTDIR);
+	cr_expect_eq(swap_guard(&p, true, &e), -ENOTDIR);
+	cr_expect_eq(swap_guard(&p, false, &e), -ENOTDIR);
+	cr_expect_eq(swap_remove(&p, &e), -ENOTDIR);
+	cr_expect_eq(swap_end(&p, NULL, &e), -ENOTDIR);
+	unlinkat(t.fd, SWAP_DIRECTORY, 0);
+	cr_assert_eq(swap_make(&p, &e), 0, "%s", e.message);
+	cr_assert_eq(lead(&p, "/backups", foreign.path), 0);
+	nothing_leads_there(&p, -ENOTDIR);
+	cr_assert_eq(swap_remove(&p, &e), 0, "%s", e.message);
+	cr_assert_eq(swap_make(&p, &e), 0);
+	cr_assert_eq(lead(&p, "/backups/new", foreign.path), 0);
+	cr_expect_eq(swap_make(&p, &e), -ENOTDIR);
+	cr_expect_eq(swap_move(&p, SWAP_IN, NULL, &e), -ENOTDIR);
+	cr_assert_eq(swap_end(&p, NULL, &e), 0, "%s", e.message);
+	cr_expect(holds(foreign.path, "backups/new/shop/a", "foreign"));
+	cr_expect(holds(foreign.path, "shop/a", "foreign"));
+	cr_expect(holds(foreign.path, "unfinished.db", "foreign"));
+	cr_expect(holds(t.path, "ks/a", "mine"));
+}
+
+Test(swap, a_place_that_has_become_a_symbolic_link_is_not_opened)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_tmpdir_ struct tmpdir foreign = tmpdir_new();
+	char path[200];
+	struct swap_place p = { .path = path, .data = true };
+	struct err e = ERR_INIT;
+
+	put(foreign.path, "hints/a", "foreign");
+	snprintf(path, sizeof(path), "%s/hints", t.path);
+	cr_assert_eq(symlink(foreign.path, path), 0);
+	nothing_leads_there(&p, -ENOTDIR);
+	cr_expect_eq(swap_empty(&p, NULL, &e), -ENOTDIR);
+	snprintf(path, sizeof(path), "%s/hints/hints", t.path);
+	cr_expect_eq(swap_empty(&p, NULL, &e), -ENOTDIR);
+	nothing_leads_there(&p, -ENOTDIR);
+	cr_expect(holds(foreign.path, "hints/a", "foreign"));
+}
+
+Test(swap, a_directory_of_somebody_else_or_that_others_may_write_to_is_not_used)
+{
+	static const char *const inside[] = { SWAP_DIRECTORY, SWAP_DIRECTORY "/backups" };
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	struct swap_place p = { .path = t.path, .data = true };
+
+	cr_assert_eq(geteuid(), 0, "the tests run as root");
+	cr_assert_eq(swap_make(&p, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(inside); i++) {
+		cr_assert_eq(fchownat(t.fd, inside[i], CASSANDRA, CASSANDRA, 0), 0);
+		nothing_leads_there(&p, -EPERM);
+		cr_assert_eq(fchownat(t.fd, inside[i], 0, 0, 0), 0);
+		cr_assert_eq(fchmodat(t.fd, inside[i], 0775, 0), 0);
+		nothing_leads_there(&p, -EPERM);
+		cr_assert_eq(fchmodat(t.fd, inside[i], 0755, 0), 0);
+		cr_assert_eq(swap_make(&p, NULL), 0);
+	}
 }
 
 static struct nodejournal *a_journal(const char *path)
@@ -264,5 +362,110 @@ Test(nodejournal, one_that_is_damaged_is_not_believed)
 	cr_assert_eq(io_publish_file(AT_FDCWD, path, text, len, 0644, NULL), 0);
 	cr_expect_lt(nodejournal_read(t.path, &found, &e), 0);
 	cr_expect_eq(e.kind, ERR_CORRUPT);
+	cr_expect_null(found);
+}
+
+/* ---- the lock ---- */
+
+/* Called by the next flock(2), after the file was opened. */
+static void (*before_flock)(void);
+static const char *lock_dir;
+
+int flock(int fd, int operation)
+{
+	void (*now)(void) = before_flock;
+
+	before_flock = NULL;
+	if (now)
+		now();
+	return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void finish_meanwhile(void)
+{
+	struct swap_place p = { .path = (char *)(size_t)lock_dir, .data = true };
+
+	cr_assert_eq(swap_end(&p, "lock", NULL), 0);
+}
+
+/* --finish removed the file that a second one had opened already. */
+Test(nodejournal, a_lock_that_was_removed_locks_nothing)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_close_ int lock = -1;
+	int second = -1;
+	struct err e = ERR_INIT;
+
+	lock_dir = t.path;
+	before_flock = finish_meanwhile;
+	cr_assert_eq(nodejournal_lock(t.path, true, &lock, &e), 0, "%s", e.message);
+	cr_expect_eq(nodejournal_lock(t.path, true, &second, &e), -EBUSY);
+	util_closep(&lock);
+	lock = -1;
+	before_flock = finish_meanwhile;
+	cr_expect_eq(nodejournal_lock(t.path, false, &lock, &e), -ENOENT);
+	cr_expect_eq(e.kind, ERR_NOT_FOUND);
+}
+
+static const char *removed_from;
+static int begun = -1;
+
+/* The next one begins as soon as the name of the lock is free, before the directory is removed. */
+int unlinkat(int fd, const char *name, int flags)
+{
+	int r = (int)syscall(SYS_unlinkat, fd, name, flags);
+	const char *dir = removed_from;
+
+	if (r == 0 && dir && strcmp(name, "lock") == 0) {
+		removed_from = NULL;
+		cr_assert_eq(nodejournal_lock(dir, true, &begun, NULL), 0);
+	}
+	return r;
+}
+
+Test(nodejournal, who_begins_while_the_end_is_removed_keeps_what_is_his)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_(nodejournal_freep) struct nodejournal *j = a_journal(t.path);
+	_cleanup_close_ int lock = -1;
+	int third = -1;
+	struct err e = ERR_INIT;
+
+	cr_assert_eq(nodejournal_lock(t.path, true, &lock, &e), 0);
+	cr_assert_eq(nodejournal_write(j, &e), 0);
+	j->place_count = 1;
+	removed_from = t.path;
+	cr_assert_eq(nodejournal_end(j, &e), 0, "%s", e.message);
+	j->place_count = 2;
+	cr_assert_geq(begun, 0);
+	cr_expect_eq(nodejournal_lock(t.path, false, &third, &e), -EBUSY);
+	cr_expect(holds(t.path, SWAP_DIRECTORY "/lock", ""));
+	cr_expect(holds(t.path, SWAP_DIRECTORY "/journal.json", NULL));
+	close(begun);
+}
+
+Test(nodejournal, one_of_another_user_is_not_believed)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_(nodejournal_freep) struct nodejournal *j = a_journal(t.path);
+	struct nodejournal *found = NULL;
+	_cleanup_close_ int lock = -1;
+	struct err e = ERR_INIT;
+	const char *journal = SWAP_DIRECTORY "/journal.json";
+
+	cr_assert_eq(geteuid(), 0, "the tests run as root");
+	cr_assert_eq(nodejournal_lock(t.path, true, &lock, &e), 0);
+	cr_assert_eq(nodejournal_write(j, &e), 0);
+	cr_assert_eq(fchownat(t.fd, journal, CASSANDRA, CASSANDRA, 0), 0);
+	cr_expect_eq(nodejournal_read(t.path, &found, &e), -EPERM);
+	cr_assert_eq(fchownat(t.fd, journal, 0, 0, 0), 0);
+	cr_assert_eq(fchmodat(t.fd, journal, 0666, 0), 0);
+	cr_expect_eq(nodejournal_read(t.path, &found, &e), -EPERM);
+	cr_assert_eq(unlinkat(t.fd, journal, 0), 0);
+	cr_assert_eq(symlinkat("/dev/null", t.fd, journal), 0);
+	cr_expect_eq(nodejournal_read(t.path, &found, &e), -ELOOP);
+	cr_assert_eq(fchownat(t.fd, SWAP_DIRECTORY, CASSANDRA, CASSANDRA, 0), 0);
+	cr_expect_eq(nodejournal_read(t.path, &found, &e), -EPERM);
+	cr_expect_eq(nodejournal_lock(t.path, true, &lock, &e), -EPERM);
 	cr_expect_null(found);
 }

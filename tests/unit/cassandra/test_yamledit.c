@@ -146,29 +146,85 @@ static bool holds(const char *path, const char *text)
 Test(yamledit, a_file_is_edited_once_and_put_back)
 {
 	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
-	char path[200], backup[240], link[200];
+	char path[200], backup[240];
 	struct err e = ERR_INIT;
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/cassandra.yaml", t.path);
 	snprintf(backup, sizeof(backup), "%s" YAMLEDIT_BACKUP_SUFFIX, path);
-	snprintf(link, sizeof(link), "%s/link", t.path);
 	put(path, "a: 1\n");
-	cr_assert_eq(symlink("cassandra.yaml", link), 0);
 	for (int again = 0; again < 2; again++) {
-		cr_assert_eq(yamledit_file(link, changes, 3, &e), 0, "%s", e.message);
+		cr_assert_eq(yamledit_file(path, changes, 3, &e), 0, "%s", e.message);
 		cr_expect(holds(path, "a: 1\n" ADDED));
 		cr_expect(holds(backup, "a: 1\n"));
 	}
-	cr_assert_eq(lstat(link, &st), 0);
-	cr_expect(S_ISLNK(st.st_mode));
 	cr_assert_eq(stat(path, &st), 0);
 	cr_expect_eq(st.st_mode & 07777, 0640);
 	for (int again = 0; again < 2; again++) {
-		cr_assert_eq(yamledit_undo(link, changes, 3, &e), 0, "%s", e.message);
+		cr_assert_eq(yamledit_undo(path, changes, 3, &e), 0, "%s", e.message);
 		cr_expect(holds(path, "a: 1\n"));
 		cr_expect(holds(backup, NULL));
 	}
+}
+
+/* Cassandra's user, whose directory it is, made a link of it, or of the directory, since it was looked at. */
+Test(yamledit, no_symbolic_link_is_followed)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_tmpdir_ struct tmpdir foreign = tmpdir_new();
+	char path[200], below[200], target[200], backup[240];
+	struct err e = ERR_INIT;
+
+	snprintf(path, sizeof(path), "%s/cassandra.yaml", t.path);
+	snprintf(backup, sizeof(backup), "%s" YAMLEDIT_BACKUP_SUFFIX, path);
+	snprintf(target, sizeof(target), "%s/cassandra.yaml", foreign.path);
+	put(target, "a: 1\n");
+	cr_assert_eq(symlink(target, path), 0);
+	cr_expect_eq(yamledit_check(path, changes, 3, &e), -ELOOP);
+	cr_expect_eq(yamledit_file(path, changes, 3, &e), -ELOOP);
+	cr_assert_eq(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/conf", t.path);
+	cr_assert_eq(symlink(foreign.path, path), 0);
+	snprintf(below, sizeof(below), "%s/conf/cassandra.yaml", t.path);
+	cr_expect_eq(yamledit_file(below, changes, 3, &e), -ENOTDIR);
+	cr_expect_eq(yamledit_undo(below, changes, 3, &e), -ENOTDIR);
+	cr_expect_eq(yamledit_forget(below, &e), -ENOTDIR);
+	cr_expect(holds(target, "a: 1\n"));
+	snprintf(path, sizeof(path), "%s/cassandra.yaml", t.path);
+	put(path, "a: 2\n");
+	cr_assert_eq(symlink(target, backup), 0);
+	cr_expect_eq(yamledit_file(path, changes, 3, &e), -ELOOP);
+	cr_expect(holds(path, "a: 2\n") && holds(target, "a: 1\n"));
+}
+
+Test(yamledit, what_a_killed_edit_left_goes_and_what_is_not_ours_stays)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	char path[200], left[240], elsewhere[240];
+	struct err e = ERR_INIT;
+
+	snprintf(path, sizeof(path), "%s/cassandra.yaml", t.path);
+	snprintf(left, sizeof(left), "%s/.cassandra.yaml.restore-node.tmp", t.path);
+	snprintf(elsewhere, sizeof(elsewhere), "%s/elsewhere", t.path);
+	put(path, "a: 1\n");
+	put(left, "a: 1\nini");
+	cr_assert_eq(yamledit_file(path, changes, 3, &e), 0, "%s", e.message);
+	cr_expect(holds(path, "a: 1\n" ADDED) && holds(left, NULL));
+	put(left, "a: 1\nini");
+	cr_assert_eq(yamledit_undo(path, changes, 3, &e), 0, "%s", e.message);
+	cr_expect(holds(path, "a: 1\n") && holds(left, NULL));
+	put(left, "a: 1\nini");
+	cr_assert_eq(yamledit_forget(path, &e), 0, "%s", e.message);
+	cr_expect(holds(left, NULL));
+	put(elsewhere, "mine");
+	cr_assert_eq(symlink("elsewhere", left), 0);
+	cr_expect_eq(yamledit_file(path, changes, 3, &e), -EEXIST);
+	cr_expect(holds(path, "a: 1\n") && holds(elsewhere, "mine") && holds(left, "mine"));
+	cr_assert_eq(unlink(left), 0);
+	put(left, "somebody else's");
+	cr_assert_eq(chown(left, 12347, 12347), 0);
+	cr_assert_eq(yamledit_forget(path, &e), 0, "%s", e.message);
+	cr_expect(holds(left, "somebody else's"));
 }
 
 Test(yamledit, what_somebody_changed_meanwhile_stays)
@@ -210,8 +266,7 @@ Test(yamledit, what_is_to_be_edited_is_looked_at_first)
 	cr_expect(holds(path, "a: 1\n" ADDED) && holds(backup, NULL));
 }
 
-/* Killed between a rename and the change of its owner. */
-Test(yamledit, the_owner_is_put_right_by_the_next_run)
+Test(yamledit, owner_and_mode_are_those_of_the_file)
 {
 	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
 	char path[200], backup[240];
@@ -222,11 +277,10 @@ Test(yamledit, the_owner_is_put_right_by_the_next_run)
 	snprintf(path, sizeof(path), "%s/cassandra.yaml", t.path);
 	snprintf(backup, sizeof(backup), "%s" YAMLEDIT_BACKUP_SUFFIX, path);
 	put(path, "a: 1\n");
-	put(backup, "a: 1\n");
 	cr_assert_eq(chown(path, 12345, 12346), 0);
 	cr_assert_eq(yamledit_file(path, changes, 3, &e), 0, "%s", e.message);
 	cr_expect(stat(backup, &st) == 0 && st.st_uid == 12345 && st.st_gid == 12346);
-	cr_assert_eq(chown(path, 0, 0), 0);
-	cr_assert_eq(yamledit_file(path, changes, 3, &e), 0, "%s", e.message);
+	cr_expect_eq(st.st_mode & 07777, 0640);
 	cr_expect(stat(path, &st) == 0 && st.st_uid == 12345 && st.st_gid == 12346);
+	cr_expect_eq(st.st_mode & 07777, 0640);
 }

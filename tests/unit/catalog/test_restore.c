@@ -348,7 +348,7 @@ Test(restore, data_directories_go_where_they_are_mapped)
 {
 	_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_ZSTD);
 	_cleanup_free_ char *second = util_printf("%s/second", s.dir.path);
-	struct restore_map maps[] = { { 1, second } };
+	struct restore_map maps[] = { { .data_dir = 1, .directory = second } };
 
 	s.o.maps = maps;
 	s.o.map_count = 1;
@@ -364,7 +364,7 @@ Test(restore, data_directories_go_where_they_are_mapped)
 Test(restore, a_map_of_a_data_directory_that_the_backup_has_not_is_refused)
 {
 	_cleanup_sample_ struct sample s = sample_new(OBJECT_COMPRESS_ZSTD);
-	struct restore_map maps[] = { { 7, "/nowhere" }, { 7, "/nowhere" } };
+	struct restore_map map = { 7, "/nowhere", -1 }, maps[] = { map, map };
 
 	s.o.maps = maps;
 	s.o.map_count = 1;
