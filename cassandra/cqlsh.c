@@ -202,8 +202,7 @@ char *cqlsh_json_value(const char *text)
 	return strdup(json_is_string(value) ? json_string_value(value) : "");
 }
 
-/* What it prints, with a NUL. */
-static int ask(const struct cqlsh *c, const char *statement, struct wbuf *text, struct err *e)
+int cqlsh_ask(const struct cqlsh *c, const char *statement, struct wbuf *text, struct err *e)
 {
 	int r = run(c, statement, text, e);
 
@@ -220,7 +219,7 @@ int cqlsh_value(const struct cqlsh *c, const char *statement, char **ret, struct
 	int r;
 
 	wbuf_init(&text, SETTING_BYTES_MAX);
-	r = ask(c, statement, &text, e);
+	r = cqlsh_ask(c, statement, &text, e);
 	if (r < 0)
 		return r;
 	*ret = cqlsh_json_value((char *)text.data);
@@ -257,7 +256,7 @@ int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, stru
 	int r;
 
 	wbuf_init(&text, CQLSH_SCHEMA_MAX);
-	r = ask(c, statement, &text, e);
+	r = cqlsh_ask(c, statement, &text, e);
 	if (r < 0)
 		return r;
 	r = cqlsh_row_count((char *)text.data, ret);

@@ -27,6 +27,8 @@ int cqlsh_schema(const struct cqlsh *c, struct wbuf *out, struct err *e);
 int cqlsh_setting(const struct cqlsh *c, const char *name, char **ret, struct err *e);
 /* "value" of the one row that SELECT JSON … AS value gives, as a new string: a text, or a list of texts, parted by commas; "" where there is no row or none of these. */
 int cqlsh_value(const struct cqlsh *c, const char *statement, char **ret, struct err *e);
+/* What it prints for the statements, with a NUL, up to the maximum of `text`. */
+int cqlsh_ask(const struct cqlsh *c, const char *statements, struct wbuf *text, struct err *e);
 /* How many rows a query gives. */
 int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e);
 /* Runs one statement. ERR_IO with what cqlsh said where it failed. */

@@ -164,6 +164,11 @@ static int add_string(char ***list, size_t *count, size_t max, const char *text,
 	return r;
 }
 
+int facts_add_token(struct facts *f, const char *text, size_t len, struct err *e)
+{
+	return add_string(&f->tokens, &f->token_count, FACTS_TOKENS_MAX, text, len, e);
+}
+
 /* ---- nodetool info -T ---- */
 
 int facts_read_info(struct facts *f, const char *text, struct err *e)
@@ -180,8 +185,7 @@ int facts_read_info(struct facts *f, const char *text, struct err *e)
 			r = set(&f->rack, value, e);
 		/* "(node is not joined to the cluster)" is none. */
 		else if (value_of(line, "Token", &value) && !(value.len && *value.at == '('))
-			r = add_string(&f->tokens, &f->token_count, FACTS_TOKENS_MAX, value.at,
-				       value.len, e);
+			r = facts_add_token(f, value.at, value.len, e);
 	}
 	if (r < 0)
 		return err_wrap(e, r, "nodetool info");
@@ -316,11 +320,15 @@ static bool is_member(struct text line, bool tokens, struct text *state, struct 
 	return id->len > 0;
 }
 
-static int add_member(struct facts *f, const struct facts_member *m, size_t *cap, struct err *e)
+int facts_add_member(struct facts *f, const struct facts_member *m, struct err *e)
 {
+	size_t cap = f->member_count;
+
 	if (f->member_count == FACTS_MEMBERS_MAX)
-		return not_it(e, "status", "it names too many nodes");
-	if (util_grow(&f->members, cap, f->member_count + 1, sizeof(*f->members)) < 0)
+		return err_set(e, ERR_IO, -EBADMSG, "it names more than %d nodes",
+			       FACTS_MEMBERS_MAX);
+	if ((cap & (cap - 1)) == 0 &&
+	    util_grow(&f->members, &cap, MAX_OF(2 * cap, (size_t)1), sizeof(*f->members)) < 0)
 		return err_nomem(e);
 	f->members[f->member_count++] = *m;
 	return 0;
@@ -330,7 +338,7 @@ int facts_read_status(struct facts *f, const char *text, struct err *e)
 {
 	struct text line, dc = { "", 0 }, state, address, id, rack;
 	bool tokens = false;
-	size_t cap = 0, token_count;
+	size_t token_count;
 	int r = 0;
 
 	while (r == 0 && next_line(&text, &line)) {
@@ -339,10 +347,10 @@ int facts_read_status(struct facts *f, const char *text, struct err *e)
 		if (value_of(line, "Datacenter", &dc) || is_header(line, &tokens) ||
 		    !is_member(line, tokens, &state, &address, &id, &rack, &token_count))
 			continue;
-		r = add_member(f,
-			       &(struct facts_member){ NULL, NULL, NULL, NULL, *state.at,
-						       state.at[1], token_count },
-			       &cap, e);
+		r = facts_add_member(f,
+				     &(struct facts_member){ NULL, NULL, NULL, NULL, *state.at,
+							     state.at[1], token_count },
+				     e);
 		if (r < 0)
 			break;
 		m = &f->members[f->member_count - 1];

@@ -51,6 +51,9 @@ int facts_complete(struct facts *f, struct err *e);
 /* Replaces an owned string. 0 or -ENOMEM. */
 int facts_set(char **string, const char *text, size_t len, struct err *e);
 int facts_add_data_dir(struct facts *f, const char *path, size_t len, struct err *e);
+int facts_add_token(struct facts *f, const char *text, size_t len, struct err *e);
+/* Takes the strings of *m over where it returns 0. */
+int facts_add_member(struct facts *f, const struct facts_member *m, struct err *e);
 /* 5000 of "5.0.9": versions of one release are one number. 0: not known. */
 unsigned facts_release(const char *version);
 /* Whether the node has what `only` ("ks" or "ks.table") names; true where its tables are not known. */

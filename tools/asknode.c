@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include "cassandra/cqlfacts.h"
 #include "catalog/parallel.h"
 
 #define YAML "/etc/cassandra/cassandra.yaml"
@@ -302,6 +303,28 @@ struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f)
 	if (a->conf && *a->conf->native_port)
 		c.port = a->conf->native_port;
 	return c;
+}
+
+int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	_cleanup_wbuf_ struct wbuf text;
+	struct cqlsh c;
+	int r;
+
+	wbuf_init(&text, FACTS_TEXT_MAX);
+	if (!f)
+		return err_nomem(e);
+	c = asknode_cqlsh(a, f);
+	if (!*c.host || !cqlsh_listens(&c))
+		return err_set(e, ERR_USAGE, -ENOENT,
+			       "nobody takes CQL at the rpc_address that %s names", a->yaml);
+	r = cqlsh_ask(&c, CQLFACTS_QUERY, &text, e);
+	if (r == 0)
+		r = cqlfacts_read(f, (char *)text.data, e);
+	if (r == 0)
+		*ret = steal_pointer(&f);
+	return r;
 }
 
 int asknode_mode(const struct asknode *a, struct facts *f, struct err *e)

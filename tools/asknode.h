@@ -24,6 +24,11 @@ void asknode_deinit(struct asknode *a);
 
 /* What the running node says; `data_dirs`: also where its data are. Three calls of nodetool and one for data_dirs, each a JVM, all at once. */
 int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e);
+/*
+ * What it says by CQL (cassandra/cqlfacts.h), at the address that the configuration or cassandra.yaml names: a quarter of the time. -ENOENT: they name none, and
+ * cqlsh's own choice may be another node; or nobody listens there.
+ */
+int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err *e);
 /* What cassandra.yaml says, where the node does not answer: cluster, partitioner, data directories. -ENOENT where it says neither. */
 int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e);
 /* Adds storage_compatibility_mode, from the node where it has it (5.0), else from cassandra.yaml; not known is no failure. */

@@ -133,16 +133,27 @@ static void check_programs(struct nodechecking *c)
 			c->ask->cqlsh.program);
 }
 
+/* One cqlsh tells what is compared, and that the check at the end will be answered; but not who of the others is up, which --remote wants to know. */
+static bool knows_by_cql(struct nodechecking *c)
+{
+	struct err ignored = ERR_INIT;
+
+	return c->k->running && !c->wish->remote &&
+	       asknode_facts_by_cql(c->ask, &c->facts, &ignored) == 0;
+}
+
 void nodecheck_node(struct nodechecking *c)
 {
 	char users[NODECOMMAND_USERS_BYTES];
 	struct err why = ERR_INIT;
+	bool by_cql;
 	int r;
 
 	nodecommand_users(c->k->journal, users);
 	c->k->running = *users;
 	check_programs(c);
-	r = asknode_facts(c->ask, false, &c->facts, &why);
+	by_cql = knows_by_cql(c);
+	r = by_cql ? 0 : asknode_facts(c->ask, false, &c->facts, &why);
 	if (!c->k->running && r == 0)
 		nodecheck_refuse(
 			c,
@@ -159,7 +170,7 @@ void nodecheck_node(struct nodechecking *c)
 			users, why.message);
 	else
 		check_facts(c, c->facts);
-	if (c->k->running && r == 0)
+	if (c->k->running && r == 0 && !by_cql)
 		check_cqlsh(c, c->facts);
 }
 

@@ -127,9 +127,11 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 
 void nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES])
 {
-	*out = '\0';
-	for (size_t i = 0; i < j->place_count && !*out; i++)
-		unmount_users(j->places[i].path, out, NODECOMMAND_USERS_BYTES);
+	const char *paths[NODEJOURNAL_PLACES_MAX + 1] = { NULL };
+
+	for (size_t i = 0; i < j->place_count; i++)
+		paths[i] = j->places[i].path;
+	unmount_users(paths, out, NODECOMMAND_USERS_BYTES);
 }
 
 int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,

@@ -78,14 +78,19 @@ static int await_end(int pidfd, const char *mountpoint, struct err *e)
 
 /* ---- who uses it ---- */
 
-static bool below(const char *path, const char *mountpoint)
+static bool below(const char *path, const char *const *directories)
 {
-	size_t len = strlen(mountpoint);
+	for (; *directories; directories++) {
+		size_t len = strlen(*directories);
 
-	return strncmp(path, mountpoint, len) == 0 && (path[len] == '/' || path[len] == '\0');
+		if (strncmp(path, *directories, len) == 0 &&
+		    (path[len] == '/' || path[len] == '\0'))
+			return true;
+	}
+	return false;
 }
 
-static bool link_below(const char *link, const char *mountpoint)
+static bool link_below(const char *link, const char *const *directories)
 {
 	char target[4096];
 	ssize_t n = readlink(link, target, sizeof(target) - 1);
@@ -93,10 +98,10 @@ static bool link_below(const char *link, const char *mountpoint)
 	if (n <= 0)
 		return false;
 	target[n] = '\0';
-	return below(target, mountpoint);
+	return below(target, directories);
 }
 
-static bool any_fd_below(const char *pid, const char *mountpoint)
+static bool any_fd_below(const char *pid, const char *const *directories)
 {
 	char path[300];
 	struct dirent *d;
@@ -109,14 +114,14 @@ static bool any_fd_below(const char *pid, const char *mountpoint)
 		char link[600];
 
 		snprintf(link, sizeof(link), "/proc/%s/fd/%s", pid, d->d_name);
-		found = link_below(link, mountpoint);
+		found = link_below(link, directories);
 	}
 	if (dir)
 		closedir(dir);
 	return found;
 }
 
-static bool any_map_below(const char *pid, const char *mountpoint)
+static bool any_map_below(const char *pid, const char *const *directories)
 {
 	_cleanup_free_ char *line = NULL;
 	char path[300];
@@ -131,7 +136,7 @@ static bool any_map_below(const char *pid, const char *mountpoint)
 
 		if (name) {
 			name[strcspn(name, "\n")] = '\0';
-			found = below(name, mountpoint);
+			found = below(name, directories);
 		}
 	}
 	if (f)
@@ -139,17 +144,17 @@ static bool any_map_below(const char *pid, const char *mountpoint)
 	return found;
 }
 
-static bool uses(const char *pid, const char *mountpoint)
+static bool uses(const char *pid, const char *const *directories)
 {
 	char cwd[300], root[300];
 
 	snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", pid);
 	snprintf(root, sizeof(root), "/proc/%s/root", pid);
-	return link_below(cwd, mountpoint) || link_below(root, mountpoint) ||
-	       any_fd_below(pid, mountpoint) || any_map_below(pid, mountpoint);
+	return link_below(cwd, directories) || link_below(root, directories) ||
+	       any_fd_below(pid, directories) || any_map_below(pid, directories);
 }
 
-void unmount_users(const char *mountpoint, char *out, size_t size)
+void unmount_users(const char *const *directories, char *out, size_t size)
 {
 	struct dirent *d;
 	size_t used = 0, named = 0;
@@ -162,7 +167,7 @@ void unmount_users(const char *mountpoint, char *out, size_t size)
 		size_t len;
 
 		if (*d->d_name < '1' || *d->d_name > '9' ||
-		    strtol(d->d_name, NULL, 10) == getpid() || !uses(d->d_name, mountpoint))
+		    strtol(d->d_name, NULL, 10) == getpid() || !uses(d->d_name, directories))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
 		if (io_read_file(AT_FDCWD, path, 4096, &comm, &len) < 0)
@@ -205,7 +210,7 @@ static int detach(const char *mountpoint, bool lazy, bool force, bool answers, s
 		return 0;
 	if (r != -EBUSY)
 		return err_errno(e, r, "cannot unmount %s", mountpoint);
-	unmount_users(mountpoint, users, sizeof(users));
+	unmount_users((const char *[]){ mountpoint, NULL }, users, sizeof(users));
 	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (%s)", mountpoint,
 		       *users ? "in use by " : "in use", users, advice(answers));
 }

@@ -7,7 +7,10 @@
 
 /* Unmounts a mount of sstablefs and waits for its daemon's end (not where lazy). Busy: -EBUSY (ERR_CONFLICT) naming the processes. Nothing mounted there: ERR_NOT_FOUND. */
 int unmount_run(const char *path, bool lazy, bool force, struct err *e);
-/* The other processes that have something open, mapped or as directory below an absolute path: "123 (cp), 456 (bash)", at most 20, "" where none is seen. */
-void unmount_users(const char *path, char *out, size_t size);
+/*
+ * The other processes that have something open, mapped or as directory below one of these absolute paths (NULL at the end): "123 (cp), 456 (bash)", at most 20,
+ * "" where none is seen. Goes through all processes once.
+ */
+void unmount_users(const char *const *directories, char *out, size_t size);
 
 #endif

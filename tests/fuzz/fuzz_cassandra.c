@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as cassandra.yaml, and as what nodetool and cqlsh print: the first byte says which. */
 #include "base/util.h"
+#include "cassandra/cqlfacts.h"
 #include "cassandra/cqlsh.h"
 #include "cassandra/facts.h"
 #include "cassandra/nodeconf.h"
@@ -38,6 +39,8 @@ static void read_facts(char kind, const char *text)
 	if (kind == 'c' && facts_read_describecluster(f, text, &e) == 0 && !*f->cluster)
 		abort();
 	if (kind == 'd' && facts_read_datapaths(f, text, &e) == 0 && f->data_dir_count == 0)
+		abort();
+	if (kind == 'r' && cqlfacts_read(f, text, &e) == 0 && f->member_count == 0)
 		abort();
 	(void)facts_has_table(f, text);
 	(void)facts_complete(f, &e);

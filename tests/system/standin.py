@@ -136,11 +136,22 @@ def is_up():
     return not node.get("process") or pid.exists() and Path("/proc", pid.read_text()).exists()
 
 
+def print_rows(statement):
+    """Of system.local and system.peers: rows of JSON."""
+    own = {{"key": "local", "host_id": node["host_id"], "data_center": node.get("dc", "dc 1"), "rack": node.get("rack", "r1"),
+           "release_version": node["version"], "tokens": sorted(node["tokens"])}}
+    others = [line.split() for line in node["status"] if node["host_id"] not in line]
+    for rows in ([own], [{{"peer": words[1], "host_id": words[-2], "data_center": "dc 1", "rack": words[-1]}} for words in others]):
+        print("\n [json]\n--------\n" + "".join(" " + json.dumps(row) + "\n" for row in rows) + f"\n({{len(rows)}} rows)")
+
+
 def cqlsh():
     print("WARNING: cqlsh was built against 5.0.0, but this server is 5.0.9.  All features may not work!\n")
     statement = words[words.index("-e") + 1]
     if statement.startswith("DESCRIBE"):
         print(node["schema"], end="")
+    elif "release_version" in statement:
+        print_rows(statement)
     elif "host_id" in statement:
         print(' [json]\n--------\n {{"value": "' + node["host_id"] + '"}}\n\n(1 rows)')
     elif "JSON tokens" in statement:

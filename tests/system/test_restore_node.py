@@ -247,13 +247,33 @@ def test_a_cassandra_yaml_that_does_not_fit_is_refused(stored, host, values, wor
     assert any(word in text for text in plan["refusals"])
 
 
-@pytest.mark.parametrize("values, word", [({"version": "4.1.10"}, "does not read newer data"), ({"tokens": ["1", "2"]}, "other tokens")],
-                         ids=["version", "tokens"])
-def test_a_running_node_that_does_not_fit_is_refused(stored, host, values, word):
+@pytest.mark.parametrize("by_cql", [False, True], ids=["nodetool", "cql"])
+@pytest.mark.parametrize("values, word", [({"version": "4.1.10"}, "does not read newer data"), ({"tokens": ["1", "2"]}, "other tokens"),
+                                          ({"dc": "dc9"}, "in data centre dc 1 and this one in dc9"), ({"rack": "r9"}, "in rack r1 and this one in r9")],
+                         ids=["version", "tokens", "dc", "rack"])
+def test_a_running_node_that_does_not_fit_is_refused(stored, host, values, word, by_cql):
     host.node.update(values)
     host.save()
+    if by_cql:
+        host.write_yaml(rpc_address="127.0.0.1")
     refused(restore(stored, host, "--yes", code=FAILED), word)
+    assert ("info" in {words[1] for words in host.calls()}) != by_cql
     assert host.content() == stored.spoilt and host.running
+
+
+def test_a_node_whose_cql_address_is_known_is_asked_by_one_cqlsh(stored, host):
+    host.write_yaml(rpc_address="127.0.0.1")
+    restore(stored, host, "--yes")
+    assert [words[0] for words in host.calls()] == ["cqlsh", "stop", "start", "cqlsh"]
+
+
+def test_where_cql_does_not_answer_nodetool_is_asked(stored, host):
+    host.write_yaml(rpc_address="127.0.0.1")
+    host.node["version"] = "4.1.10"
+    host.fail("cqlsh", first="AuthenticationFailed: Remote end requires authentication")
+    plan = stored.json("--config", host.configuration, "restore-node", "b", "--in-place", "--plan", code=FOUND)
+    assert any("does not read newer data" in text for text in plan["refusals"])
+    assert any("requires authentication" in text for text in plan["notes"])
 
 
 def test_a_neighbours_backup_takes_its_name(stored, host):
