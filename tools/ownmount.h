@@ -11,7 +11,7 @@ char *ownmount_escaped(const char *value);
 int ownmount_start(struct cli *cli, const char *url, const char *mountpoint, const char *options,
 		   struct err *e);
 /*
- * Unmounts it, or what a killed process left of it, and waits for its daemon's end. Whoever reads there still gets errors: the connection is aborted. Nothing mounted there is no error.
+ * Unmounts it, or what a killed process left of it, and waits for its daemon's end, half a minute at most. Whoever reads there still gets errors: the connection is aborted. Nothing mounted there is no error.
  */
 int ownmount_end(const char *mountpoint, struct err *e);
 

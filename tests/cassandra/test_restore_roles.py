@@ -7,8 +7,8 @@ import contextlib
 import pytest
 from cassandra import Unauthorized
 from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, ExecutionProfile, NoHostAvailable
 from cassandra.cluster import Cluster as Driver
-from cassandra.cluster import NoHostAvailable
 from cassandra.policies import WhiteListRoundRobinPolicy
 from cassandra_nodes import Cluster
 from test_live import Live
@@ -44,8 +44,9 @@ def loader(program, node, user, password):
 
 @contextlib.contextmanager
 def session(node, user, password):
+    profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([node.address]), request_timeout=60)
     driver = Driver([node.address], protocol_version=5, connect_timeout=60, auth_provider=PlainTextAuthProvider(user, password),
-                    load_balancing_policy=WhiteListRoundRobinPolicy([node.address]))
+                    execution_profiles={EXEC_PROFILE_DEFAULT: profile})
     try:
         yield driver.connect()
     finally:

@@ -4,11 +4,12 @@
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import ABSENT, FAILED, USAGE, wait_until
+from harness import ABSENT, DONE, FAILED, LONG, USAGE, processes_of, wait_until
 from loadstandin import Target
 from test_restore_cluster import OTHER_IDS, hosts, plan, refused, status  # noqa: F401
 
@@ -110,6 +111,21 @@ def test_after_kill_9_the_same_command_goes_on(repository, load, target, program
     assert (document["loaded"], document["loaded_before"]) == (1, 4)
     assert done(target.loads()) == [("shop", "orders", "n1")]
     assert left_behind(program) == []
+
+
+if LONG:  # half a minute
+    def test_a_mount_of_which_a_container_has_a_copy_does_no_harm(repository, load, target, program):
+        target.fail(**{"shop.orders": "hang"})
+        run = repository.start("--config", target.configuration, "restore-cluster", "b", "--yes")
+        wait_until(lambda: '"orders"' in "".join(path.read_text() for path in target.state.glob("loads")), 60, "orders is being loaded")
+        with subprocess.Popen(["unshare", "--mount", "sh", "-c", "echo; exec sleep 600"], stdout=subprocess.PIPE) as container:
+            container.stdout.readline()
+            target.go()
+            out, err = run.communicate(timeout=300)
+            container.kill()
+        assert run.returncode == DONE, out + err
+        assert left_behind(program) == []
+        wait_until(lambda: not processes_of(program.directory), 30, "the daemon ends with the container")
 
 
 def test_the_journal_counts_for_nothing_where_the_table_is_gone_or_that_is_said(load, target):
