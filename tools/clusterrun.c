@@ -78,9 +78,13 @@ static void check_apart(struct lead *l, size_t which)
 			continue;
 		lead_fail(
 			l, h, EXIT_USAGE,
-			util_printf(
-				"it is %s, host id %s, and so is %s: a name is wanted for each (node = … of its configuration)",
-				h->node, h->host_id, o->host));
+			strcmp(o->host_id, h->host_id) == 0
+				? util_printf(
+					  "it is the node that %s is, host id %s: one of them must go from the list of hosts",
+					  o->host, h->host_id)
+				: util_printf(
+					  "it is called %s, and so is %s: a name is wanted for each (node = … of its configuration)",
+					  h->node, o->host));
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/clusterview.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -119,12 +120,41 @@ static void draw(struct clusterview *v, const struct lead *run)
 	fflush(stderr);
 }
 
+/* A terminal that is stopped, or a pipe that nobody reads, takes nothing: the hosts would wait for us with it. */
+static bool can_write(void)
+{
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
+}
+
+/* After a signal: who is still waited for, where it takes long enough to be wondered at. */
+static void tell_of_end(struct clusterview *v, const struct lead *run)
+{
+	int64_t now = clock_elapsed_ms(v->cli->clock);
+	size_t left = 0;
+
+	for (size_t i = 0; i < run->count; i++)
+		left += run->hosts[i].peer && now - run->hosts[i].told_ms > LINES_MS;
+	if (left == 0 || v->cli->quiet)
+		return;
+	v->told = true;
+	erase(v);
+	fprintf(stderr,
+		"sstablefs: %s: %zu hosts were told to end; waiting for them, at most %lld s\n",
+		v->cli->command, left, (long long)run->task->grace_ms / 1000);
+}
+
 static void tick(void *ctx, const struct lead *run)
 {
 	struct clusterview *v = ctx;
 	int64_t now = clock_elapsed_ms(v->cli->clock),
 		since = now - (v->shown_ms ? v->shown_ms : v->begun_ms);
 
+	if (cancel_is_set(run->cancel) && !v->told)
+		tell_of_end(v, run);
+	if (since < TERMINAL_MS || !can_write())
+		return;
 	if (v->terminal && since >= TERMINAL_MS)
 		draw(v, run);
 	else if (v->lines && since >= LINES_MS)

@@ -9,6 +9,7 @@ struct clusterview {
 	struct cli *cli;
 	bool terminal, lines;	    /* one of them, or none */
 	size_t drawn;		    /* lines of the view that stand on the terminal */
+	bool told;		    /* that the hosts are waited for */
 	int64_t begun_ms, shown_ms; /* the last time */
 };
 

@@ -27,6 +27,7 @@ struct arguments {
 	uint64_t parallel;
 	enum clusterrun_per per;
 	char *command; /* what each host runs, as it grows; owned */
+	char *again;   /* this very command, the same; to be completed with a name */
 	char own_name[CLOCK_RFC3339_BYTES];
 };
 
@@ -53,6 +54,30 @@ static int append(struct arguments *a, const char *option, const char *value, st
 	if (value)
 		a->command = sshconf_quote(a->command, value);
 	return a->command ? 0 : err_nomem(e);
+}
+
+/* For people to read and paste: quoted where it has to be. */
+static char *add_readable(char *text, const char *word)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@%+=,";
+	char *longer;
+
+	if (!text || !*word || word[strspn(word, plain)])
+		return text ? sshconf_quote(text, word) : NULL;
+	longer = util_printf("%s %s", text, word);
+	free(text);
+	return longer;
+}
+
+static int repeat(struct arguments *a, const char *option, const char *value, struct err *e)
+{
+	_cleanup_free_ char *word = util_printf("--%s", option);
+
+	a->again = word ? add_readable(a->again, word) : NULL;
+	if (value)
+		a->again = add_readable(a->again, value);
+	return a->again ? 0 : err_nomem(e);
 }
 
 static int own_option(struct arguments *a, int option, const char *value, struct err *e)
@@ -116,12 +141,17 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	int c, r = 0;
 
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
+		const struct option *o = options;
+
 		if (c == '?')
 			return e->code;
+		while (o->name && o->val != c)
+			o++;
 		r = own_option(a, c, optarg, e);
-		for (size_t i = 0; r > 0 && i < ARRAY_SIZE(options); i++)
-			if (options[i].val == c)
-				r = limit_option(cli, a, c, options[i].name, optarg, e);
+		if (r > 0 && o->name)
+			r = limit_option(cli, a, c, o->name, optarg, e);
+		if (r == 0 && c != OPT_NAME && c != OPT_RETRY_FAILED)
+			r = repeat(a, o->name, optarg, e);
 	}
 	if (r == 0 && optind < argc)
 		return err_set(e, ERR_USAGE, -EINVAL, "backup-cluster takes no argument: '%s'",
@@ -142,14 +172,22 @@ static int begin_command(struct cli *cli, const struct sshconf *ssh, struct argu
 			 struct err *e)
 {
 	a->command = strdup(ssh->command);
+	a->again = strdup("sstablefs");
 	if (cli->repository) {
 		a->command = sshconf_quote(a->command, "-r");
 		a->command = sshconf_quote(a->command, cli->repository);
+		a->again = add_readable(a->again, "-r");
+		a->again = add_readable(a->again, cli->repository);
 	}
+	if (cli->config_path) {
+		a->again = add_readable(a->again, "--config");
+		a->again = add_readable(a->again, cli->config_path);
+	}
+	a->again = add_readable(a->again, "backup-cluster");
 	a->command = sshconf_quote(a->command, "--json");
 	a->command = sshconf_quote(a->command, "backup");
 	a->command = sshconf_quote(a->command, "--coordinated");
-	return a->command ? 0 : err_nomem(e);
+	return a->command && a->again ? 0 : err_nomem(e);
 }
 
 /* ---- the result ---- */
@@ -191,14 +229,27 @@ static json_t *find_missing(const struct clusterrun *run)
 	return steal_pointer(&list);
 }
 
+/* Under another name, which is no node more. */
+static bool is_repeated(const struct lead *l, size_t which)
+{
+	for (size_t i = 0; i < which; i++)
+		if (*l->hosts[i].host_id &&
+		    strcmp(l->hosts[i].host_id, l->hosts[which].host_id) == 0)
+			return true;
+	return false;
+}
+
 static int look(const struct clusterrun *run, struct outcome *o, struct err *e)
 {
+	size_t named = 0;
+
 	*o = (struct outcome){ .missing = find_missing(run) };
 	if (!o->missing)
 		return err_nomem(e);
 	for (size_t i = 0; i < run->lead.count; i++) {
 		const struct lead_host *n = &run->lead.hosts[i];
 
+		named += !is_repeated(&run->lead, i);
 		o->finished += clusterrun_has_it(n);
 		o->found = o->found || (clusterrun_has_it(n) && n->exit_code == EXIT_FOUND);
 		if (n->state != LEAD_FAILED)
@@ -207,7 +258,7 @@ static int look(const struct clusterrun *run, struct outcome *o, struct err *e)
 		o->worst_same += n->exit_code == o->code;
 		o->failed++;
 	}
-	o->expected = MAX_OF(json_array_size(run->members), run->lead.count);
+	o->expected = MAX_OF(json_array_size(run->members), named);
 	return 0;
 }
 
@@ -313,11 +364,8 @@ static int print_result(const struct arguments *a, const struct clusterrun *run,
 				   a->name, cluster_of(run), state_word(o), o->finished,
 				   o->expected, seconds);
 	if (r == 0 && o->failed > 0)
-		r = cli_print_line(
-			e,
-			"complete it with: sstablefs backup-cluster --name %s --retry-failed%s%s",
-			a->name, a->host_list ? " --host-list " : "",
-			a->host_list ? a->host_list : "");
+		r = cli_print_line(e, "complete it with: %s --name %s --retry-failed", a->again,
+				   a->name);
 	return r;
 }
 
@@ -415,5 +463,6 @@ int cmd_backup_cluster(struct cli *cli, int argc, char **argv)
 	hostlist_deinit(&hosts);
 	sshconf_deinit(&ssh);
 	free(a.command);
+	free(a.again);
 	return r;
 }

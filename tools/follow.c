@@ -79,8 +79,11 @@ static void *listen_to(void *arg)
 			continue;
 		if (fds[1].revents)
 			return NULL;
-		if (n > 0 && take(f))
+		if (n > 0 && take(f)) {
+			/* Each word is answered: a hook or a snapshot may be at work for longer than the coordinator bears silence. */
+			fputs(FOLLOW_ALIVE "\n", stderr);
 			continue;
+		}
 		fprintf(stderr, "sstablefs: %s: %s: %s is given up\n", f->cli->command,
 			n == 0 ? "nothing is heard from the coordinator any more"
 			       : "the coordinator hung up",
@@ -145,7 +148,9 @@ static int say(json_t *event, struct err *e)
 
 	if (!owned)
 		return err_nomem(e);
-	if (json_dumpf(owned, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ||
+	/* What a shell printed before may not have ended its line. */
+	if (fputs("\n", stdout) < 0 ||
+	    json_dumpf(owned, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) < 0 ||
 	    fputs("\n", stdout) < 0 || fflush(stdout) != 0)
 		return err_errno(e, -errno, "the coordinator cannot be told anything");
 	return 0;

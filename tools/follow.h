@@ -17,6 +17,7 @@
 /* What the host says. */
 #define FOLLOW_READY "ready"
 #define FOLLOW_TAKEN "taken"
+#define FOLLOW_ALIVE "{\"progress\":{}}" /* on standard error, in answer to any word */
 
 struct follow_task {
 	const char *work;	  /* "the backup": what is given up where the coordinator is gone */

@@ -270,7 +270,10 @@ static void connect_some(struct lead *l)
 static char *explain(const struct lead_host *h, int exit_code)
 {
 	bool lost = exit_code == SSHCONF_LOST && h->state > LEAD_CONNECTING;
-	const char *said = h->said ? h->said : "";
+	/* What it said of its failure is more than what it said last. */
+	const char *why = lead_text(h->error, "message"), *said = *why	    ? why
+								  : h->said ? h->said
+									    : "";
 
 	if (*said)
 		return util_printf("%s%s%s", lost ? "the connection was lost: " : "", said,

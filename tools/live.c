@@ -225,7 +225,7 @@ static int take(struct live *l, struct err *e)
 	return r;
 }
 
-int live_snapshot(struct live *l, const char **ret_tag, struct err *e)
+int live_prepare(struct live *l, struct err *e)
 {
 	int r = l->from_yaml ? 0 : clear_leftovers(l, e);
 
@@ -235,7 +235,14 @@ int live_snapshot(struct live *l, const char **ret_tag, struct err *e)
 		return err_wrap(
 			e, r,
 			"no snapshot was taken, as local state cannot keep track of it ($SSTABLEFS_CACHE_DIR names another place)");
-	if (r == 0 && !l->o.snapshot)
+	return r;
+}
+
+int live_snapshot(struct live *l, const char **ret_tag, struct err *e)
+{
+	int r = 0;
+
+	if (!l->o.snapshot)
 		r = take(l, e);
 	if (r == 0)
 		*ret_tag = l->o.snapshot ? l->o.snapshot : l->tag;

@@ -29,7 +29,9 @@ struct live;
 /* Asks the node, and checks that what it names can be read. Nothing is changed on it. */
 int live_open(struct cli *cli, const struct live_options *o, struct live **ret, struct err *e);
 const struct facts *live_facts(const struct live *l);
-/* Clears what crashed runs left behind, then takes the snapshot, where none was named. */
+/* Clears what crashed runs left behind, and notes what will be taken. */
+int live_prepare(struct live *l, struct err *e);
+/* Takes the snapshot, where none was named. */
 int live_snapshot(struct live *l, const char **ret_tag, struct err *e);
 /* Adds schema.cql and topology.json to the files of the backup. A schema that cannot be had is said, and is no failure. */
 int live_describe(struct live *l, struct snapshot *s, struct err *e);

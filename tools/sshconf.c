@@ -48,17 +48,19 @@ static int add_settings(struct sshconf *c, const struct cli *cli, struct err *e)
 {
 	static const struct {
 		const char *key, *option;
-	} keys[] = {
-		{ "config", "-F" }, { "user", "-l" }, { "port", "-p" }, { "identity_file", "-i" }
-	};
+	} keys[] = { { "config", "-F" }, { "port", "-p" }, { "identity_file", "-i" } };
 	const char *certificate = setting(cli, "certificate_file"), *port = setting(cli, "port");
 	uint64_t connect_s, keepalive_s, number;
 	int r = port ? cli_number("[ssh] port", port, 1, 65535, &number, e) : 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
 		r = add_pair(c, keys[i].option, setting(cli, keys[i].key), e);
+	/* ssh takes an option's value apart at its blanks. */
+	if (r == 0 && certificate && strchr(certificate, '"'))
+		r = err_set(e, ERR_USAGE, -EINVAL,
+			    "[ssh] certificate_file cannot have a '\"' in it");
 	if (r == 0 && certificate)
-		r = add(c, util_printf("-oCertificateFile=%s", certificate), e);
+		r = add(c, util_printf("-oCertificateFile=\"%s\"", certificate), e);
 	if (r == 0)
 		r = seconds(cli, "connect_timeout", CONNECT_TIMEOUT_S, &connect_s, e);
 	if (r == 0)
@@ -78,13 +80,15 @@ int sshconf_init(struct sshconf *c, const struct cli *cli, struct err *e)
 					      "-oBatchMode=yes",
 					      "-oLogLevel=ERROR",
 					      "-oClearAllForwardings=yes",
+					      "-oControlMaster=no",
 					      "-oRemoteCommand=none",
 					      "-oServerAliveCountMax=4" };
 	const char *program = setting(cli, "program"), *command = setting(cli, "command");
 	uint64_t timeout_s;
 	int r;
 
-	*c = (struct sshconf){ .command = command ? command : "sstablefs" };
+	*c = (struct sshconf){ .command = command ? command : "sstablefs",
+			       .user = setting(cli, "user") };
 	r = add(c, strdup(program ? program : "ssh"), e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(always); i++)
 		r = add(c, strdup(always[i]), e);
@@ -125,6 +129,10 @@ void sshconf_words(const struct sshconf *c, const char *host, const char *comman
 
 	for (; count < c->fixed_count; count++)
 		words[count] = c->fixed[count];
+	if (c->user && !strchr(host, '@')) {
+		words[count++] = (char *)(size_t) "-l";
+		words[count++] = (char *)(size_t)c->user;
+	}
 	words[count++] = (char *)(size_t) "--";
 	words[count++] = (char *)(size_t)host;
 	words[count++] = (char *)(size_t)command;
@@ -166,7 +174,9 @@ const char *sshconf_hint(int exit_code, const char *said)
 		  ": its key is another one than known_hosts has" },
 		{ COMMAND_NOT_FOUND, "",
 		  ": sstablefs is not there for that user; name it with command = under [ssh] of the configuration" },
-		{ 1, "sudo: ", ": sudo must not ask for a password (command = sudo -n …)" },
+		{ 1, "password is required",
+		  ": sudo must not ask for a password (command = sudo -n …)" },
+		{ 1, "have a tty", ": sudo must not ask for a terminal (!requiretty in sudoers)" },
 		{ 2, "coordinated", ": its sstablefs is older than this one" },
 	};
 

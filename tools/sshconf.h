@@ -13,6 +13,7 @@
 
 struct sshconf { /* strings are borrowed from the configuration, but for the words that it made */
 	const char *command;	    /* sstablefs on the other host, as its shell takes it */
+	const char *user;	    /* of hosts that name none; NULL: ssh knows */
 	int timeout_ms;		    /* how long a host may say nothing */
 	char *fixed[SSHCONF_WORDS]; /* the program and its options */
 	size_t fixed_count;

@@ -3,6 +3,8 @@
 sshd does. It fails as it is told. The real ssh and sshd: test_backup_cluster_sshd.py."""
 
 import json
+import os
+import signal
 import sys
 import uuid
 
@@ -24,6 +26,7 @@ if "say" in fault:
     sys.exit(fault.get("code", 255))
 environment = json.loads((state / "hosts.json").read_text())[host]
 print("Welcome to " + host + "\n{{\"a\": [}}", flush=True)  # what some shells greet with
+print(end=fault.get("greet", ""), flush=True)
 remote = subprocess.Popen(["/bin/sh", "-c", command], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
 
@@ -35,8 +38,14 @@ def to_remote():
 
 threading.Thread(target=to_remote, daemon=True).start()
 for line in remote.stdout:
+    if line == b"\n":  # before each event
+        os.write(1, line)
+        continue
     event = json.loads(line).get("event") if line.startswith(b'{{"event"') else "end"
     (state / f"seen-{{host}}-{{event}}").touch()
+    if fault.get("freeze_at") == event:
+        os.killpg(remote.pid, signal.SIGSTOP)
+        (state / f"frozen-{{host}}").write_text(str(remote.pid))
     if fault.get("die_at") == event:
         sys.exit(255)
     while fault.get("hold_at") == event and not (state / f"go-{{host}}").exists():
@@ -99,6 +108,9 @@ class Hosts:
 
     def go(self, host):
         (self.state / f"go-{host}").touch()
+
+    def thaw(self, host):
+        os.killpg(int((self.state / f"frozen-{host}").read_text()), signal.SIGCONT)
 
     def seen(self, host, event):
         return (self.state / f"seen-{host}-{event}").exists()

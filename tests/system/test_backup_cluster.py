@@ -4,7 +4,9 @@
 import json
 import os
 import pty
+import shlex
 import signal
+import time
 
 import pytest
 
@@ -29,7 +31,7 @@ def cluster(repository, hosts):
         answer = repository("--config", hosts.configuration, *(["--json"] if json else []), "backup-cluster", "--name", "b", *arguments, code=code,
                             **keywords)
         return answer.json if json else answer
-    start.began = lambda *arguments: repository.start("--config", hosts.configuration, "backup-cluster", "--name", "b", *arguments)
+    start.began = lambda *arguments, **keywords: repository.start("--config", hosts.configuration, "backup-cluster", "--name", "b", *arguments, **keywords)
     return start
 
 
@@ -70,15 +72,46 @@ def test_people_see_each_node_and_the_whole(hosts, cluster):
 
 
 def test_ssh_is_told_never_to_ask_and_what_the_configuration_says(hosts, cluster):
-    hosts.configure(user="backup", port="2222", identity_file="/keys/id", certificate_file="/keys/id-cert.pub", config="/keys/config",
+    hosts.configure(user="backup", port="2222", identity_file="/keys/id", certificate_file="/keys/id cert.pub", config="/keys/config",
                     connect_timeout="7", keepalive="9")
     cluster("--only", "shop", "--jobs", "1", "--limit-rate", "500M")
     for words in hosts.calls():
         options = " ".join(words[:words.index("--")])
-        for expected in ("-oBatchMode=yes", "-l backup", "-p 2222", "-i /keys/id", "-oCertificateFile=/keys/id-cert.pub", "-F /keys/config",
+        for expected in ("-oBatchMode=yes", "-oControlMaster=no", "-l backup", "-p 2222", "-i /keys/id", '-oCertificateFile="/keys/id cert.pub"', "-F /keys/config",
                          "-oConnectTimeout=7", "-oServerAliveInterval=9", "-T"):
             assert expected in options
         assert words[-1].endswith("'--only' 'shop' '--jobs' '1' '--limit-rate' '500M' '--name' 'b'")
+
+
+def test_a_user_of_the_list_is_that_user(hosts, cluster):
+    hosts.configure(user="backup")
+    hosts.environments["admin@10.0.0.3"] = hosts.environments["10.0.0.3"]
+    hosts.save()
+    cluster("--host-list", hosts.list_file("10.0.0.1", "admin@10.0.0.3"), code=FOUND)
+    users = {words[words.index("--") + 1]: "backup" in words[:words.index("--")] for words in hosts.calls()}
+    assert users == {"10.0.0.1": True, "admin@10.0.0.3": False}
+
+
+def test_a_shell_that_does_not_end_its_greeting_is_understood(hosts, cluster):
+    hosts.fail("10.0.0.2", greet="\033]0;host\007")
+    assert cluster()["state"] == "complete"
+
+
+def test_a_hook_that_takes_its_time_is_waited_for_before_any_snapshot_is_taken(hosts, cluster):
+    """And for longer than a host may say nothing."""
+    go, hook = hosts.state / "go", hosts.state / "hook"
+    hook.write_text(f"#!/bin/sh\nwhile ! [ -e {go} ]; do sleep 0.1; done\n")
+    hook.chmod(0o755)
+    hosts.configure(timeout=20)
+    with open(hosts.nodes["10.0.0.3"].configuration, "a") as configuration:
+        configuration.write(f"[hooks]\nbefore_snapshot = {hook}\n")
+    running = cluster.began()
+    wait_until(lambda: hosts.seen("10.0.0.1", "ready") and hosts.seen("10.0.0.2", "ready"), SECONDS, "two nodes")
+    begun = time.monotonic()
+    wait_until(lambda: time.monotonic() - begun > 25, SECONDS, "more time than a silent host has")
+    assert hosts.snapshots() == {} and running.poll() is None
+    go.touch()
+    assert running.wait(SECONDS) == DONE
 
 
 def test_words_reach_the_node_as_they_were_written(hosts, cluster):
@@ -180,7 +213,7 @@ def test_the_failure_of_a_node_is_said_with_its_own_words_and_how_to_go_on(hosts
     answer = cluster(code=FOUND, json=False)
     assert "sstablefs: backup-cluster: 10.0.0.3: nodetool snapshot failed: No space left on device" in answer.err
     assert "backup b of cluster Live_Test__1: incomplete, 2 of 3 nodes" in answer.out
-    assert "sstablefs backup-cluster --name b --retry-failed" in answer.out
+    assert f"--config {hosts.configuration} backup-cluster --name b --retry-failed" in answer.out
     assert "missing: 10.0.0.3" in answer.out
 
 
@@ -258,6 +291,23 @@ def test_nodes_of_two_clusters_are_refused_before_anything_is_begun(hosts, clust
     assert not any("snapshot" in words for node in hosts.nodes.values() for words in node.calls())
 
 
+def test_the_command_that_completes_it_is_the_same_as_it_was(hosts, cluster):
+    hosts.fail("10.0.0.2", say=REFUSED)
+    answer = cluster("--parallel", "2", "--per=rack", "--only", "shop", "--metrics-file", "/tmp/it's here", json=False, code=None)
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("complete it with: ")]
+    words = shlex.split(line)
+    assert words[words.index("backup-cluster"):] == ["backup-cluster", "--parallel", "2", "--per", "rack", "--only", "shop", "--metrics-file", "/tmp/it's here",
+                                                     "--name", "b", "--retry-failed"]
+
+
+def test_a_node_that_is_there_under_two_names_is_counted_once(hosts, cluster):
+    hosts.environments["n3.example.com"] = hosts.environments["10.0.0.3"]
+    hosts.save()
+    result = cluster("--host-list", hosts.list_file(*hosts.names, "n3.example.com"), code=FOUND)
+    assert "it is the node that 10.0.0.3 is" in result["nodes"][3]["message"]
+    assert (result["nodes_finished"], result["nodes_expected"], result["missing"]) == (3, 3, [])
+
+
 def test_two_hosts_with_one_name_are_told_apart(hosts, cluster):
     hosts.nodes["10.0.0.3"].configure(node="n1")
     result = cluster(code=FOUND)
@@ -278,7 +328,7 @@ def test_hosts_of_a_list_and_what_is_not_in_it(repository, hosts, cluster):
     hosts.fail("10.0.0.1", say=REFUSED)
     path = hosts.list_file("10.0.0.1")
     answer = repository("--config", hosts.configuration, "backup-cluster", "--name", "c", "--host-list", path, code=FAILED)
-    assert f"--name c --retry-failed --host-list {path}" in answer.out
+    assert f"backup-cluster --host-list {path} --name c --retry-failed" in answer.out
 
 
 @pytest.mark.parametrize("lines, words, code", [
@@ -343,13 +393,19 @@ def test_a_coordinator_that_is_killed_leaves_no_snapshot(repository, hosts, clus
     assert cluster("--retry-failed")["state"] == "complete"
 
 
-def test_a_node_that_says_nothing_is_given_up(hosts, cluster):
-    hosts.configure(timeout="30")
-    hosts.nodes["10.0.0.2"].fail("snapshot", hang="after")
-    hosts.nodes["10.0.0.2"].configure(node="n2", timeout=600)
-    result = cluster(code=FOUND)
-    assert states(result)["10.0.0.2"] == "failed" and "nothing was heard of it for 30 s (snapshot)" in result["nodes"][1]["message"]
-    wait_until(lambda: hosts.snapshots() == {}, SECONDS, "it clears its snapshot by itself")
+def test_a_node_that_says_nothing_is_given_up(hosts, cluster, tmp_path):
+    hosts.configure(timeout="20")
+    hosts.fail("10.0.0.2", freeze_at="taken")
+    hosts.fail("10.0.0.3", freeze_at="ready")
+    said = tmp_path / "said"
+    with open(said, "w") as err:
+        running = cluster.began(stderr=err)
+    wait_until(lambda: hosts.seen("10.0.0.1", "end"), SECONDS, "the upload of the node that answers")
+    for host in ("10.0.0.2", "10.0.0.3"):
+        wait_until(lambda host=host: f"{host}: nothing was heard of it for 20 s" in said.read_text(), SECONDS, "it is given up")
+        hosts.thaw(host)
+    assert running.wait(SECONDS) == FOUND
+    wait_until(lambda: hosts.snapshots() == {}, SECONDS, "they clear their snapshots by themselves")
 
 
 # ---- the side of a node, alone ----
