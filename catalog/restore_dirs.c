@@ -145,7 +145,7 @@ static int judge(struct restore_dirs *d, size_t root, uint32_t index, int fd, st
 
 	if (*state != DIR_UNKNOWN)
 		return 0;
-	if (fstat(fd, &st) < 0 || !is_ours(d, dir, &st))
+	if (fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "cannot look at %s/%s", restore_target_name(d->t, root),
 				 dir->path);
 	*state = is_ours(d, dir, &st) ? DIR_OURS : DIR_FOREIGN;
