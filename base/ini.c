@@ -100,6 +100,43 @@ static int check_lines(const char *path, const char *text, size_t len, struct er
 	return 0;
 }
 
+/* The name in a line "[name]"; false: it is no such line. One that is too long for `out` leaves it empty. */
+static bool is_section(const char *line, size_t len, char out[INI_NAME_BYTES_MAX + 1])
+{
+	const char *end;
+	size_t n;
+
+	while (len > 0 && (*line == ' ' || *line == '\t')) {
+		line++;
+		len--;
+	}
+	end = len > 0 && *line == '[' ? memchr(line, ']', len) : NULL;
+	if (!end)
+		return false;
+	n = (size_t)(end - line - 1);
+	n = n > INI_NAME_BYTES_MAX ? 0 : n;
+	memcpy(out, line + 1, n);
+	out[n] = '\0';
+	return true;
+}
+
+/* inih tells of a section with each of its keys, and nothing of one that has none. */
+static int tell_sections(struct reader *r, ini_section *section)
+{
+	char name[INI_NAME_BYTES_MAX + 1];
+	int line = 1, result = 0;
+
+	for (const char *at = r->at; result == 0 && at < r->end; line++) {
+		const char *newline = memchr(at, '\n', (size_t)(r->end - at));
+		const char *end = newline ? newline : r->end;
+
+		if (is_section(at, (size_t)(end - at), name) && *name)
+			result = section(r->ctx, name, line, r->e);
+		at = end + 1;
+	}
+	return result;
+}
+
 static int load(const char *path, char **ret_text, size_t *ret_len, struct err *e)
 {
 	int r = io_read_file(AT_FDCWD, path, FILE_BYTES_MAX, ret_text, ret_len);
@@ -116,7 +153,8 @@ static int load(const char *path, char **ret_text, size_t *ret_len, struct err *
 	return 0;
 }
 
-int ini_read_file(const char *path, ini_entry *entry, void *ctx, struct err *e)
+int ini_read_file(const char *path, ini_section *section, ini_entry *entry, void *ctx,
+		  struct err *e)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	_cleanup_free_ char *text = NULL;
@@ -127,11 +165,13 @@ int ini_read_file(const char *path, ini_entry *entry, void *ctx, struct err *e)
 	r = load(path, &text, &len, e);
 	if (r < 0)
 		return r;
+	reader.at = text;
+	reader.end = text + len;
 	r = check_lines(path, text, len, e);
+	if (r == 0 && section)
+		r = tell_sections(&reader, section);
 	if (r == 0) {
 		pthread_once(&once, set_options);
-		reader.at = text;
-		reader.end = text + len;
 		r = ini_parse_stream(read_piece, &reader, on_entry, &reader);
 	}
 	explicit_bzero(text, len);

@@ -15,7 +15,11 @@
 typedef int ini_entry(void *ctx, const char *section, const char *key, const char *value, int line,
 		      struct err *e);
 
-/* 0; -ENOENT (ERR_NOT_FOUND) where the file does not exist; others as they come. */
-int ini_read_file(const char *path, ini_entry *entry, void *ctx, struct err *e);
+/* The same of a line that begins a section. All of these come before the first entry. */
+typedef int ini_section(void *ctx, const char *name, int line, struct err *e);
+
+/* section NULL: nobody asks. 0; -ENOENT (ERR_NOT_FOUND) where the file does not exist; others as they come. */
+int ini_read_file(const char *path, ini_section *section, ini_entry *entry, void *ctx,
+		  struct err *e);
 
 #endif

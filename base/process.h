@@ -13,7 +13,7 @@
 
 struct process_options {
 	char *const *words; /* the program, found through PATH, and its arguments; NULL at the end */
-	char *const *environment; /* NULL: ours */
+	char *const *environment; /* as of struct spawn_options */
 	int timeout_ms;
 	const struct cancel *cancel;
 	/* What it prints is appended to these, up to their maximum; NULL: thrown away. Their bytes may be secrets: no copy of them is left here. */

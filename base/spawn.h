@@ -10,8 +10,9 @@
 
 struct spawn_options {
 	char *const *words; /* the program, found through PATH, and its arguments; NULL at the end */
-	char *const *environment; /* NULL: ours */
-	int in, out, errors;	  /* borrowed; -1: nowhere */
+	/* NULL: ours, but for what holds or hands out the store's keys (AWS_…), which no other program has a use for. Who wants these as well names environ. */
+	char *const *environment;
+	int in, out, errors; /* borrowed; -1: nowhere */
 };
 
 /* 0 and its id, which is its group's as well; -errno. The caller waits for it (waitpid). */

@@ -189,7 +189,7 @@ static int read_part(const char *path, const char *name, bool is_config, struct 
 	r = check_mode(path, !is_config, &st, e);
 	if (r < 0)
 		return r;
-	r = ini_read_file(path, on_entry, &section, e);
+	r = ini_read_file(path, NULL, on_entry, &section, e);
 	if (r == -ENOENT)
 		return 1; /* it went away just now */
 	if (r < 0) {

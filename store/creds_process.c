@@ -52,7 +52,9 @@ int creds_process_split(char *command, char *words[CREDS_PROCESS_WORDS_MAX + 1])
 
 static int run(struct creds_attempt *a, char **words, struct wbuf *text, struct err *e)
 {
+	/* A program of AWS's: it may go by any of its variables. */
 	const struct process_options o = { .words = words,
+					   .environment = environ,
 					   .timeout_ms = a->world->process_timeout_ms,
 					   .cancel = a->cancel,
 					   .out = text };

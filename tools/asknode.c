@@ -19,7 +19,7 @@ static const char *setting(const struct cli *cli, const char *key)
 	return value && *value ? value : NULL;
 }
 
-/* A file with a password: others must not be able to read it. nodetool is often a shell script that splits its arguments at blanks. */
+/* A file with a password: others must not be able to read it. */
 static int check_secret(const char *key, const char *path, struct err *e)
 {
 	struct stat st;
@@ -36,10 +36,6 @@ static int check_secret(const char *key, const char *path, struct err *e)
 	if (access(path, R_OK) < 0)
 		return err_set(e, ERR_USAGE, -errno, "%s = %s: %s", key, path,
 			       strerrordesc_np(errno));
-	if (strpbrk(path, " \t"))
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "%s = %s: a path with blanks does not reach nodetool whole", key,
-			       path);
 	return 0;
 }
 
@@ -79,16 +75,46 @@ static int init_nodetool(struct asknode *a, const struct cli *cli, int timeout_m
 	if (r == 0 && !a->nodetool.username != !a->nodetool.password_file)
 		r = err_set(e, ERR_USAGE, -EINVAL,
 			    "[cassandra] jmx_username and jmx_password_file go together");
+	/* nodetool is a shell script, which splits its arguments. */
+	if (r == 0 && a->nodetool.password_file && strpbrk(a->nodetool.password_file, " \t"))
+		r = err_set(
+			e, ERR_USAGE, -EINVAL,
+			"[cassandra] jmx_password_file = %s: a path with blanks does not reach nodetool whole",
+			a->nodetool.password_file);
 	return r < 0 ? r
 		     : check_secret("[cassandra] jmx_password_file", a->nodetool.password_file, e);
 }
 
-/* "HOST" or "HOST:PORT"; an address of IPv6 has more than one colon and no port. */
+/* "HOST", "HOST:PORT", "[ADDRESS]:PORT"; an address of IPv6 without brackets has more than one colon, and no port. */
+static int split_address(char *text, const char **ret_host, const char **ret_port, struct err *e)
+{
+	char *colon = strchr(text, ':'), *end = *text == '[' ? strchr(text, ']') : NULL;
+	uint64_t number;
+
+	*ret_host = text;
+	if (*text == '[') {
+		if (!end || (end[1] && end[1] != ':'))
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"[cassandra] cql_host = %s: [ADDRESS] or [ADDRESS]:PORT is wanted",
+				text);
+		*ret_host = text + 1;
+		*end = '\0';
+		colon = end[1] ? end + 1 : NULL;
+	} else if (colon && colon != strrchr(text, ':')) {
+		colon = NULL;
+	}
+	if (!colon)
+		return 0;
+	*colon = '\0';
+	*ret_port = colon + 1;
+	return cli_number("the port of [cassandra] cql_host", *ret_port, 1, 65535, &number, e);
+}
+
 static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, struct err *e)
 {
 	const char *host = setting(cli, "cql_host"), *program = setting(cli, "cqlsh");
-	char *colon;
-	int r;
+	int r = 0;
 
 	a->cqlsh = (struct cqlsh){ .program = program ? program : "cqlsh",
 				   .credentials_file = setting(cli, "cql_credentials_file"),
@@ -97,12 +123,10 @@ static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, 
 				   .cancel = &cli->cancel };
 	if (host && !(a->cql_host = strdup(host)))
 		return err_nomem(e);
-	colon = host ? strchr(a->cql_host, ':') : NULL;
-	if (colon && colon == strrchr(a->cql_host, ':')) {
-		*colon = 0;
-		a->cqlsh.port = colon + 1;
-	}
-	a->cqlsh.host = a->cql_host;
+	if (host)
+		r = split_address(a->cql_host, &a->cqlsh.host, &a->cqlsh.port, e);
+	if (r < 0)
+		return r;
 	if (a->cqlsh.rcfile && access(a->cqlsh.rcfile, R_OK) < 0)
 		return err_set(e, ERR_USAGE, -errno, "[cassandra] cqlshrc = %s: %s",
 			       a->cqlsh.rcfile, strerrordesc_np(errno));
@@ -297,11 +321,11 @@ struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f)
 	const char *rpc = a->conf ? a->conf->rpc_address : "";
 	bool any = strcmp(rpc, "0.0.0.0") == 0 || strcmp(rpc, "::") == 0;
 
-	if (c.host)
-		return c;
-	c.host = any ? "127.0.0.1" : *rpc ? rpc : f->address;
-	if (a->conf && *a->conf->native_port)
+	/* The port is the cluster's, wherever it is asked. */
+	if (!c.port && a->conf && *a->conf->native_port)
 		c.port = a->conf->native_port;
+	if (!c.host)
+		c.host = any ? "127.0.0.1" : *rpc ? rpc : f->address;
 	return c;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/ini.h"
+#include "tools/medusawords.h"
 #include "tools/mountopt.h"
 #include "tools/nearest.h"
 
@@ -69,40 +70,56 @@ static const struct section {
 	{ "hooks", hooks_keys },	   { "mount", NULL },
 };
 
-static const char *const section_names[] = { "repository", "cassandra", "backup",
-					     "restore",	   "verify",	"gc",
-					     "purge",	   "mount",	NULL };
+static const struct section *section_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	return NULL;
+}
 
 static int unknown(const struct config *c, int line, const char *kind, const char *word,
-		   const char *const *words, struct err *e)
+		   const char *near, struct err *e)
 {
-	const char *near = nearest_word(word, words);
-
 	if (near)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s' (did you mean '%s'?)",
 			       c->path, line, kind, word, near);
 	return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: unknown %s '%s'", c->path, line, kind, word);
 }
 
-static bool listed(const char *word, const char *const *words)
+static int check_section(void *ctx, const char *name, int line, struct err *e)
 {
-	for (; *words; words++)
-		if (strcmp(word, *words) == 0)
-			return true;
-	return false;
+	const char *names[ARRAY_SIZE(sections) + 1] = { NULL };
+	const struct config *c = ctx;
+
+	if (section_of(name))
+		return 0;
+	if (medusawords_is_section(name))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"%s:%d: [%s] is a section of Medusa's: docs/from-medusa.md says what stands for each of its keys",
+			c->path, line, name);
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		names[i] = sections[i].name;
+	return unknown(c, line, "section", name, nearest_word(name, names), e);
 }
 
-static int check(const struct config *c, const char *section, const char *key, int line,
-		 struct err *e)
+static int check_key(const struct config *c, const char *section, const char *key, int line,
+		     struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-		const char *const *keys = sections[i].keys ? sections[i].keys : mountopt_names();
+	const struct section *s = section_of(section);
+	const char *const *keys = s && s->keys ? s->keys : mountopt_names();
+	const char *ours;
 
-		if (strcmp(sections[i].name, section) != 0)
-			continue;
-		return listed(key, keys) ? 0 : unknown(c, line, "key", key, keys, e);
-	}
-	return unknown(c, line, "section", section, section_names, e);
+	for (const char *const *k = keys; *k; k++)
+		if (strcmp(key, *k) == 0)
+			return 0;
+	ours = medusawords_key(section, key);
+	if (!ours)
+		return unknown(c, line, "key", key, nearest_word(key, keys), e);
+	return err_set(e, ERR_USAGE, -EINVAL,
+		       "%s:%d: '%s' is a key of Medusa's%s%s: see docs/from-medusa.md", c->path,
+		       line, key, *ours ? ", here it is " : "", ours);
 }
 
 static int take(void *ctx, const char *section, const char *key, const char *value, int line,
@@ -115,7 +132,10 @@ static int take(void *ctx, const char *section, const char *key, const char *val
 	if (!section)
 		return err_set(e, ERR_USAGE, -EINVAL, "%s:%d: no section has so long a name",
 			       c->path, line);
-	r = check(c, section, key, line, e);
+	if (!*section)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "%s:%d: '%s' stands before the first [section]", c->path, line, key);
+	r = check_key(c, section, key, line, e);
 	if (r < 0)
 		return r;
 	if (util_grow(&c->settings, &c->cap, c->count + 1, sizeof(*c->settings)) < 0)
@@ -171,7 +191,7 @@ int config_load(const char *path, struct config **ret, struct err *e)
 	if (r < 0)
 		return err_nomem(e);
 	if (c->path) {
-		r = ini_read_file(c->path, take, c, e);
+		r = ini_read_file(c->path, check_section, take, c, e);
 		if (r == -ENOENT)
 			return err_set(e, ERR_USAGE, r, "configuration file %s does not exist",
 				       c->path);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "base/util.h"
 
+#define DISTANCE_MAX 3
+
 /* Edit distance, for words of at most 31 letters. */
 static unsigned distance(const char *a, const char *b)
 {
@@ -30,7 +32,8 @@ static unsigned distance(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *words)
 {
 	const char *best = NULL;
-	unsigned best_distance = 4;
+	/* Of a short word half the letters are not left to tell it by. */
+	unsigned best_distance = 1 + (unsigned)MIN_OF((strlen(word) + 1) / 2, (size_t)DISTANCE_MAX);
 
 	for (; *words; words++) {
 		unsigned d = distance(word, *words);

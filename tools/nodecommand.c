@@ -80,29 +80,12 @@ int nodecommand_check(const struct cli *cli, enum nodecommand which, struct err 
 	return 0;
 }
 
-/* Cassandra, which may inherit it for years, has no use for the repository's credentials. NULL: out of memory. */
-static char **own_environment(void)
-{
-	size_t count = 0, kept = 0;
-	char **list;
-
-	while (environ[count])
-		count++;
-	list = calloc(count + 1, sizeof(*list));
-	for (size_t i = 0; list && i < count; i++)
-		if (strncmp(environ[i], "AWS_", 4) != 0)
-			list[kept++] = environ[i];
-	return list;
-}
-
 int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, struct err *e)
 {
 	_cleanup_free_ char *line = strdup(nodecommand_text(cli, which));
-	_cleanup_free_ char **environment = own_environment();
 	char *words[WORDS_MAX + 1];
 	_cleanup_wbuf_ struct wbuf errors;
 	struct process_options o = { .words = words,
-				     .environment = environment,
 				     .timeout_ms = timeout_ms,
 				     .cancel = &cli->cancel,
 				     .errors = &errors,
@@ -110,7 +93,7 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 	int status = 0, r;
 
 	wbuf_init(&errors, SAID_BYTES);
-	if (!line || !environment)
+	if (!line)
 		return err_nomem(e);
 	split(line, words);
 	r = process_run(&o, &status);

@@ -48,7 +48,9 @@ static int take_error(struct wbuf *said, struct err *e)
 static int run_mount(struct cli *cli, char *const *words, struct err *e)
 {
 	_cleanup_wbuf_ struct wbuf out, errors;
+	/* This program again, which reads the same repository. */
 	struct process_options o = { .words = words,
+				     .environment = environ,
 				     .timeout_ms = MOUNT_LIMIT_MS,
 				     .cancel = &cli->cancel,
 				     .out = &out,

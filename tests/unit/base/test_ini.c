@@ -32,7 +32,7 @@ static int read_text(const char *text, size_t len, struct collected *c, struct e
 	_cleanup_free_ char *path = util_printf("%s/conf", t.path);
 
 	tmpdir_write(&t, "conf", text, len);
-	return ini_read_file(path, collect, c, e);
+	return ini_read_file(path, NULL, collect, c, e);
 }
 
 Test(ini, values_are_taken_as_they_stand)
@@ -206,16 +206,43 @@ Test(ini, a_file_that_cannot_be_read_is_named)
 	struct err e = ERR_INIT;
 	int fd;
 
-	cr_expect_eq(ini_read_file(missing, collect, &c, &e), -ENOENT);
+	cr_expect_eq(ini_read_file(missing, NULL, collect, &c, &e), -ENOENT);
 	cr_expect_eq(e.kind, ERR_NOT_FOUND);
 	cr_expect_not_null(strstr(e.message, missing), "%s", e.message);
-	cr_expect_eq(ini_read_file(t.path, collect, &c, &e), -EISDIR);
+	cr_expect_eq(ini_read_file(t.path, NULL, collect, &c, &e), -EISDIR);
 	cr_expect_eq(e.kind, ERR_IO);
 	tmpdir_write(&t, "big", "", 0);
 	fd = openat(t.fd, "big", O_WRONLY);
 	cr_assert_eq(ftruncate(fd, (1 << 20) + 1), 0);
 	close(fd);
-	cr_expect_eq(ini_read_file(big, collect, &c, &e), -EFBIG);
+	cr_expect_eq(ini_read_file(big, NULL, collect, &c, &e), -EFBIG);
 	cr_expect_eq(e.kind, ERR_USAGE);
 	cr_expect_str_empty(c.text);
+}
+
+static int collect_section(void *ctx, const char *name, int line, struct err *e)
+{
+	struct collected *c = ctx;
+	size_t n = strlen(c->text);
+
+	snprintf(c->text + n, sizeof(c->text) - n, "%d [%s]|", line, name);
+	if (c->stop_at && strcmp(name, c->stop_at) == 0)
+		return err_set(e, ERR_USAGE, -EDOM, "no %s here", name);
+	return 0;
+}
+
+Test(ini, sections_are_told_also_where_they_have_no_key)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	_cleanup_free_ char *path = util_printf("%s/conf", t.path);
+	static const char text[] = "[a]\n\n # [no]\n [b]\nk = [v]\n[c] ; more\n[d]";
+	struct collected c = { .stop_at = NULL };
+	struct err e = ERR_INIT;
+
+	tmpdir_write(&t, "conf", text, strlen(text));
+	cr_assert_eq(ini_read_file(path, collect_section, collect, &c, &e), 0);
+	cr_expect_str_eq(c.text, "1 [a]|4 [b]|6 [c]|7 [d]|5 [b] k=[v]|");
+	c = (struct collected){ .stop_at = "c" };
+	cr_expect_eq(ini_read_file(path, collect_section, collect, &c, &e), -EDOM);
+	cr_expect_str_eq(c.text, "1 [a]|4 [b]|6 [c]|");
 }
