@@ -113,7 +113,8 @@ class Sstablefs:
         return self.words("restore-node", "--finish")
 
     def warm(self):
-        return [self.repository.program.binary, "--version"]
+        """What it starts: it is warm itself, as nodetool is (real.drop_caches)."""
+        return [self.bench.site.node.bin / "cqlsh", "--version"]
 
     def bring_back(self, where):
         measure.run(self.words("restore", TAG, "--node", NODE, where), self.environment)

@@ -87,14 +87,15 @@ class Watch:
         self.thread.join()
 
 
-def parts(sample, events, watch):
-    """Of one restore, in seconds: what the node's stop and start took, and how long it did not answer. events: the supervisor's."""
+def parts(sample, events, watch, begun):
+    """Of one restore, in seconds: what the node's stop and start took, what all else before, between and after them, and how long it did not answer. events: the supervisor's."""
     (_, stop, stopped), (_, start, _) = events
     if watch.answered is None or watch.answered < start:
         raise measure.Failed("the node was not seen to come back")
     own = stopped - stop + watch.answered - start
     down = watch.answered - stop
-    return {"down": down, "own": own, "rest": sample.seconds - own, "gap": down - own, "disk": watch.disk - watch.disk_before, "memory": watch.memory}
+    return {"down": down, "own": own, "rest": sample.seconds - own, "gap": down - own, "before": stop - begun, "between": start - stopped,
+            "after": begun + sample.seconds - watch.answered, "disk": watch.disk - watch.disk_before, "memory": watch.memory}
 
 
 class Restores:
@@ -134,8 +135,9 @@ class Restores:
         self.supervisor.events.clear()
         server = measure.children_of(site.server.guard.pid)[0]
         with Watch(site.node.address, site.node.home, site.directory / f"restore-{name}") as watch:
+            begun = time.monotonic()
             sample, _ = measure.run(tool.restore(), tool.environment, {"server": server}, site.server.count_requests, LIMIT_SECONDS)
-        sample.more = parts(sample, self.supervisor.events, watch)
+        sample.more = parts(sample, self.supervisor.events, watch, begun)
         self.check(number)
         if tool.finish():
             sample.more["finish"] = measure.run(tool.finish(), tool.environment)[0].seconds
@@ -160,16 +162,17 @@ def table(texts, samples, size):
     def requests(sample):
         return sum(sample.requests.values())
 
-    lines = ["| restore of the node by | seconds | each round | no CQL for s | Cassandra's own stop and start | all else | times Medusa's | no CQL beyond stop and start | requests | part of Medusa's | "
-             "peak MiB (with what it starts) | extra disk MiB, times the data | other load |", "|---" * 13 + "|"]
+    lines = ["| restore of the node by | seconds | each round | no CQL for s | Cassandra's own stop and start | all else | before, between, after them | times Medusa's | no CQL beyond stop and start | requests | part of Medusa's | "
+             "peak MiB (with what it starts) | extra disk MiB, times the data | other load |", "|---" * 14 + "|"]
     for name, found in samples.items():
         faster = "" if name == "medusa" else f"{middle('medusa', more('rest')) / middle(name, more('rest')):.1f}"
         part = "" if name == "medusa" else f"{middle(name, requests) / middle('medusa', requests):.3f}"
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found[-1].requests.items(), key=lambda item: -item[1])[:3])
         disk = max(sample.more["disk"] for sample in found)
         seconds = [middle(name, more(key)) for key in ("down", "own", "rest", "gap")]
+        around = ", ".join(f"{middle(name, more(key)):.1f}" for key in ("before", "between", "after"))
         lines.append(f"| {texts[name]} | {middle(name, lambda sample: sample.seconds):.1f} | {' / '.join(f'{sample.seconds:.1f}' for sample in found)} | {seconds[0]:.1f} | {seconds[1]:.1f} | "
-                     f"{seconds[2]:.1f} | {faster} | {seconds[3]:.1f} | {middle(name, requests):.0f}: {kinds} | {part} | {max(map(more('memory'), found)) / MIB:.0f} "
+                     f"{seconds[2]:.1f} | {around} | {faster} | {seconds[3]:.1f} | {middle(name, requests):.0f}: {kinds} | {part} | {max(map(more('memory'), found)) / MIB:.0f} "
                      f"({max(sample.memory for sample in found) / MIB:.0f}) | {disk / MIB:.0f}, {disk / size:.2f} | {' / '.join(f'{sample.foreign:.1f}' for sample in found)} |")
     rest, gap = middle("medusa", more("rest")) / middle("fast", more("rest")), middle("fast", more("gap"))
     part = middle("fast", requests) / middle("medusa", requests)

@@ -119,17 +119,17 @@ def test_the_goals_beside_medusa_are_judged_by_the_median_of_the_rounds():
 def test_a_restore_beside_medusa_is_judged_by_all_that_is_not_cassandras_own():
     watch = SimpleNamespace(answered=30.0, disk=5 << 20, disk_before=1 << 20, memory=3 << 20)
     events = [("stop", 10.0, 12.0), ("start", 15.0, 40.0)]
-    more = restores.parts(measure.Sample(60.0, 1.0, 0), events, watch)
-    assert more == {"down": 20.0, "own": 17.0, "rest": 43.0, "gap": 3.0, "disk": 4 << 20, "memory": 3 << 20}
+    more = restores.parts(measure.Sample(60.0, 1.0, 0), events, watch, 4.0)
+    assert more == {"down": 20.0, "own": 17.0, "rest": 43.0, "gap": 3.0, "before": 6.0, "between": 3.0, "after": 34.0, "disk": 4 << 20, "memory": 3 << 20}
     with pytest.raises(measure.Failed, match="not seen to come back"):
-        restores.parts(measure.Sample(60.0, 1.0, 0), events, SimpleNamespace(answered=14.0))
+        restores.parts(measure.Sample(60.0, 1.0, 0), events, SimpleNamespace(answered=14.0), 4.0)
 
     def sample(rest, gap, gets):
         return measure.Sample(17.0 + rest, 1.0, 9 << 20, requests={"GetObject": gets}, more={**more, "rest": rest, "down": 17.0 + gap, "gap": gap, "finish": 0.5})
 
     texts = {"medusa": "Medusa", "fast": "ours"}
     said = restores.table(texts, {"medusa": [sample(30.0, 8.0, 1000)] * 3, "fast": [sample(10.0, 2.0, 50), sample(6.0, 1.0, 100), sample(5.0, 3.0, 200)]}, 8 << 20)
-    assert "| ours | 23.0 | 27.0 / 23.0 / 22.0 | 19.0 | 17.0 | 6.0 | 5.0 | 2.0 | 100: 200 GetObject | 0.100 | 3 (9) | 4, 0.50 | 0.0 / 0.0 / 0.0 |" in said
+    assert "| ours | 23.0 | 27.0 / 23.0 / 22.0 | 19.0 | 17.0 | 6.0 | 6.0, 3.0, 34.0 | 5.0 | 2.0 | 100: 200 GetObject | 0.100 | 3 (9) | 4, 0.50 | 0.0 / 0.0 / 0.0 |" in said
     assert "as fast: 5.00, met in" in said and "beyond them: 2.00, met" in said and "requests: 0.100, met" in said
     said = restores.table(texts, {"medusa": [sample(30.0, 8.0, 1000)], "fast": [sample(6.1, 2.1, 101)]}, 8 << 20)
     assert "as fast: 4.92, not met in" in said and "beyond them: 2.10, not met" in said and "requests: 0.101, not met" in said
