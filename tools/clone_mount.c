@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include "base/io.h"
 #include "fs/mountpoint.h"
+#include "tools/dirusers.h"
 #include "tools/ownmount.h"
 #include "tools/unmount.h"
 
@@ -249,7 +250,7 @@ static int end_overlay(const struct clone_place *p, struct err *e)
 		return 0;
 	if (errno != EBUSY)
 		return err_errno(e, -errno, "cannot unmount %s", p->directory);
-	unmount_users((const char *[]){ p->directory, NULL }, users, sizeof(users));
+	dirusers_list((const char *[]){ p->directory, NULL }, users, sizeof(users));
 	return err_set(e, ERR_CONFLICT, -EBUSY,
 		       "%s is in use%s%s: stop Cassandra first, and leave the directory",
 		       p->directory, *users ? " by " : "", users);

@@ -157,7 +157,7 @@ void nodecheck_node(struct nodechecking *c)
 	if (!c->k->running && r == 0)
 		nodecheck_refuse(
 			c,
-			"a Cassandra answers nodetool, but no process is seen that uses this node's directories: run restore-node where it runs, not beside its container, or see jmx_host and yaml under [cassandra]");
+			"a Cassandra answers nodetool, but no process is seen that uses this node's directories: run restore-node on the machine it runs on, where its processes are seen, or see jmx_host and yaml under [cassandra]");
 	else if (!c->k->running)
 		nodecheck_note(
 			c,
@@ -179,8 +179,8 @@ void nodecheck_importer(struct nodechecking *c)
 {
 	struct err why = ERR_INIT;
 	char users[NODECOMMAND_USERS_BYTES];
+	bool here = nodecommand_users(c->k->journal, users);
 
-	nodecommand_users(c->k->journal, users);
 	c->k->running = *users;
 	if (asknode_facts(c->ask, true, &c->facts, &why) < 0)
 		nodecheck_refuse(
@@ -189,7 +189,12 @@ void nodecheck_importer(struct nodechecking *c)
 	else if (!c->k->running)
 		nodecheck_refuse(
 			c,
-			"a Cassandra answers nodetool, but no process is seen that uses this node's directories: run restore-node where it runs, not beside its container, or see jmx_host and yaml under [cassandra]");
+			"a Cassandra answers nodetool, but no process is seen that uses this node's directories: run restore-node on the machine it runs on, where its processes are seen, or see jmx_host and yaml under [cassandra]");
+	else if (!here)
+		nodecheck_refuse(
+			c,
+			"Cassandra (%s) has this node's directories at other paths, as in a container, and could not find what it is to import: run restore-node --only where it runs",
+			users);
 	else
 		check_facts(c, c->facts);
 }

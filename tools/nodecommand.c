@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 #include "base/process.h"
-#include "tools/unmount.h"
+#include "tools/dirusers.h"
 
 #define SYSTEMD "/run/systemd/system"
 #define WORDS_MAX 64
@@ -108,13 +108,13 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 	return err_wrap(e, r, "%s", nodecommand_text(cli, which));
 }
 
-void nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES])
+bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES])
 {
 	const char *paths[NODEJOURNAL_PLACES_MAX + 1] = { NULL };
 
 	for (size_t i = 0; i < j->place_count; i++)
 		paths[i] = j->places[i].path;
-	unmount_users(paths, out, NODECOMMAND_USERS_BYTES);
+	return dirusers_list(paths, out, NODECOMMAND_USERS_BYTES);
 }
 
 int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,

@@ -18,8 +18,8 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 bool nodecommand_exists(const char *program);
 
 #define NODECOMMAND_USERS_BYTES 512
-/* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. */
-void nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);
+/* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. Whether one of them has it at the same path, as none of a container may. */
+bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);
 /* Waits until there is none. -ETIMEDOUT (ERR_CONFLICT) naming them; -ECANCELED. */
 int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,
 			     struct err *e);

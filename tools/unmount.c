@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/unmount.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,11 +10,11 @@
 #include <sys/wait.h>
 #include "base/io.h"
 #include "fs/mountpoint.h"
+#include "tools/dirusers.h"
 
 #define ASK_MS \
 	2000 /* how long a mount may take to tell its pid; one that hangs is unmounted without */
 #define GONE_MS 30000 /* how long the daemon may take to end */
-#define NAMED_MAX 20  /* processes named in an error */
 
 /* ---- who serves it ---- */
 
@@ -76,110 +75,6 @@ static int await_end(int pidfd, const char *mountpoint, struct err *e)
 		       GONE_MS / 1000);
 }
 
-/* ---- who uses it ---- */
-
-static bool below(const char *path, const char *const *directories)
-{
-	for (; *directories; directories++) {
-		size_t len = strlen(*directories);
-
-		if (strncmp(path, *directories, len) == 0 &&
-		    (path[len] == '/' || path[len] == '\0'))
-			return true;
-	}
-	return false;
-}
-
-static bool link_below(const char *link, const char *const *directories)
-{
-	char target[4096];
-	ssize_t n = readlink(link, target, sizeof(target) - 1);
-
-	if (n <= 0)
-		return false;
-	target[n] = '\0';
-	return below(target, directories);
-}
-
-static bool any_fd_below(const char *pid, const char *const *directories)
-{
-	char path[300];
-	struct dirent *d;
-	bool found = false;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
-	dir = opendir(path);
-	while (dir && !found && (d = readdir(dir))) {
-		char link[600];
-
-		snprintf(link, sizeof(link), "/proc/%s/fd/%s", pid, d->d_name);
-		found = link_below(link, directories);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-static bool any_map_below(const char *pid, const char *const *directories)
-{
-	_cleanup_free_ char *line = NULL;
-	char path[300];
-	size_t cap = 0;
-	bool found = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%s/maps", pid);
-	f = fopen(path, "re");
-	while (f && !found && getline(&line, &cap, f) > 0) {
-		char *name = strchr(line, '/');
-
-		if (name) {
-			name[strcspn(name, "\n")] = '\0';
-			found = below(name, directories);
-		}
-	}
-	if (f)
-		fclose(f);
-	return found;
-}
-
-static bool uses(const char *pid, const char *const *directories)
-{
-	char cwd[300], root[300];
-
-	snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", pid);
-	snprintf(root, sizeof(root), "/proc/%s/root", pid);
-	return link_below(cwd, directories) || link_below(root, directories) ||
-	       any_fd_below(pid, directories) || any_map_below(pid, directories);
-}
-
-void unmount_users(const char *const *directories, char *out, size_t size)
-{
-	struct dirent *d;
-	size_t used = 0, named = 0;
-	DIR *proc = opendir("/proc");
-
-	*out = '\0';
-	while (proc && named < NAMED_MAX && used + 40 < size && (d = readdir(proc))) {
-		_cleanup_free_ char *comm = NULL;
-		char path[300];
-		size_t len;
-
-		if (*d->d_name < '1' || *d->d_name > '9' ||
-		    strtol(d->d_name, NULL, 10) == getpid() || !uses(d->d_name, directories))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/comm", d->d_name);
-		if (io_read_file(AT_FDCWD, path, 4096, &comm, &len) < 0)
-			continue;
-		comm[strcspn(comm, "\n")] = '\0';
-		used += (size_t)snprintf(out + used, size - used, "%s%s (%s)", named++ ? ", " : "",
-					 d->d_name, comm);
-	}
-	if (proc)
-		closedir(proc);
-}
-
 /* ---- unmounting ---- */
 
 /* What users have for it: the kernel's control file belongs to who mounted. */
@@ -210,7 +105,7 @@ static int detach(const char *mountpoint, bool lazy, bool force, bool answers, s
 		return 0;
 	if (r != -EBUSY)
 		return err_errno(e, r, "cannot unmount %s", mountpoint);
-	unmount_users((const char *[]){ mountpoint, NULL }, users, sizeof(users));
+	dirusers_list((const char *[]){ mountpoint, NULL }, users, sizeof(users));
 	return err_set(e, ERR_CONFLICT, r, "%s is busy: %s%s (%s)", mountpoint,
 		       *users ? "in use by " : "in use", users, advice(answers));
 }

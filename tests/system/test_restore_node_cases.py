@@ -6,10 +6,12 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness import ABSENT, DONE, FAILED, FOUND, USAGE, run
+from harness import ABSENT, DONE, FAILED, FOUND, USAGE, run, wait_until
 from host import NEW_ID, OWN, Host, files, refused, with_own
 from standin import HOST_ID
 from test_pin import pin_files
@@ -73,6 +75,53 @@ REMOTE = ["b", "--remote", "--node", "n1", "--yes"]
 
 def backup_of(yaml):
     return yaml.with_name(yaml.name + ".before-restore-node")
+
+
+# ---- a container beside it ----
+
+USE = {"file": 'exec sh -c "exec sleep 10000" 3<"$file"', "directory": 'cd "$(dirname "$file")"; exec sleep 10000',
+       "map": 'exec python3 -c "import mmap, sys, time; f = open(sys.argv[1], \'rb\'); m = mmap.mmap(f.fileno(), 0, prot=1); f.close(); time.sleep(10000)" "$file"'}
+
+
+@contextlib.contextmanager
+def contained(host, use):
+    """Its Cassandra runs in a mount namespace of its own, where the data have another path."""
+    host.kill()
+    elsewhere = host.directory / "elsewhere"
+    elsewhere.mkdir()
+    file = next(host.data[0].glob("shop/*/*-Data.db")).relative_to(host.node_directory)
+    script = f'mount --bind {host.node_directory} {elsewhere}; mount -t tmpfs none {host.node_directory}; cd /; file={elsewhere}/{file}; {USE[use]}'
+    with subprocess.Popen(["unshare", "-m", "sh", "-ec", script]) as process:
+        try:
+            wait_until(lambda: Path("/proc", str(process.pid), "comm").read_text().split()[0] in ("sleep", "python3"), 20, "the process")
+            (host.state / "pid").write_text(str(process.pid))
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("use", USE)
+def test_a_cassandra_that_has_its_directories_at_other_paths_is_seen(stored, host, use):
+    with contained(host, use) as process:
+        assert restore(stored, host, "b", "--in-place", "--plan").out
+        (host.directory / "stop").write_text("#!/bin/sh\nexit 0\n")
+        host.fail("nodetool", first="Connection refused")
+        answer = restore(stored, host, "b", "--in-place", "--yes", "--wait", 1, code=FAILED)
+        refused(answer, "still in use by", f"{process.pid} (")
+        assert files(host.content()) == files(stored.spoilt)
+
+
+def test_a_cassandra_in_a_container_is_stopped_and_restored(stored, host):
+    with contained(host, "file") as process:
+        restore(stored, host, "b", "--in-place", "--yes")
+        process.wait(10)
+    assert data_of(host) == stored.before and host.running
+
+
+def test_a_cassandra_in_a_container_is_not_told_to_import_from_a_path_that_it_does_not_know(stored, host):
+    with contained(host, "file"):
+        refused(restore(stored, host, "b", "--only", "shop", "--yes", code=FAILED), "at other paths")
+    assert host.content() == stored.spoilt
 
 
 # ---- another cluster ----
