@@ -346,6 +346,12 @@ void mapping_load(struct mapping *m)
 	because(m, "rows are to be loaded, whatever the shape");
 }
 
+void mapping_in_place(struct mapping *m)
+{
+	m->which = MAPPING_SAME;
+	because(m, "the host list says so, and that each host is the node that it gets");
+}
+
 void mapping_deinit(struct mapping *m)
 {
 	free(m->source_of);

@@ -40,6 +40,8 @@ int mapping_decide(const struct mapping_node *sources, size_t source_count,
 		   struct err *e);
 /* Loads, though another case applies. */
 void mapping_load(struct mapping *m);
+/* Each target is its source, or a machine in its place: of pairs that are there. */
+void mapping_in_place(struct mapping *m);
 void mapping_deinit(struct mapping *m);
 const char *mapping_case_name(enum mapping_case which); /* "same", "other", "loaded" */
 

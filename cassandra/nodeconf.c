@@ -21,6 +21,7 @@ struct reading {
 	yaml_parser_t parser;
 	unsigned depth; /* open mappings and sequences */
 	struct level levels[LEVELS];
+	bool at_seeds; /* the next word is the list of them */
 };
 
 static int bad(const struct reading *r, const char *why, struct err *e)
@@ -30,7 +31,7 @@ static int bad(const struct reading *r, const char *why, struct err *e)
 }
 
 /* Every setting that is a word: "key", or "key.key" of a mapping in the file. */
-#define SETTINGS 19
+#define SETTINGS 21
 struct setting {
 	const char *key;
 	char **value;
@@ -46,6 +47,8 @@ static void list_settings(struct nodeconf *y, struct setting ret[SETTINGS])
 		{ "broadcast_rpc_address", &y->broadcast_rpc_address },
 		{ "native_transport_port", &y->native_port },
 		{ "num_tokens", &y->num_tokens },
+		{ "listen_address", &y->listen_address },
+		{ "broadcast_address", &y->broadcast_address },
 		{ "uuid_sstable_identifiers_enabled", &y->uuid_ids },
 		{ "local_system_data_file_directory", &y->local_system_dir },
 		{ "commitlog_directory", &y->commitlog_dir },
@@ -123,6 +126,17 @@ static int take_value(struct reading *r, const char *value, size_t len, struct e
 							      : 0;
 }
 
+/* Wherever the provider has them: a list of one mapping with a list of one mapping, or one mapping less with each version. */
+static int take_provider(struct reading *r, const char *value, size_t len, struct err *e)
+{
+	bool seeds = r->at_seeds;
+
+	r->at_seeds = !seeds && strcmp(value, "seeds") == 0;
+	return seeds && facts_set(&r->y->seeds, value, len, e) < 0
+		       ? bad(r, "a value is too long", e)
+		       : 0;
+}
+
 static int take_scalar(struct reading *r, const yaml_event_t *event, struct err *e)
 {
 	const char *value = (const char *)event->data.scalar.value;
@@ -131,6 +145,8 @@ static int take_scalar(struct reading *r, const yaml_event_t *event, struct err 
 
 	if (memchr(value, 0, len))
 		return bad(r, "a value has a NUL in it", e);
+	if (r->depth > 1 && strcmp(r->levels[0].key, "seed_provider") == 0)
+		return take_provider(r, value, len, e);
 	if (m && !m->at_value) {
 		take_key(m, value, len);
 		return 0;
@@ -227,7 +243,7 @@ static bool make_strings(struct nodeconf *y)
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (!(*all[i].value = strdup("")))
 			return false;
-	return true;
+	return (y->seeds = strdup(""));
 }
 
 static struct nodeconf *nodeconf_new(void)
@@ -281,6 +297,7 @@ void nodeconf_free(struct nodeconf *y)
 	for (size_t i = 0; i < y->data_dir_count; i++)
 		free(y->data_dirs[i]);
 	free(y->data_dirs);
+	free(y->seeds);
 	list_settings(y, all);
 	for (size_t i = 0; i < SETTINGS; i++)
 		free(*all[i].value);

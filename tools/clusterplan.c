@@ -505,6 +505,8 @@ static int make(struct cli *cli, struct session *s, struct clusterplan *p,
 				   p->targets->count, &p->mapping, e);
 	if (r == 0 && o->load)
 		mapping_load(&p->mapping);
+	if (r == 0 && o->in_place)
+		mapping_in_place(&p->mapping);
 	if (r == 0 && p->mapping.which == MAPPING_LOADED)
 		r = plan_loading(cli, s, p, o, e);
 	return r;

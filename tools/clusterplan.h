@@ -52,6 +52,7 @@ struct clusterplan_options {
 	bool all_replicas, partial;
 	bool keep_auth; /* roles stay those of the cluster */
 	bool load;	/* also where the nodes could have the files as they are */
+	bool in_place; /* the hosts of a list are the nodes that were backed up, or machines in their places */
 	bool given; /* a plan that was saved says which tables are loaded from where, and is checked by itself */
 };
 

@@ -56,8 +56,8 @@ static const char *done(const struct lead_host *h)
 static void refuse(struct lead *l, const struct lead_host *a, const struct lead_host *b,
 		   const char *what, const char *of_a, const char *of_b)
 {
-	lead_refuse(l, "%s and %s %s: %s and %s; nothing was begun", a->host, b->host, what, of_a,
-		    of_b);
+	lead_refuse(l, ERR_USAGE, "%s and %s %s: %s and %s; nothing was begun", a->host, b->host,
+		    what, of_a, of_b);
 }
 
 static bool is_ready(const struct lead_host *h)

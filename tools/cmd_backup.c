@@ -31,10 +31,13 @@ enum {
 #define MACHINE_ID_BYTES 1024 /* of /etc/machine-id, at most */
 
 /* How backup-cluster leads it. */
-static const struct follow_task follow_task = {
-	.work = "the backup",
-	.words = (const char *const[]){ FOLLOW_WORD_SNAPSHOT, FOLLOW_WORD_UPLOAD, NULL },
+enum { SNAPSHOT_TAKEN = 1 }; /* how many steps then are */
+static const struct follow_step follow_steps[] = {
+	{ FOLLOW_WORD_SNAPSHOT, FOLLOW_TAKEN, false },
+	{ FOLLOW_WORD_UPLOAD, NULL, false },
 };
+static const struct follow_task follow_task = { "the backup", follow_steps,
+						ARRAY_SIZE(follow_steps) };
 
 struct arguments {
 	struct common common;
@@ -362,8 +365,8 @@ static int take_snapshot(struct cli *cli, const struct arguments *a, struct sess
 	r = live_prepare(live, e);
 	if (r == 0 && a->follow)
 		r = tell_ready(a, s, live_facts(live), false, e);
-	if (r == 0 && a->follow)
-		r = follow_wait(a->follow, FOLLOW_WORD_SNAPSHOT, e);
+	if (r == 0)
+		r = follow_pass(a->follow, 0, e);
 	if (r == 0)
 		r = live_snapshot(live, ret_tag, e);
 	return a->snapshot ? r : hooks_after(cli, &hook, r, e);
@@ -379,8 +382,8 @@ static int gather(struct cli *cli, struct arguments *a, struct session *s, struc
 	struct record *record = NULL;
 	int r = live ? take_snapshot(cli, a, s, live, &so.tag, e) : 0;
 
-	if (r == 0 && a->follow)
-		r = follow_say(FOLLOW_TAKEN, e);
+	if (r == 0)
+		r = follow_tell(a->follow, SNAPSHOT_TAKEN, e);
 	if (r == 0)
 		r = snapshot_scan(&so, &cli->cancel, &snapshot, e);
 	if (r == 0 && live)
@@ -524,8 +527,8 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 		r = session_open(cli, &open, s, e);
 	if (r == 0 && !ask)
 		r = check_once(cli, a, s, e);
-	if (r == 0 && a->follow)
-		r = follow_wait(a->follow, FOLLOW_WORD_UPLOAD, e);
+	if (r == 0)
+		r = follow_pass(a->follow, SNAPSHOT_TAKEN, e);
 	if (r == 0)
 		r = store(cli, a, s, snapshot, template, e);
 	else if (r == CLAIM_EXISTS)

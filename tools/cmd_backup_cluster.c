@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include "tools/clusterrun.h"
 #include "tools/clusterview.h"
 #include "tools/commands.h"
@@ -17,9 +16,6 @@ enum {
 	OPT_REREAD,
 	OPT_METRICS_FILE
 };
-
-#define FILES_OF_NODE 3	 /* pipes */
-#define FILES_OF_OURS 64 /* all else that is open */
 
 struct arguments {
 	const char *name, *host_list;
@@ -407,18 +403,6 @@ static int report(struct cli *cli, const struct arguments *a, const struct clust
 
 /* ---- the run ---- */
 
-/* Each node takes some descriptors; that the limit cannot be raised is found where one is missing. */
-static void make_room(size_t count)
-{
-	struct rlimit l;
-	rlim_t wanted = FILES_OF_NODE * count + FILES_OF_OURS;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
-		return;
-	l.rlim_cur = MIN_OF(wanted, l.rlim_max);
-	setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
 	       struct hostlist *hosts, struct err *e)
 {
@@ -434,7 +418,6 @@ static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
 
 	if (r < 0)
 		return r;
-	make_room(hosts->count);
 	clusterview_init(&view, cli);
 	run.lead.hosts = hosts->nodes;
 	run.lead.count = hosts->count;

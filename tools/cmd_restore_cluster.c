@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "tools/clusterapply.h"
+#include "tools/clusterfiles.h"
 #include "tools/commands.h"
+#include "tools/filesreport.h"
 #include "tools/names.h"
 #include "tools/planfile.h"
 #include "tools/schemaargs.h"
@@ -21,19 +23,30 @@ enum {
 	OPT_PARTIAL,
 	OPT_PARALLEL,
 	OPT_THROTTLE,
-	OPT_RESTART
+	OPT_RESTART,
+	OPT_ABORT,
+	OPT_FINISH,
+	OPT_IN_PLACE,
+	OPT_NO_STAGE,
+	OPT_QUERY,
+	OPT_ROWS,
+	OPT_WAIT
 };
 
-#define PARALLEL 2
+#define PARALLEL 2 /* sstableloaders; hosts fetch all at once */
 #define PARALLEL_MAX 64
+#define HOSTS_MAX 16384
+#define WAIT_S 600
+#define WAIT_MAX_S 86400
 
 struct arguments {
 	struct common common;
 	const char *backup, *host_list, *plan_file;
 	struct schemaargs names;
 	struct clusterplan_options options;
-	uint64_t parallel, throttle;
-	bool plan, yes, restart;
+	uint64_t parallel, throttle; /* 0: not given */
+	bool plan, yes, abort, finish, restart, has_rows;
+	struct clusterfiles files;
 };
 
 struct work {
@@ -55,6 +68,29 @@ static int throttle_option(struct arguments *a, const char *value, struct err *e
 		       ? 0
 		       : err_set(e, ERR_USAGE, -EINVAL,
 				 "--throttle '%s': bytes a second are wanted, such as 100M", value);
+}
+
+/* Of hosts that take files as they are. */
+static int files_option(struct arguments *a, int option, const char *value, struct err *e)
+{
+	struct clusterfiles *f = &a->files;
+
+	switch (option) {
+	case OPT_IN_PLACE:
+		f->in_place = a->options.in_place = true;
+		return 0;
+	case OPT_NO_STAGE:
+		f->no_stage = true;
+		return 0;
+	case OPT_QUERY:
+		f->query = value;
+		return 0;
+	case OPT_ROWS:
+		a->has_rows = true;
+		return cli_number("--check-rows", value, 0, INT64_MAX, &f->rows, e);
+	default:
+		return cli_number("--wait", value, 1, WAIT_MAX_S, &f->wait_s, e);
+	}
 }
 
 static int own_option(struct arguments *a, int option, const char *value, struct err *e)
@@ -87,6 +123,12 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	case OPT_RESTART:
 		a->restart = true;
 		return 0;
+	case OPT_ABORT:
+		a->abort = true;
+		return 0;
+	case OPT_FINISH:
+		a->finish = true;
+		return 0;
 	case OPT_MAP_DC:
 	case OPT_LEAVE_OUT_DC:
 		return schemaargs_dc(&a->names, &a->options.schema, option == OPT_LEAVE_OUT_DC,
@@ -94,27 +136,22 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	case OPT_ONLY:
 		return schemaargs_only(&a->names, &a->options.schema, value, e);
 	case OPT_PARALLEL:
-		return cli_number("--parallel", value, 1, PARALLEL_MAX, &a->parallel, e);
+		return cli_number("--parallel", value, 1, HOSTS_MAX, &a->parallel, e);
 	case OPT_THROTTLE:
 		return throttle_option(a, value, e);
-	default:
+	case OPT_RENAME:
 		return schemaargs_rename(&a->names, &a->options.schema, value, e);
+	default:
+		return files_option(a, option, value, e);
 	}
 }
 
-static int check(const struct arguments *a, int rest, struct err *e)
+/* What is given with one way of restoring and means nothing with another. */
+static int check_ways(const struct arguments *a, struct err *e)
 {
 	const struct clusterplan_options *o = &a->options;
+	const struct clusterfiles *f = &a->files;
 
-	if (rest != 1)
-		return err_set(e, ERR_USAGE, -EINVAL, "restore-cluster needs one backup");
-	if (a->common.node)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "restore-cluster means every node: --node does not go with it");
-	if (a->plan == a->yes)
-		return err_set(
-			e, ERR_USAGE, -EINVAL,
-			"restore-cluster takes --plan to see what would be done, or --yes to do it");
 	if (a->plan_file && (a->host_list || o->schema.only_count || o->schema.rename_count ||
 			     o->schema.dc_count || o->load || o->keep_auth || o->all_replicas))
 		return err_set(
@@ -124,11 +161,48 @@ static int check(const struct arguments *a, int rest, struct err *e)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"--host-list says which node takes over which: nothing is to --load then");
-	if (a->throttle && a->throttle < a->parallel * MIB)
+	if (f->in_place && !a->host_list)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--in-place says of the hosts of a --host-list that each is the node that it gets");
+	if (!f->query != !a->has_rows)
+		return err_set(e, ERR_USAGE, -EINVAL, "--check-query and --check-rows go together");
+	if (a->throttle && a->throttle < (a->parallel ? a->parallel : PARALLEL) * MIB)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--throttle: at least 1M for each of the %llu that run at once",
-			       (unsigned long long)a->parallel);
+			       (unsigned long long)(a->parallel ? a->parallel : PARALLEL));
 	return 0;
+}
+
+static int check(const struct arguments *a, int rest, struct err *e)
+{
+	if (rest != 1)
+		return err_set(e, ERR_USAGE, -EINVAL, "restore-cluster needs one backup");
+	if (a->common.node)
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "restore-cluster means every node: --node does not go with it");
+	if (a->plan + a->yes + a->abort + a->finish != 1)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"restore-cluster takes --plan to see what would be done, or --yes to do it (--abort or --finish for one that was begun)");
+	return check_ways(a, e);
+}
+
+/* Whether something is asked for that takes loading rows. */
+static bool loads(const struct arguments *a)
+{
+	const struct clusterplan_options *o = &a->options;
+
+	return o->schema.only_count || o->schema.rename_count || o->schema.dc_count || o->load ||
+	       o->all_replicas || a->throttle || a->restart;
+}
+
+/* Whether something is asked for that takes nodes that are restored as they were. */
+static bool takes_files(const struct arguments *a)
+{
+	const struct clusterfiles *f = &a->files;
+
+	return f->no_stage || f->query;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
@@ -149,13 +223,20 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "parallel", required_argument, NULL, OPT_PARALLEL },
 		{ "throttle", required_argument, NULL, OPT_THROTTLE },
 		{ "restart", no_argument, NULL, OPT_RESTART },
+		{ "abort", no_argument, NULL, OPT_ABORT },
+		{ "finish", no_argument, NULL, OPT_FINISH },
+		{ "in-place", no_argument, NULL, OPT_IN_PLACE },
+		{ "no-stage", no_argument, NULL, OPT_NO_STAGE },
+		{ "check-query", required_argument, NULL, OPT_QUERY },
+		{ "check-rows", required_argument, NULL, OPT_ROWS },
+		{ "wait", required_argument, NULL, OPT_WAIT },
 		COMMON_NAMES,
 		COMMON_HELP,
 		{ NULL, 0, NULL, 0 },
 	};
 	int c, r = common_init(&a->common, cli, NULL, 16, e);
 
-	a->parallel = PARALLEL;
+	a->files.wait_s = WAIT_S;
 	schemaargs_init(&a->names, &a->options.schema);
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
 		if (c == '?')
@@ -225,14 +306,30 @@ static int plan(struct work *w, struct err *e)
 	return r;
 }
 
+/* As JSON each target has its command, too; a plan that is read again passes over it. */
+static int show_json(const struct work *w, const struct filesplan *files, struct err *e)
+{
+	json_t *document = clusterplan_json(w->plan);
+	json_t *targets = json_object_get(document, "targets");
+
+	for (size_t i = 0; files && i < files->count; i++) {
+		_cleanup_free_ char *command = filesplan_command(files, &files->nodes[i]);
+
+		json_object_set_new(json_array_get(targets, i), "command",
+				    json_text(command ? command : ""));
+	}
+	return document ? cli_print_json(w->cli, document) : err_nomem(e);
+}
+
 static int show(const struct work *w, struct err *e)
 {
-	json_t *document;
+	const struct filesplan *files = w->a->files.plan;
+	int r;
 
-	if (!w->cli->json)
-		return clusterplan_print(w->plan, e);
-	document = clusterplan_json(w->plan);
-	return document ? cli_print_json(w->cli, document) : err_nomem(e);
+	if (w->cli->json)
+		return show_json(w, files, e);
+	r = clusterplan_print(w->plan, e);
+	return r == 0 && files ? filesreport_commands(files, e) : r;
 }
 
 /* ---- doing it ---- */
@@ -240,12 +337,13 @@ static int show(const struct work *w, struct err *e)
 static int apply(struct work *w)
 {
 	const struct arguments *a = w->a;
+	uint64_t parallel = a->parallel ? a->parallel : PARALLEL;
 	struct clusterapply apply = { .cli = w->cli,
 				      .plan = w->plan,
 				      .url = w->url,
 				      .repository_id = w->repository_id,
-				      .parallel = (unsigned)a->parallel,
-				      .throttle_mib = a->throttle / a->parallel / MIB,
+				      .parallel = (unsigned)parallel,
+				      .throttle_mib = a->throttle / parallel / MIB,
 				      .restart = a->restart };
 	struct err e = ERR_INIT;
 	int r = clusterapply_run(&apply, &e);
@@ -260,19 +358,61 @@ static int apply(struct work *w)
 	return r;
 }
 
+/* What was begun is gone on with; else everything is planned now. */
+static int find_or_plan(struct work *w, struct err *e)
+{
+	struct arguments *a = w->a;
+	struct clusterfiles *f = &a->files;
+	int r = clusterfiles_find(f, e);
+
+	if (r < 0 || f->plan)
+		return r;
+	r = plan(w, e);
+	if (r < 0)
+		return r;
+	if (w->plan->mapping.which != MAPPING_LOADED)
+		return clusterfiles_begin(f, w->plan, w->repository_id, e);
+	if (takes_files(a))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"%s, so rows are loaded: --no-stage and --check-query are for nodes that take files as they are",
+			w->plan->mapping.reason);
+	return a->parallel <= PARALLEL_MAX
+		       ? 0
+		       : err_set(e, ERR_USAGE, -EINVAL,
+				 "--parallel: at most %d sstableloaders at once", PARALLEL_MAX);
+}
+
+static void fill_files(struct work *w)
+{
+	const struct arguments *a = w->a;
+	struct clusterfiles *f = &w->a->files;
+
+	f->cli = w->cli;
+	f->what = a->abort ? FILESRUN_ABORT : a->finish ? FILESRUN_FINISH : FILESRUN_RESTORE;
+	f->backup = a->backup;
+	f->cluster = a->common.cluster;
+	f->plan_only = a->plan;
+	f->keep_auth = a->options.keep_auth;
+	f->parallel = (unsigned)a->parallel;
+	f->host_list = a->host_list;
+	f->plan_file = a->plan_file;
+	f->loads = loads(a);
+}
+
 static int run(struct work *w)
 {
+	const struct clusterfiles *f = &w->a->files;
 	struct err e = ERR_INIT;
-	int r = plan(w, &e);
+	int r;
 
-	if (r == 0 && w->a->yes && w->plan->mapping.which != MAPPING_LOADED)
-		r = err_set(
-			&e, ERR_USAGE, -ENOTSUP,
-			"%s: this is done by restore-node on each host, in the order of --plan (or --load loads the rows)",
-			w->plan->mapping.reason);
-	if (r == 0 && w->a->yes)
+	fill_files(w);
+	r = find_or_plan(w, &e);
+	if (r == 0 && f->plan && (f->plan->saved || w->a->yes))
+		r = clusterfiles_run(&w->a->files, &e);
+	else if (r == 0 && w->a->yes)
 		return apply(w);
-	if (r == 0)
+	else if (r == 0)
 		r = show(w, &e);
 	return r < 0 ? cli_fail(w->cli, &e) : r;
 }
@@ -300,6 +440,8 @@ int cmd_restore_cluster(struct cli *cli, int argc, char **argv)
 
 	r = r < 0 ? cli_fail(cli, &e) : run(&w);
 	release(&w);
+	if (a)
+		clusterfiles_deinit(&a->files);
 	free(a);
 	return r;
 }

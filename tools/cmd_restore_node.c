@@ -16,6 +16,7 @@ enum {
 	OPT_YES,
 	OPT_ABORT,
 	OPT_FINISH,
+	OPT_COORDINATED,
 	OPT_ONLY,
 	OPT_QUERY,
 	OPT_ROWS,
@@ -30,7 +31,7 @@ struct arguments {
 	const char *backup, *query;
 	const char *only[NODEJOURNAL_ONLY_MAX];
 	struct nodecheck_wish wish; /* `only` is its list */
-	bool in_place, plan, yes, abort, finish, has_rows;
+	bool in_place, plan, yes, abort, finish, coordinated, has_rows;
 	uint64_t rows, wait_s;
 };
 
@@ -43,7 +44,8 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 			  [OPT_PLAN - OPT_COMMAND] = &a->plan,
 			  [OPT_YES - OPT_COMMAND] = &a->yes,
 			  [OPT_ABORT - OPT_COMMAND] = &a->abort,
-			  [OPT_FINISH - OPT_COMMAND] = &a->finish };
+			  [OPT_FINISH - OPT_COMMAND] = &a->finish,
+			  [OPT_COORDINATED - OPT_COMMAND] = &a->coordinated };
 
 	switch (option) {
 	case OPT_ONLY:
@@ -103,6 +105,10 @@ static int check_arguments(struct arguments *a, int count, struct err *e)
 		return r;
 	if (!a->query != !a->has_rows)
 		return err_set(e, ERR_USAGE, -EINVAL, "--check-query and --check-rows go together");
+	if (a->coordinated && (a->plan || w->only_count > 0))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--coordinated is how restore-cluster runs restore-node on a node: neither --plan nor --only goes with it");
 	if (!other && !a->plan && !a->yes)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "restore-node %s: look at it with --plan, then say --yes",
@@ -127,6 +133,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "wait", required_argument, NULL, OPT_WAIT },
 		{ "abort", no_argument, NULL, OPT_ABORT },
 		{ "finish", no_argument, NULL, OPT_FINISH },
+		{ "coordinated", no_argument, NULL, OPT_COORDINATED },
 		COMMON_NAMES,
 		COMMON_LIMITS,
 		COMMON_HELP,
@@ -159,8 +166,28 @@ struct work {
 	struct session session;
 	struct record *record;
 	struct nodejournal *journal;
+	struct follow *follow; /* NULL: nobody leads */
 	int lock;
 };
+
+/* One that is led follows soon after another that was, and may still be at a step. */
+static int take_lock(struct work *w, const char *data_dir, bool make, struct err *e)
+{
+	return nodefollow_lock(w->cli, data_dir, make, w->follow ? (int64_t)w->a->wait_s * 1000 : 0,
+			       &w->lock, e);
+}
+
+/* Whoever leads is told how things are, and says when to begin. */
+static int get_ready(struct work *w, const struct facts *facts, struct err *e)
+{
+	const char *repository = w->session.repo ? repo_id(w->session.repo) : "";
+	int r;
+
+	if (!w->follow)
+		return 0;
+	r = nodefollow_ready(&w->ask, facts, w->journal, repository, e);
+	return r < 0 ? r : follow_pass(w->follow, 0, e);
+}
 
 /* Where the journal is, if there is one. NULL: cassandra.yaml does not say. */
 static const char *first_data_dir(const struct work *w)
@@ -296,8 +323,10 @@ static int begin(struct work *w, struct nodecheck *k, struct err *e)
 {
 	int r = refused(w, k, e);
 
+	if (r == 0)
+		r = get_ready(w, k->facts, e);
 	if (r == 0 && w->lock < 0)
-		r = nodejournal_lock(k->journal->places[0].path, true, &w->lock, e);
+		r = take_lock(w, k->journal->places[0].path, true, e);
 	if (r == 0)
 		r = check_still_alone(k->journal, e);
 	if (r == 0) {
@@ -346,6 +375,7 @@ static int carry_on(struct work *w, int64_t begun_ms, struct err *e)
 			     .common = &w->a->common,
 			     .query = w->a->query,
 			     .rows = w->a->rows,
+			     .follow = w->follow,
 			     .wait_ms = (int64_t)w->a->wait_s * 1000 };
 	int r = noderun_restore(&n, e);
 
@@ -355,7 +385,7 @@ static int carry_on(struct work *w, int64_t begun_ms, struct err *e)
 static int look_for_journal(struct work *w, struct err *e)
 {
 	const char *dir = first_data_dir(w);
-	int r = dir ? nodejournal_lock(dir, false, &w->lock, e) : -ENOENT;
+	int r = dir ? take_lock(w, dir, false, e) : -ENOENT;
 
 	if (r == -ENOENT)
 		return 0;
@@ -391,18 +421,17 @@ static int restore(struct work *w, struct err *e)
 	if (!w->journal)
 		return restore_anew(w, begun_ms, e);
 	r = check_journal(w, e);
+	if (r == 0 && !w->a->plan)
+		r = get_ready(w, NULL, e);
 	if (r < 0)
 		return r;
 	return w->a->plan ? show_begun(w, e) : carry_on(w, begun_ms, e);
 }
 
-/* --abort and --finish: what to do is in the journal, no repository is asked. */
-static int end(struct work *w, struct err *e)
+/* What --abort or --finish is about. Where somebody leads, and nothing is begun, there is none. */
+static int look_for_end(struct work *w, struct err *e)
 {
-	struct noderun n = { .cli = w->cli,
-			     .ask = &w->ask,
-			     .wait_ms = (int64_t)w->a->wait_s * 1000 };
-	const char *dir = first_data_dir(w), *state = w->a->abort ? "aborted" : "finished";
+	const char *dir = first_data_dir(w);
 	int r;
 
 	if (!dir)
@@ -410,27 +439,68 @@ static int end(struct work *w, struct err *e)
 			e, ERR_USAGE, -ENOENT,
 			"%s names no data_file_directories: name it with yaml = under [cassandra] of the configuration",
 			w->ask.yaml);
-	r = nodejournal_lock(dir, false, &w->lock, e);
+	r = take_lock(w, dir, false, e);
 	if (r == 0)
 		r = nodejournal_read(dir, &w->journal, e);
 	if (r == 0 && !w->journal)
 		r = err_set(e, ERR_NOT_FOUND, -ENOENT, "no restore-node was begun in %s", dir);
-	n.journal = w->journal;
-	if (r == 0)
-		r = w->a->abort ? noderun_abort(&n, e) : noderun_finish(&n, e);
-	if (r < 0)
-		return r;
+	return r == -ENOENT && w->follow ? 0 : r;
+}
+
+static int report_end(const struct work *w, const char *state)
+{
+	const struct nodejournal *j = w->journal;
+
 	if (w->cli->json)
 		return cli_print_json(w->cli,
 				      json_pack("{s:s, s:s, s:s, s:s}", "cluster",
-						w->journal->cluster, "node", w->journal->node,
-						"name", w->journal->backup, "state", state));
+						j ? j->cluster : "", "node", j ? j->node : "",
+						"name", j ? j->backup : "", "state", state));
 	if (!w->cli->quiet)
-		printf("the restore of %s is %s: %s\n", w->journal->backup, state,
-		       !w->a->abort		    ? "the data of before are removed"
-		       : w->journal->only_count > 0 ? "what was imported stays"
-						    : "the node has its own data");
+		printf("the restore of %s is %s: %s\n", j->backup, state,
+		       !w->a->abort	   ? "the data of before are removed"
+		       : j->only_count > 0 ? "what was imported stays"
+					   : "the node has its own data");
 	return EXIT_DONE;
+}
+
+/* --abort and --finish: what to do is in the journal, no repository is asked. */
+static int end(struct work *w, struct err *e)
+{
+	struct noderun n = { .cli = w->cli,
+			     .ask = &w->ask,
+			     .follow = w->follow,
+			     .wait_ms = (int64_t)w->a->wait_s * 1000 };
+	int r = look_for_end(w, e);
+
+	n.journal = w->journal;
+	if (r == 0 && w->journal)
+		r = w->a->abort ? noderun_check_abort(w->journal, e)
+				: noderun_check_finish(w->journal, e);
+	if (r == 0)
+		r = get_ready(w, NULL, e);
+	if (r == 0 && !w->journal)
+		r = w->a->abort ? follow_pass(w->follow, NODEFOLLOW_BACK, e) : 0;
+	else if (r == 0)
+		r = w->a->abort ? noderun_abort(&n, e) : noderun_finish(&n, e);
+	if (r < 0)
+		return r;
+	return report_end(w, !w->journal ? "nothing" : w->a->abort ? "aborted" : "finished");
+}
+
+/* How restore-cluster leads it. */
+static int follow(struct work *w, struct err *e)
+{
+	struct cli *cli = w->cli;
+
+	if (!w->a->coordinated)
+		return 0;
+	cli->json = cli->json_line = cli->progress_always = true;
+	return follow_start(cli,
+			    w->a->abort	   ? &nodefollow_abort
+			    : w->a->finish ? &nodefollow_finish
+					   : &nodefollow_restore,
+			    &w->follow, e);
 }
 
 int cmd_restore_node(struct cli *cli, int argc, char **argv)
@@ -440,6 +510,8 @@ int cmd_restore_node(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	int r = parse(cli, argc, argv, &a, &e);
 
+	if (r == 0)
+		r = follow(&w, &e);
 	if (r == 0)
 		r = asknode_init(&w.ask, cli, &e);
 	if (r == 0)
@@ -453,5 +525,7 @@ int cmd_restore_node(struct cli *cli, int argc, char **argv)
 		record_free(w.record);
 	session_close(&w.session);
 	asknode_deinit(&w.ask);
+	if (w.follow)
+		follow_stop(w.follow);
 	return r;
 }

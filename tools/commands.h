@@ -100,26 +100,34 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"What is there with the right content is kept: after an interruption run the same command again.\n\n" \
 	"Example:\n  sstablefs -r /srv/backups restore 20261122T104200Z --only shop.orders /var/tmp/orders\n"
 
-#define RESTORE_CLUSTER_HELP                                                                                     \
-	"  --plan                  print what would be done, on which host, and why; nothing is changed\n"       \
-	"  --yes                   do it, where rows are loaded: the schema, then sstableloader from a mount\n"  \
-	"                          for each table and source. Interrupted, the same command goes on\n"           \
-	"  --plan-file FILE        a plan that --json --plan printed, perhaps edited: checked, and done so\n"    \
-	"  --host-list FILE        where to: is_seed,target,source on each line (default: every node of the\n"   \
-	"                          cluster that nodetool reaches)\n"                                             \
-	"  --only KS[.TABLE]       only this keyspace or table; more than once\n"                                \
-	"  --rename FROM=TO        load KS.TABLE as KS2.TABLE2, or KS as KS2; more than once\n"                  \
-	"  --map-dc A=B            what was in data centre A goes to B; more than once\n"                        \
-	"  --leave-out-dc A        as if the nodes of A were none; more than once\n"                             \
-	"  --load                  load rows also where nodes could take the files as they are\n"                \
-	"  --keep-auth             roles, passwords and permissions stay those of the cluster, as with --only\n" \
-	"  --all-replicas          load from every replica, not from as few as hold all\n"                       \
-	"  --partial               also where nodes of the backup are missing\n"                                 \
-	"  --parallel N            so many sstableloaders at once (2)\n"                                         \
-	"  --throttle RATE         of all of them together, such as 100M a second (as fast as they can)\n"       \
-	"  --restart               forget what an interrupted run has loaded already\n"                          \
-	"  --cluster C             whose backup\n\n"                                                             \
-	"Examples:\n  sstablefs -r s3://backups restore-cluster 20261122T104200Z --plan\n"                       \
+#define RESTORE_CLUSTER_HELP                                                                                      \
+	"  --plan                  print what would be done, on which host, and why; nothing is changed\n"        \
+	"  --yes                   do it. Interrupted, the same command goes on. Nodes that take files as they\n" \
+	"                          are: restore-node on each over ssh; all fetch, all stop, seeds start first.\n" \
+	"                          Rows that are loaded: the schema, then sstableloader from a mount\n"           \
+	"  --abort                 put back what all nodes had before\n"                                          \
+	"  --finish                remove it, when all are right\n"                                               \
+	"  --plan-file FILE        a plan that --json --plan printed, perhaps edited: checked, and done so\n"     \
+	"  --host-list FILE        where to: is_seed,target,source on each line (default: every node of the\n"    \
+	"                          cluster that nodetool reaches)\n"                                              \
+	"  --in-place              each host of the list is the node that it gets, or a machine in its place\n"   \
+	"  --no-stage              for disks without room for both: stop first, there is no way back\n"           \
+	"  --keep-auth             roles, passwords and permissions stay those of the cluster\n"                  \
+	"  --check-query CQL --check-rows N\n"                                                                    \
+	"                          a query that must give so many rows on each node in the end\n"                 \
+	"  --wait SECONDS          for a node to stop, and to answer CQL (600)\n"                                 \
+	"  --only KS[.TABLE]       load only this keyspace or table; more than once\n"                            \
+	"  --rename FROM=TO        load KS.TABLE as KS2.TABLE2, or KS as KS2; more than once\n"                   \
+	"  --map-dc A=B            what was in data centre A goes to B; more than once\n"                         \
+	"  --leave-out-dc A        as if the nodes of A were none; more than once\n"                              \
+	"  --load                  load rows also where nodes could take the files as they are\n"                 \
+	"  --all-replicas          load from every replica, not from as few as hold all\n"                        \
+	"  --partial               also where nodes of the backup are missing\n"                                  \
+	"  --parallel N            so many sstableloaders at once (2), or hosts that fetch (all)\n"               \
+	"  --throttle RATE         of all loaders together, such as 100M a second (as fast as they can)\n"        \
+	"  --restart               forget what an interrupted run has loaded already\n"                           \
+	"  --cluster C             whose backup\n\n"                                                              \
+	"Examples:\n  sstablefs -r s3://backups restore-cluster 20261122T104200Z --plan\n"                        \
 	"  sstablefs -r s3://backups restore-cluster 20261122T104200Z --only shop --load --yes\n"
 
 #define SCHEMA_HELP                                                                                                        \

@@ -20,6 +20,9 @@ struct follow {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	size_t steps;	       /* under the lock: how many of them may be taken */
+	bool held;	       /* the same: a step is taken that is to be ended */
+	bool gone;	       /* the same: the coordinator */
+	size_t told, passed;   /* of how many it was said that they are taken; how many may be */
 	int ends[2];	       /* written to at the end of the thread */
 	char word[WORD_BYTES]; /* the thread's */
 	size_t len;
@@ -30,8 +33,8 @@ struct follow {
 /* How many steps may be taken after that word. 0: it is none. */
 static size_t steps_of(const struct follow *f, const char *word)
 {
-	for (size_t i = 0; f->task->words[i]; i++)
-		if (strcmp(word, f->task->words[i]) == 0)
+	for (size_t i = 0; i < f->task->step_count; i++)
+		if (strcmp(word, f->task->steps[i].word) == 0)
 			return i + 1;
 	return 0;
 }
@@ -66,6 +69,21 @@ static bool take(struct follow *f)
 	return true;
 }
 
+/* The coordinator is not there any more. */
+static void lose(struct follow *f, const char *why)
+{
+	bool held;
+
+	pthread_mutex_lock(&f->lock);
+	f->gone = true;
+	held = f->held;
+	pthread_mutex_unlock(&f->lock);
+	fprintf(stderr, "sstablefs: %s: %s: %s is given up%s\n", f->cli->command, why,
+		f->task->work, held ? " after this step" : "");
+	if (!held && !cancel_is_set(&f->cli->cancel))
+		cancel_set(&f->cli->cancel, SIGHUP);
+}
+
 static void *listen_to(void *arg)
 {
 	struct follow *f = arg;
@@ -84,12 +102,8 @@ static void *listen_to(void *arg)
 			fputs(FOLLOW_ALIVE "\n", stderr);
 			continue;
 		}
-		fprintf(stderr, "sstablefs: %s: %s: %s is given up\n", f->cli->command,
-			n == 0 ? "nothing is heard from the coordinator any more"
-			       : "the coordinator hung up",
-			f->task->work);
-		if (!cancel_is_set(&f->cli->cancel))
-			cancel_set(&f->cli->cancel, SIGHUP);
+		lose(f, n == 0 ? "nothing is heard from the coordinator any more"
+			       : "the coordinator hung up");
 		return NULL;
 	}
 }
@@ -171,17 +185,25 @@ int follow_ready(const struct follow_ready *r, json_t *more, struct err *e)
 	return say(o, e);
 }
 
-int follow_say(const char *event, struct err *e)
+/* Between two steps it may be given up. */
+static void hold(struct follow *f, bool held)
 {
-	return say(json_pack("{s:s}", "event", event), e);
+	pthread_mutex_lock(&f->lock);
+	f->held = held;
+	if (!held && f->gone && !cancel_is_set(&f->cli->cancel))
+		cancel_set(&f->cli->cancel, SIGHUP);
+	pthread_mutex_unlock(&f->lock);
 }
 
-int follow_wait(struct follow *f, const char *word, struct err *e)
+static int cancelled(const struct follow *f, struct err *e)
 {
-	size_t wanted = steps_of(f, word);
+	return cancel_is_set(&f->cli->cancel) ? err_set(e, ERR_IO, -ECANCELED, "interrupted") : 0;
+}
 
+static int await(struct follow *f, size_t steps, struct err *e)
+{
 	pthread_mutex_lock(&f->lock);
-	while (f->steps < wanted && !cancel_is_set(&f->cli->cancel)) {
+	while (f->steps < steps && !cancel_is_set(&f->cli->cancel)) {
 		struct timespec until;
 
 		clock_gettime(CLOCK_MONOTONIC, &until);
@@ -191,5 +213,33 @@ int follow_wait(struct follow *f, const char *word, struct err *e)
 		pthread_cond_timedwait(&f->wake, &f->lock, &until);
 	}
 	pthread_mutex_unlock(&f->lock);
-	return cancel_is_set(&f->cli->cancel) ? err_set(e, ERR_IO, -ECANCELED, "interrupted") : 0;
+	return cancelled(f, e);
+}
+
+int follow_tell(struct follow *f, size_t taken, struct err *e)
+{
+	int r = 0;
+
+	for (; f && r == 0 && f->told < taken; f->told++)
+		r = say(json_pack("{s:s}", "event", f->task->steps[f->told].event), e);
+	return r;
+}
+
+int follow_pass(struct follow *f, size_t taken, struct err *e)
+{
+	int r = 0;
+
+	for (; f && f->passed <= taken; f->passed++) {
+		hold(f, false);
+		/* A coordinator that hung up may still listen. */
+		r = follow_tell(f, f->passed, e);
+		if (cancel_is_set(&f->cli->cancel))
+			r = cancelled(f, e);
+		if (r == 0)
+			r = await(f, f->passed + 1, e);
+		if (r < 0)
+			return r;
+		hold(f, f->task->steps[f->passed].is_ended);
+	}
+	return 0;
 }

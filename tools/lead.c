@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/lead.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include "tools/follow.h"
 
 #define CONNECTING_MAX 32 /* hosts that are spoken to for the first time at once */
 #define POLL_MS 200
 #define BEAT_MS 10000
+#define FILES_OF_HOST 3	 /* pipes */
+#define FILES_OF_OURS 64 /* all else that is open */
 
 /* What a line is for, while it is read. */
 struct line {
@@ -78,6 +82,7 @@ void lead_fail(struct lead *l, struct lead_host *h, int exit_code, char *message
 	h->exit_code = exit_code;
 	free(h->message);
 	h->message = message ? util_one_line(message) : strdup("out of memory");
+	h->failed_at = lead_state_name(l, h);
 	hang_up(l, h);
 	move(l, h, LEAD_FAILED);
 }
@@ -98,7 +103,7 @@ void lead_stop(struct lead *l)
 	}
 }
 
-void lead_refuse(struct lead *l, const char *fmt, ...)
+void lead_refuse(struct lead *l, enum err_kind kind, const char *fmt, ...)
 {
 	char text[LEAD_TEXT_MAX];
 	va_list list;
@@ -106,7 +111,7 @@ void lead_refuse(struct lead *l, const char *fmt, ...)
 	va_start(list, fmt);
 	vsnprintf(text, sizeof(text), fmt, list);
 	va_end(list);
-	err_set(&l->refusal, ERR_USAGE, -EINVAL, "%s", text);
+	err_set(&l->refusal, kind, -EINVAL, "%s", text);
 	lead_stop(l);
 }
 
@@ -213,15 +218,17 @@ static char *without_name(const struct lead *l, char *line)
 	return rest;
 }
 
-/* The last line is kept: where the host fails, it says why. */
+/* The last line is kept: where the host fails, it says why. That it ends as it was told to is no news. */
 static void take_errors(struct lead *l, struct lead_host *h, char *line)
 {
 	if (!*line || take_progress(h, line))
 		return;
-	pass_on(l, h);
+	if (!h->hung_up)
+		pass_on(l, h);
 	line = without_name(l, line);
 	if (strlen(line) > LEAD_TEXT_MAX)
 		line[LEAD_TEXT_MAX] = '\0';
+	free(h->said);
 	h->said = strdup(util_one_line(line));
 }
 
@@ -285,6 +292,13 @@ static char *explain(const struct lead_host *h, int exit_code)
 			   sshconf_hint(exit_code, ""));
 }
 
+/* It ended as it was told to, and not for a reason of its own. */
+static bool was_stopped(const struct lead *l, int code)
+{
+	return l->stopping && (code == SSHCONF_LOST || code == 128 + SIGHUP ||
+			       code == 128 + SIGINT || code == 128 + SIGTERM);
+}
+
 static void finish(struct lead *l, struct lead_host *h, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -299,7 +313,7 @@ static void finish(struct lead *l, struct lead_host *h, int status)
 	if (h->done_name) {
 		pass_on(l, h);
 		move(l, h, LEAD_DONE);
-	} else if (l->stopping) {
+	} else if (was_stopped(l, code)) {
 		move(l, h, LEAD_STOPPED);
 	} else if (fine) {
 		lead_fail(l, h, EXIT_FAILED, strdup(l->task->undone));
@@ -407,12 +421,25 @@ static void serve_all(struct lead *l)
 			serve(l, &l->hosts[i]);
 }
 
+/* Each host takes some descriptors; that the limit cannot be raised is found where one is missing. */
+static void make_room(size_t count)
+{
+	struct rlimit l;
+	rlim_t wanted = FILES_OF_HOST * count + FILES_OF_OURS;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= wanted)
+		return;
+	l.rlim_cur = MIN_OF(wanted, l.rlim_max);
+	setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int lead_run(struct lead *l, struct err *e)
 {
 	l->changed = true;
 	l->fds = calloc(2 * l->count + 1, sizeof(*l->fds));
 	if (!l->fds)
 		return err_nomem(e);
+	make_room(l->count);
 	do {
 		advance(l);
 		serve_all(l);

@@ -43,10 +43,11 @@ struct lead_host { /* strings are owned, or part of `ready`; NULL: not known (ye
 	struct peer *peer;
 	json_t *ready, *result, *error; /* what it said of itself, of its work, of its failure */
 	const char *cluster, *node, *host_id, *dc, *rack, *repository; /* in `ready`, or "" */
-	char *said;	 /* the last line on its standard error, not passed on yet */
-	char *message;	 /* why it failed, one line */
-	int exit_code;	 /* of sstablefs there, or of ssh */
-	int64_t told_ms; /* when its state changed, or it was told to end */
+	char *said;	       /* the last line on its standard error, not passed on yet */
+	char *message;	       /* why it failed, one line */
+	const char *failed_at; /* the name of its state before */
+	int exit_code;	       /* of sstablefs there, or of ssh */
+	int64_t told_ms;       /* when its state changed, or it was told to end */
 	int64_t heard_ms;
 	uint64_t bytes_done, bytes_total, files_done, files_total;
 };
@@ -117,8 +118,8 @@ void lead_let(struct lead *l, struct lead_host *h);
 void lead_fail(struct lead *l, struct lead_host *h, int exit_code, char *message);
 /* Tells all hosts to end. */
 void lead_stop(struct lead *l);
-/* The same, and the run fails with this; ERR_USAGE. */
-void lead_refuse(struct lead *l, const char *fmt, ...) _printf_(2, 3);
+/* The same, and the run fails with this. */
+void lead_refuse(struct lead *l, enum err_kind kind, const char *fmt, ...) _printf_(3, 4);
 
 /* ---- what is known of a host ---- */
 

@@ -229,7 +229,7 @@ static int take_table(void *ctx, const char *keyspace, const char *directory, st
 		return err_nomem(e);
 	c->has_local |= strcmp(name, "system.local") == 0;
 	c->has_tables |= strcmp(name, "system_schema.tables") == 0;
-	if (c->wish->only_count > 0 && c->facts && !facts_has_table(c->facts, name))
+	if (c->wish->only_count > 0 && c->k->facts && !facts_has_table(c->k->facts, name))
 		nodecheck_refuse(
 			c,
 			"this node has no table %s: make it first (sstablefs schema %s --only %s | cqlsh)",
@@ -369,10 +369,7 @@ int nodecheck_run(struct cli *cli, const struct asknode *ask, struct session *s,
 				 ask->conf_error.message);
 		return 0;
 	}
-	r = run(&c, s, e);
-	if (c.facts)
-		facts_free(c.facts);
-	return r;
+	return run(&c, s, e);
 }
 
 void nodecheck_deinit(struct nodecheck *k)
@@ -380,5 +377,7 @@ void nodecheck_deinit(struct nodecheck *k)
 	json_decref(k->refusals);
 	json_decref(k->notes);
 	nodejournal_free(k->journal);
+	if (k->facts)
+		facts_free(k->facts);
 	*k = (struct nodecheck){ .journal = NULL };
 }

@@ -16,6 +16,7 @@ struct nodecheck {
 	json_t *refusals, *notes;    /* sentences; no refusal: it can be done */
 	struct nodejournal *journal; /* which backup, which directories: what the run begins with */
 	bool running;
+	struct facts *facts; /* of the running node; NULL: it cannot be asked */
 };
 
 /* 0, also where it refuses; < 0: it could not be found out; ERR_NOT_FOUND where the backup holds nothing of what is wished. */

@@ -139,7 +139,7 @@ static bool knows_by_cql(struct nodechecking *c)
 	struct err ignored = ERR_INIT;
 
 	return c->k->running && !c->wish->remote &&
-	       asknode_facts_by_cql(c->ask, &c->facts, &ignored) == 0;
+	       asknode_facts_by_cql(c->ask, &c->k->facts, &ignored) == 0;
 }
 
 void nodecheck_node(struct nodechecking *c)
@@ -153,7 +153,7 @@ void nodecheck_node(struct nodechecking *c)
 	c->k->running = *users;
 	check_programs(c);
 	by_cql = knows_by_cql(c);
-	r = by_cql ? 0 : asknode_facts(c->ask, false, &c->facts, &why);
+	r = by_cql ? 0 : asknode_facts(c->ask, false, &c->k->facts, &why);
 	if (!c->k->running && r == 0)
 		nodecheck_refuse(
 			c,
@@ -169,9 +169,9 @@ void nodecheck_node(struct nodechecking *c)
 			"the running Cassandra (%s) cannot be asked: version, data centre, rack and tokens are not compared with the backup's: %s",
 			users, why.message);
 	else
-		check_facts(c, c->facts);
+		check_facts(c, c->k->facts);
 	if (c->k->running && r == 0 && !by_cql)
-		check_cqlsh(c, c->facts);
+		check_cqlsh(c, c->k->facts);
 }
 
 /* --only: the node that is to take the tables. */
@@ -182,7 +182,7 @@ void nodecheck_importer(struct nodechecking *c)
 	bool here = nodecommand_users(c->k->journal, users);
 
 	c->k->running = *users;
-	if (asknode_facts(c->ask, true, &c->facts, &why) < 0)
+	if (asknode_facts(c->ask, true, &c->k->facts, &why) < 0)
 		nodecheck_refuse(
 			c, "--only hands tables to a node that runs, and it cannot be asked: %s",
 			why.message);
@@ -196,5 +196,5 @@ void nodecheck_importer(struct nodechecking *c)
 			"Cassandra (%s) has this node's directories at other paths, as in a container, and could not find what it is to import: run restore-node --only where it runs",
 			users);
 	else
-		check_facts(c, c->facts);
+		check_facts(c, c->k->facts);
 }

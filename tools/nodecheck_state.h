@@ -12,7 +12,6 @@ struct nodechecking {
 	const struct record *rec;
 	const struct nodecheck_wish *wish;
 	struct nodecheck *k;
-	struct facts *facts;	    /* of the running node; NULL: it cannot be asked */
 	bool has_local, has_tables; /* the backup, of system and system_schema */
 };
 

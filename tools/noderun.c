@@ -272,6 +272,9 @@ static int check(struct noderun *n, struct err *e)
 			    "the node says its host id is %s, and the backup's is %s", id, wanted);
 	if (r == 0 && restored && *n->journal->tokens)
 		r = check_tokens(n, &c, e);
+	/* Some rows may be there only when others have started, too. */
+	if (r == 0 && restored)
+		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
 	if (r == 0)
 		r = check_rows(n, &c, e);
 	return r < 0 ? r : tell(n, e, "Cassandra answers CQL");
@@ -389,22 +392,32 @@ static void unpin(struct noderun *n)
 	n->held = NULL;
 }
 
+/* Where others go the same way, nobody stops before all have fetched, and nobody starts before all are exchanged: one that lives knows the address of one of another cluster by another host id. */
+static int pass_before(struct noderun *n, unsigned s, struct err *e)
+{
+	int r = s >= NODEJOURNAL_STOP ? follow_pass(n->follow, NODEFOLLOW_FETCHED, e) : 0;
+
+	return r == 0 && s >= NODEJOURNAL_START ? follow_pass(n->follow, NODEFOLLOW_EXCHANGED, e)
+						: r;
+}
+
 static int all_steps(struct noderun *n, struct err *e)
 {
 	unsigned s = n->journal->step + (n->journal->done ? 1 : 0);
-	int r = 0;
+	int r = pass_before(n, s, e);
 
 	n->resumed = s >= NODEJOURNAL_START;
 	/* Somebody may have started the node after the run that stopped it. */
-	if (s > NODEJOURNAL_STOP && s < NODEJOURNAL_START)
+	if (r == 0 && s > NODEJOURNAL_STOP && s < NODEJOURNAL_START)
 		r = stop(n, e);
 	for (; s < NODEJOURNAL_STEPS && r == 0; s++) {
-		if (nodejournal_has(n->journal, s))
+		r = pass_before(n, s, e);
+		if (r == 0 && nodejournal_has(n->journal, s))
 			r = step(n, s, e);
 		if (!noderun_fetches(n->journal))
 			unpin(n);
 	}
-	return r;
+	return r == 0 ? follow_pass(n->follow, NODEFOLLOW_STARTED, e) : r;
 }
 
 int noderun_restore(struct noderun *n, struct err *e)
@@ -443,12 +456,8 @@ static int put_back(struct noderun *n, struct err *e)
 	return r < 0 ? r : tell(n, e, "the node's own data are back");
 }
 
-int noderun_abort(struct noderun *n, struct err *e)
+int noderun_check_abort(const struct nodejournal *j, struct err *e)
 {
-	struct nodejournal *j = n->journal;
-	bool had_to_stop = nodejournal_has(j, NODEJOURNAL_STOP) && j->step >= NODEJOURNAL_STOP;
-	int r;
-
 	if (j->mode == NODEJOURNAL_FINISH)
 		return err_set(
 			e, ERR_CONFLICT, -EBUSY,
@@ -458,12 +467,25 @@ int noderun_abort(struct noderun *n, struct err *e)
 			e, ERR_CONFLICT, -EBUSY,
 			"the data of before were removed (--no-stage): there is no way back; run restore-node %s --no-stage again, which ends the restore",
 			j->backup);
+	return 0;
+}
+
+int noderun_abort(struct noderun *n, struct err *e)
+{
+	struct nodejournal *j = n->journal;
+	bool had_to_stop = nodejournal_has(j, NODEJOURNAL_STOP) && j->step >= NODEJOURNAL_STOP;
+	int r = noderun_check_abort(j, e);
+
+	if (r < 0)
+		return r;
 	j->mode = NODEJOURNAL_ABORT;
 	r = nodejournal_write(j, e);
 	if (r == 0 && j->moved != NODEJOURNAL_IN_PLACE)
 		r = put_back(n, e);
 	if (r == 0 && *j->tokens)
 		r = undo_yaml(j, e);
+	if (r == 0)
+		r = follow_pass(n->follow, NODEFOLLOW_BACK, e);
 	if (r == 0 && had_to_stop && j->was_running)
 		r = check(n, e);
 	if (r < 0)
@@ -471,11 +493,8 @@ int noderun_abort(struct noderun *n, struct err *e)
 	return end(j, e);
 }
 
-int noderun_finish(struct noderun *n, struct err *e)
+int noderun_check_finish(const struct nodejournal *j, struct err *e)
 {
-	struct nodejournal *j = n->journal;
-	int r = 0;
-
 	if (j->mode == NODEJOURNAL_ABORT)
 		return err_set(e, ERR_CONFLICT, -EBUSY,
 			       "it is being aborted: run sstablefs restore-node --abort again");
@@ -484,6 +503,16 @@ int noderun_finish(struct noderun *n, struct err *e)
 			e, ERR_CONFLICT, -EBUSY,
 			"the restore of %s is not done (step %s): run restore-node %s again, or restore-node --abort",
 			j->backup, nodejournal_step_name(j->step), j->backup);
+	return 0;
+}
+
+int noderun_finish(struct noderun *n, struct err *e)
+{
+	struct nodejournal *j = n->journal;
+	int r = noderun_check_finish(j, e);
+
+	if (r < 0)
+		return r;
 	j->mode = NODEJOURNAL_FINISH;
 	r = nodejournal_write(j, e);
 	return r < 0 ? r : end(j, e);

@@ -9,6 +9,7 @@
 #include "cassandra/nodejournal.h"
 #include "catalog/restore.h"
 #include "tools/asknode.h"
+#include "tools/nodefollow.h"
 
 struct noderun { /* borrowed */
 	struct cli *cli;
@@ -20,7 +21,8 @@ struct noderun { /* borrowed */
 	const struct common *common;
 	const char *query; /* NULL: none; it must give `rows` rows */
 	uint64_t rows;
-	int64_t wait_ms; /* for the node to stop, and to answer CQL again */
+	struct follow *follow; /* that lets the steps be taken; NULL: nobody */
+	int64_t wait_ms;       /* for the node to stop, and to answer CQL again */
 	bool resumed, started;
 	struct heldrestore *held; /* of noderun_restore itself */
 	/* What was done. */
@@ -33,6 +35,9 @@ struct noderun { /* borrowed */
 bool noderun_fetches(const struct nodejournal *j);
 /* All steps that the journal does not say are done. */
 int noderun_restore(struct noderun *n, struct err *e);
+/* Whether these may be done at all, before anything is. */
+int noderun_check_abort(const struct nodejournal *j, struct err *e);
+int noderun_check_finish(const struct nodejournal *j, struct err *e);
 /* Puts back what was there before, and starts the node where it had to be stopped. */
 int noderun_abort(struct noderun *n, struct err *e);
 /* Removes what was there before. -EBUSY (ERR_CONFLICT) where the restore is not done. */

@@ -39,15 +39,21 @@ static int add(struct targets *t, struct mapping_node n, struct err *e)
 	return 0;
 }
 
+int targets_add(struct targets *t, const char *host, struct err *e)
+{
+	return add(t, (struct mapping_node){ .name = host, .host_id = "", .dc = "", .rack = "" },
+		   e);
+}
+
 /* ---- the running cluster ---- */
 
 static int add_member(struct targets *t, const struct facts_member *m, struct err *e)
 {
 	if (m->status != 'U' || m->state != 'N')
-		return err_set(e, ERR_CONFLICT, -EBUSY,
-			       "node %s of the cluster is %s: all have to be up and to stay",
-			       m->address,
-			       m->status != 'U' ? "not up" : "joining, leaving or moving");
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"node %s of the cluster is %s: all have to be up and to stay (--host-list names the hosts where they are not)",
+			m->address, m->status != 'U' ? "not up" : "joining, leaving or moving");
 	return add(t,
 		   (struct mapping_node){ .name = m->address,
 					  .host_id = m->host_id,

@@ -19,6 +19,8 @@ struct targets {
 int targets_ask(struct targets *t, struct cli *cli, struct err *e);
 /* "is_seed,target,source" on each line, `#` comments. ERR_USAGE naming the line; ERR_NOT_FOUND: no such file. Data centres, racks and tokens are not known. */
 int targets_read(struct targets *t, const char *path, struct err *e);
+/* A host of which nothing else is known. ERR_USAGE: it is none, or there twice. */
+int targets_add(struct targets *t, const char *host, struct err *e);
 void targets_deinit(struct targets *t);
 
 #endif

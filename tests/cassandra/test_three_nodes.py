@@ -13,14 +13,13 @@ from cassandra_nodes import VERSIONS, Cluster
 
 import place
 from harness import DONE, FAILED, FOUND, LONG, wait_until
-from sshd import Fleet
+from hosts import SECONDS, Hosts, list_file, tokens_of, tokens_seen_by
 from supervisor import Supervisor
 from test_metrics_file import metrics
 from test_systemd import at, exec_start
 
 pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
 
-SECONDS = 900  # of one command, which starts some twenty JVMs
 APART_SECONDS = 60  # between the first and the last snapshot; seconds on a machine that does nothing else
 REPLICATION = "'class': 'NetworkTopologyStrategy', 'dc1': {}"
 
@@ -31,55 +30,6 @@ def cluster(request):
     with Cluster(request.param, 3, heap="400M", racks=("r1", "r2", "r3"), yaml={"user_defined_functions_enabled": True},
                  java_options=("-Dcassandra.superuser_setup_delay_ms=2000",)) as cluster:
         yield cluster
-
-
-class Hosts:
-    """The three hosts: a configuration, a cache and an sshd for each; a coordinator that reaches them."""
-
-    def __init__(self, cluster, repository, supervisor):
-        self.cluster, self.repository, self.supervisor = cluster, repository, supervisor
-        self.program = repository.program
-        self.directory = self.program.directory
-        self.environments = {node.address: self.environment(node) for node in cluster.nodes}
-        self.fleet = Fleet(self.directory / "ssh", list(self.environments.items()))
-        self.coordinator = self.directory / "coordinator.conf"
-        self.coordinator.write_text(f"[cassandra]\nnodetool = {cluster.node.bin / 'nodetool'}\ntimeout = {SECONDS}\n[ssh]\nconfig = {self.fleet.configuration}\n"
-                                    f"port = {self.fleet.port}\ncommand = {self.program.binary}\nconnect_timeout = 300\n")
-
-    def environment(self, node):
-        name = place.node_name(node)
-        configuration = self.directory / f"{name}.conf"
-        keys = {"nodetool": node.bin / "nodetool", "cqlsh": node.bin / "cqlsh", "yaml": node.config, "node": name, "timeout": SECONDS,
-                **self.supervisor.commands(node)}
-        configuration.write_text(f"[repository]\nurl = {self.repository.url}\n[cassandra]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
-        return {**self.program.environment, **self.repository.environment, "SSTABLEFS_CONFIG": str(configuration),
-                "SSTABLEFS_CACHE_DIR": str(self.directory / f"cache-{name}")}
-
-    def backup(self, *arguments, code=DONE):
-        """backup-cluster, to its end."""
-        return self.program("--config", self.coordinator, "--json", "backup-cluster", *arguments, code=code, timeout=SECONDS).json
-
-    def on(self, node, *arguments, code=DONE):
-        """sstablefs on the node's own host."""
-        return self.program(*arguments, environment=self.environments[node.address], code=code, timeout=SECONDS)
-
-    def snapshots(self):
-        """{address: tags} of the nodes that have snapshots of sstablefs."""
-        found = {node.address: {path.name for path in node.home.glob("data*/*/*/snapshots/sstablefs-*")} for node in self.cluster.nodes}
-        return {address: tags for address, tags in found.items() if tags}
-
-    def listed(self, name):
-        """(nodes that have it, nodes that there are, whether it is complete) by `list`."""
-        backup, = [backup for backup in self.repository.json("list")["backups"] if backup["name"] == name]
-        return backup["nodes_finished"], backup["nodes_expected"], backup["complete"]
-
-    def states(self, result):
-        found = {node["host"]: node["state"] for node in result["nodes"]}
-        return [found[node.address] for node in self.cluster.nodes]
-
-    def record(self, name, node):
-        found, = self.repository.json("show", name, "--node", place.node_name(node))["nodes"]
-        return found
 
 
 @pytest.fixture
@@ -235,22 +185,6 @@ ACCIDENT = ("TRUNCATE whole.lz4", "DROP TABLE whole.ranges", "DROP MATERIALIZED 
             "DROP AGGREGATE shop.total", "CREATE KEYSPACE later WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
 
 
-def tokens_of(cluster):
-    """{address: (host id, tokens)}, as each node says of itself."""
-    found = {}
-    for node in cluster.nodes:
-        local, = node.cql("SELECT host_id, tokens FROM system.local")
-        found[node.address] = str(local.host_id), sorted(local.tokens)
-    return found
-
-
-def tokens_seen_by(node):
-    """The same of all nodes, as one of them sees it."""
-    rows = [(node.address, row) for row in node.cql("SELECT host_id, tokens FROM system.local")]
-    rows += [(str(row.peer), row) for row in node.cql("SELECT peer, host_id, tokens FROM system.peers_v2")]
-    return {address: (str(row.host_id), sorted(row.tokens)) for address, row in rows}
-
-
 def check_tokens(cluster, hosts, name, sources=()):
     """Each node has the tokens that its own backup (that of its source) tells, and all nodes see them so."""
     records = {node.address: hosts.record(name, source) for node, source in zip(cluster.nodes, sources or cluster.nodes)}
@@ -286,8 +220,35 @@ def a_wrong_mapping_does_not_start(hosts, cluster):
     hosts.on(second, "restore-node", "--abort")
 
 
+def restore_by_list_and_back(hosts, cluster, shop, tables):
+    """No node runs, so the cluster cannot be asked: a list names its hosts. Then all go back to what the accident left."""
+    for node in cluster.nodes:
+        node.stop()
+    a_wrong_mapping_does_not_start(hosts, cluster)
+    path = list_file(hosts.directory / "list", [(node, node) for node in cluster.nodes])
+    assert hosts.restore("before", "--yes", "--host-list", path, "--in-place")["state"] == "restored"
+    cluster._wait_until_joined()
+    check_tokens(cluster, hosts, "before")
+    check_rows(cluster, tables, shop)
+    assert hosts.restore("before", "--abort")["state"] == "aborted"
+    for node in cluster.nodes:
+        node.start()  # those that did not run before were not started
+    cluster._wait_until_joined()
+    assert cluster.node.cql("SELECT * FROM system_schema.keyspaces WHERE keyspace_name = 'later'")
+    assert not cluster.node.cql("SELECT * FROM whole.lz4")
+
+
+def check_downtime(hosts, events, count):
+    """All are stopped before one starts, and the first, which is the seed, is up before another starts."""
+    stops, starts = [event for event in events if event[0] == "stop"], [event for event in events if event[0] == "start"]
+    assert len(stops) == len(starts) == count
+    assert max(ended for _, _, ended in stops) < min(begun for _, begun, _ in starts)
+    first, *others = sorted(starts, key=lambda event: event[1])
+    assert first[2] < min(begun for _, begun, _ in others)
+
+
 def test_the_whole_cluster_becomes_what_it_was(cluster, hosts, shop):
-    """All nodes are down, then one after another is restored and started, the seed first."""
+    """One command: all fetch, all are stopped and exchanged, then the seed starts, then one rack after another."""
     for statement in FUNCTIONS:
         cluster.node.cql(statement)
     place.create_keyspace(cluster.node, "whole", REPLICATION.format(3))
@@ -301,12 +262,15 @@ def test_the_whole_cluster_becomes_what_it_was(cluster, hosts, shop):
 
     said = restored_by_another_nodes_backup(hosts, cluster)
     assert "in rack r3 and this one in r2" in said and "has other tokens than the backup" in said and "nothing was done" in said
-    for node in cluster.nodes:
-        node.stop()
     if LONG:
-        a_wrong_mapping_does_not_start(hosts, cluster)
-    for node in cluster.nodes:  # the first is the seed
-        hosts.on(node, "restore-node", "before", "--in-place", "--yes")
+        restore_by_list_and_back(hosts, cluster, shop, tables)
+    for node in cluster.nodes:
+        node._disconnect()
+    del hosts.supervisor.events[:]
+    # Each row of shop is on one node: asked of each when all run.
+    result = hosts.restore("before", "--yes", "--check-query", "SELECT id FROM shop.orders", "--check-rows", len(shop))
+    assert (result["case"], result["state"], hosts.states(result)) == ("same", "restored", ["restored"] * 3)
+    check_downtime(hosts, hosts.supervisor.events, 3)
     cluster._wait_until_joined()
 
     check_tokens(cluster, hosts, "before")
@@ -315,8 +279,7 @@ def test_the_whole_cluster_becomes_what_it_was(cluster, hosts, shop):
     assert (tokens_of(cluster), cluster.node.cqlsh(DESCRIBE)) == before
     check_rows(cluster, tables, shop)
     assert not cluster.node.cql("SELECT * FROM system_schema.keyspaces WHERE keyspace_name = 'later'")
-    for node in cluster.nodes:
-        hosts.on(node, "restore-node", "--finish")
-        assert not list(node.home.glob("*/.sstablefs-restore-node"))
+    assert hosts.restore("before", "--finish")["state"] == "finished"
+    assert not any(list(node.home.glob("*/.sstablefs-restore-node")) for node in cluster.nodes)
     assert hosts.backup("--name", "after")["state"] == "complete"
     cluster.node.cql("DROP KEYSPACE whole")

@@ -10,7 +10,8 @@ import uuid
 
 from standin import Cassandra
 
-# Runs as ssh. `state` is a directory: hosts.json ({host: environment}), faults.json ({host: fault}), calls, go-HOST, seen-HOST-EVENT.
+# Runs as ssh. `state` is a directory: hosts.json ({host: environment}), faults.json ({host: fault}), calls, go-HOST, seen-HOST-EVENT,
+# pid-HOST, events ("HOST EVENT" and "HOST >WORD" in the order in which they pass).
 SSH = r'''#!{python}
 import json, os, signal, subprocess, sys, threading, time
 from pathlib import Path
@@ -28,10 +29,18 @@ environment = json.loads((state / "hosts.json").read_text())[host]
 print("Welcome to " + host + "\n{{\"a\": [}}", flush=True)  # what some shells greet with
 print(end=fault.get("greet", ""), flush=True)
 remote = subprocess.Popen(["/bin/sh", "-c", command], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+(state / f"pid-{{host}}").write_text(str(remote.pid))
+
+
+def note(what):
+    with open(state / "events", "a") as events:
+        events.write(f"{{host}} {{what}}\n")
 
 
 def to_remote():
     while part := os.read(0, 4096):
+        for word in part.decode().split():
+            note(">" + word)
         os.write(remote.stdin.fileno(), part)
     remote.stdin.close()
 
@@ -50,6 +59,7 @@ for line in remote.stdout:
         sys.exit(255)
     while fault.get("hold_at") == event and not (state / f"go-{{host}}").exists():
         time.sleep(0.02)
+    note(event)
     os.write(1, line)
 sys.exit(remote.wait())
 '''
@@ -58,33 +68,40 @@ sys.exit(remote.wait())
 class Hosts:
     """Three hosts 10.0.0.1 to 3 with a Cassandra each, racks r1, r2, r3, and a coordinator that reaches them through the stand-in."""
 
-    def __init__(self, program, names=("10.0.0.1", "10.0.0.2", "10.0.0.3"), size=3000):
+    kind = Cassandra
+    of_host = "host{}"  # its directory
+    of_node = "n{}"  # its name in the repository
+
+    def __init__(self, program, names=("10.0.0.1", "10.0.0.2", "10.0.0.3"), size=3000, racks="123"):
         self.program = program
-        self.state = program.directory / "ssh-state"
+        self.state = program.directory / self.of_host.format("s-state")
         self.state.mkdir()
         self.names = list(names)
         ids = [str(uuid.uuid5(uuid.NAMESPACE_DNS, name)) for name in self.names]
         self.nodes = {}
         self.environments = {}
-        status = [f"UN  {name}    114.42 KiB  2       100.0%            {host_id}  r{number}"
-                  for number, (name, host_id) in enumerate(zip(self.names, ids), 1)]
-        for number, (name, host_id) in enumerate(zip(self.names, ids), 1):
-            node = Cassandra(program, f"host{number}", host_id)
-            node.node.update(status=status, rack=f"r{number}")
+        status = [f"UN  {name}    114.42 KiB  2       100.0%            {host_id}  r{rack}"
+                  for name, host_id, rack in zip(self.names, ids, racks)]
+        for number, (name, host_id, rack) in enumerate(zip(self.names, ids, racks), 1):
+            node = self.kind(program, self.of_host.format(number), host_id=host_id)
+            node.node.update(status=status, rack=f"r{rack}")
             node.save()
-            node.configure(node=f"n{number}")
+            self.configure_node(node, name, number)
             node.fill(size)
             self.nodes[name] = node
             self.environments[name] = {**program.environment, "SSTABLEFS_CONFIG": str(node.configuration),
                                        "SSTABLEFS_CACHE_DIR": str(node.directory / "cache")}
-        ssh = program.directory / "ssh"
+        ssh = program.directory / self.of_host.format("s-ssh")
         ssh.write_text(SSH.format(python=sys.executable, state=str(self.state)))
         ssh.chmod(0o755)
         self.faults = {}
         self.save()
         self.settings = {"program": ssh, "command": program.binary}
-        self.configuration = program.directory / "coordinator.conf"
+        self.configuration = program.directory / self.of_host.format("s-coordinator.conf")
         self.configure()
+
+    def configure_node(self, node, name, number):
+        node.configure(node=self.of_node.format(number))
 
     def configure(self, **keys):
         first = self.nodes[self.names[0]]
@@ -114,6 +131,15 @@ class Hosts:
 
     def seen(self, host, event):
         return (self.state / f"seen-{host}-{event}").exists()
+
+    def events(self):
+        """[host, what] in order, so far."""
+        path = self.state / "events"
+        return [tuple(line.split()) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def pid(self, host):
+        """Of what runs there last, and of its process group."""
+        return int((self.state / f"pid-{host}").read_text())
 
     def calls(self):
         path = self.state / "calls"

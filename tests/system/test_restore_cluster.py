@@ -174,5 +174,4 @@ def test_it_is_said_whether_it_is_to_be_done(repository, hosts, plan):
     refused(repository("restore-cluster", "b", code=USAGE), "--plan", "--yes")
     refused(repository("restore-cluster", "b", "--plan", "--yes", code=USAGE), "--plan", "--yes")
     refused(repository("restore-cluster", "b", "--plan", "--node", "n1", code=USAGE), "--node")
-    refused(repository("--config", hosts.configuration, "restore-cluster", "b", "--yes", code=USAGE), "restore-node", "--load")
     assert plan("--load", "--only", "shop.orders")["case"] == "loaded"

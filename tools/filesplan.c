@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/filesplan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include "base/digest.h"
+#include "base/io.h"
+
+#define FORMAT 1
+#define PLAN "plan.json"
+#define BEGIN "files-"
+#define BYTES_MAX (16 * MIB)
+#define TEXT_MAX 4096
+#define NODES_MAX 16384
+#define ID_HEX 32
+
+/* ---- the document ---- */
+
+static json_t *node_json(const struct clusterplan *p, uint32_t target)
+{
+	const struct mapping_node *t = &p->targets->nodes[target],
+				  *s = &p->sources[p->mapping.source_of[target]];
+
+	return json_pack("{s:o, s:b, s:s, s:o, s:o, s:o, s:I}", "host", json_text(t->name), "seed",
+			 t->seed, "source", s->name, "host_id", json_text(s->host_id), "dc",
+			 json_text(s->dc), "rack", json_text(s->rack), "tokens",
+			 (json_int_t)s->token_count);
+}
+
+static json_t *to_json(const struct clusterplan *p, const struct filesplan_wish *w)
+{
+	json_t *nodes = json_array();
+
+	for (size_t i = 0; i < p->targets->count; i++)
+		json_array_append_new(nodes, node_json(p, p->mapping.order[i]));
+	return json_pack("{s:i, s:o, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "format", FORMAT,
+			 "url", json_text(w->url), "repository", w->repository_id, "cluster",
+			 p->records[0]->where.cluster, "backup", p->records[0]->backup, "remote",
+			 p->mapping.which == MAPPING_OTHER, "asked", w->asked, "no_stage",
+			 w->no_stage, "keep_auth", w->keep_auth, "nodes", nodes);
+}
+
+static int text(const json_t *o, const char *key, const char **ret, struct err *e)
+{
+	return json_get_string(o, key, TEXT_MAX, ret, NULL) == 0
+		       ? 0
+		       : err_set(e, ERR_CORRUPT, -EBADMSG, "its %s is missing", key);
+}
+
+static int take_node(struct filesplan_node *n, const json_t *o, struct err *e)
+{
+	uint64_t tokens = 0;
+	int r = text(o, "host", &n->host, e);
+
+	if (r == 0)
+		r = text(o, "source", &n->source, e);
+	if (r == 0)
+		r = text(o, "host_id", &n->host_id, e);
+	if (r == 0)
+		r = text(o, "dc", &n->dc, e);
+	if (r == 0)
+		r = text(o, "rack", &n->rack, e);
+	if (r == 0 && json_get_u64(o, "tokens", &tokens, NULL) < 0)
+		r = err_set(e, ERR_CORRUPT, -EBADMSG, "its tokens are missing");
+	n->tokens = tokens;
+	n->seed = json_is_true(json_object_get(o, "seed"));
+	return r;
+}
+
+/* The document becomes the plan's. */
+static int take(struct filesplan *p, json_t *document, struct err *e)
+{
+	const json_t *nodes = json_object_get(document, "nodes");
+	uint64_t format = 0;
+	size_t count = json_array_size(nodes);
+	int r;
+
+	p->document = document;
+	if (json_get_u64(document, "format", &format, NULL) < 0 || format != FORMAT)
+		return err_set(e, ERR_USAGE, -ENOTSUP, "it was written by another sstablefs");
+	r = text(document, "url", &p->url, e);
+	if (r == 0)
+		r = text(document, "repository", &p->repository_id, e);
+	if (r == 0)
+		r = text(document, "cluster", &p->cluster, e);
+	if (r == 0)
+		r = text(document, "backup", &p->backup, e);
+	if (r == 0 && (count == 0 || count > NODES_MAX))
+		r = err_set(e, ERR_CORRUPT, -EBADMSG, "it names no node, or too many");
+	if (r < 0)
+		return r;
+	p->remote = json_is_true(json_object_get(document, "remote"));
+	p->asked = json_is_true(json_object_get(document, "asked"));
+	p->no_stage = json_is_true(json_object_get(document, "no_stage"));
+	p->keep_auth = json_is_true(json_object_get(document, "keep_auth"));
+	p->nodes = calloc(count, sizeof(*p->nodes));
+	if (!p->nodes)
+		return err_nomem(e);
+	for (p->count = 0; r == 0 && p->count < count; p->count++)
+		r = take_node(&p->nodes[p->count], json_array_get(nodes, p->count), e);
+	return r;
+}
+
+static struct filesplan *plan_new(void)
+{
+	struct filesplan *p = calloc(1, sizeof(*p));
+
+	if (p)
+		p->lock = -1;
+	return p;
+}
+
+int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wish,
+		   struct filesplan **ret, struct err *e)
+{
+	_cleanup_(filesplan_freep) struct filesplan *own = plan_new();
+	json_t *document = NULL;
+	int r;
+
+	if (json_array_size(p->missing) > 0)
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"%zu nodes are missing in this backup, %s the first: nobody could take their part of the ring over (--load loads what there is)",
+			json_array_size(p->missing),
+			json_string_value(
+				json_object_get(json_array_get(p->missing, 0), "address")));
+	if (own)
+		document = to_json(p, wish);
+	if (!document)
+		return err_nomem(e);
+	r = take(own, document, e);
+	if (r == 0)
+		*ret = steal_pointer(&own);
+	return r;
+}
+
+void filesplan_free(struct filesplan *p)
+{
+	/* What only was to be begun leaves nothing. */
+	if (p->lock >= 0 && !p->saved)
+		(void)io_remove_tree(AT_FDCWD, p->directory);
+	util_closep(&p->lock);
+	json_decref(p->document);
+	free(p->nodes);
+	free(p->directory);
+	free(p);
+}
+
+/* ---- where it lies ---- */
+
+static int read_plan(const char *directory, struct filesplan **ret, struct err *e)
+{
+	_cleanup_(filesplan_freep) struct filesplan *p = plan_new();
+	_cleanup_free_ char *path = util_printf("%s/" PLAN, directory);
+	_cleanup_free_ char *data = NULL;
+	json_t *document = NULL;
+	size_t len;
+	int r;
+
+	if (!p || !path || !(p->directory = strdup(directory)))
+		return err_nomem(e);
+	r = io_read_file(AT_FDCWD, path, BYTES_MAX, &data, &len);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return err_errno(e, r, "cannot read %s", path);
+	r = json_unseal(path, data, len, BYTES_MAX, &document, e);
+	if (r == 0)
+		r = take(p, document, e);
+	if (r < 0)
+		return err_wrap(e, r, "the plan %s", path);
+	p->saved = true;
+	*ret = steal_pointer(&p);
+	return 0;
+}
+
+static bool is_of(const struct filesplan *p, const char *url, const char *cluster,
+		  const char *backup)
+{
+	return strcmp(p->url, url) == 0 && strcmp(p->backup, backup) == 0 &&
+	       (!cluster || strcmp(p->cluster, cluster) == 0);
+}
+
+int filesplan_find(const char *cache_dir, const char *url, const char *cluster, const char *backup,
+		   struct filesplan **ret, struct err *e)
+{
+	_cleanup_free_ char *top = util_printf("%s/restore-cluster", cache_dir);
+	_cleanup_(filesplan_freep) struct filesplan *found = NULL;
+	DIR *dir = top ? opendir(top) : NULL;
+	struct dirent *d;
+	int r = 0;
+
+	*ret = NULL;
+	if (!dir)
+		return top ? 0 : err_nomem(e);
+	while (r == 0 && (d = readdir(dir))) {
+		_cleanup_(filesplan_freep) struct filesplan *p = NULL;
+		_cleanup_free_ char *path = util_printf("%s/%s", top, d->d_name);
+
+		if (strncmp(d->d_name, BEGIN, strlen(BEGIN)) != 0)
+			continue;
+		r = path ? read_plan(path, &p, e) : err_nomem(e);
+		if (r < 0 || !p || !is_of(p, url, cluster, backup))
+			continue;
+		if (found)
+			r = err_set(
+				e, ERR_USAGE, -EINVAL,
+				"backup %s of clusters %s and %s is being restored: name one with --cluster",
+				backup, found->cluster, p->cluster);
+		else
+			found = steal_pointer(&p);
+	}
+	closedir(dir);
+	if (r == 0)
+		*ret = steal_pointer(&found);
+	return r;
+}
+
+/* One for each repository, cluster and backup. */
+static char *make_directory(const struct filesplan *p, const char *cache_dir)
+{
+	_cleanup_(sha256_freep) struct sha256 *h = sha256_new();
+	const char *texts[] = { p->url, p->cluster, p->backup };
+	char hex[2 * SHA256_BYTES + 1];
+	struct id256 id;
+
+	if (!h)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		sha256_update(h, texts[i], strlen(texts[i]) + 1);
+	id = sha256_final(h);
+	util_hex(hex, id.b, SHA256_BYTES);
+	hex[ID_HEX] = '\0';
+	return util_printf("%s/restore-cluster/" BEGIN "%s", cache_dir, hex);
+}
+
+int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!p->directory)
+		p->directory = make_directory(p, cache_dir);
+	path = p->directory ? util_printf("%s/lock", p->directory) : NULL;
+	if (!path)
+		return err_nomem(e);
+	r = io_mkdirs(AT_FDCWD, p->directory, 0700);
+	if (r < 0)
+		return err_errno(e, r, "cannot make %s", p->directory);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno(e, -errno, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(e, ERR_CONFLICT, -EBUSY,
+					 "another restore-cluster is at work on backup %s",
+					 p->backup)
+			       : err_errno(e, -errno, "cannot lock %s", path);
+	p->lock = steal_fd(&fd);
+	return 0;
+}
+
+int filesplan_save(struct filesplan *p, struct err *e)
+{
+	_cleanup_free_ char *path = util_printf("%s/" PLAN, p->directory);
+	_cleanup_free_ char *data = NULL;
+	size_t len;
+	int r;
+
+	if (p->saved)
+		return 0;
+	r = path ? json_seal(p->document, &data, &len, e) : err_nomem(e);
+	if (r == 0)
+		r = io_publish_file(AT_FDCWD, path, data, len, 0600, e);
+	p->saved = r == 0;
+	return r;
+}
+
+int filesplan_end(struct filesplan *p, struct err *e)
+{
+	int r = io_remove_tree(AT_FDCWD, p->directory);
+
+	return r < 0 ? err_errno(e, r, "cannot remove %s", p->directory) : 0;
+}
+
+/* ---- what it says ---- */
+
+char *filesplan_options(const struct filesplan *p)
+{
+	return util_printf("%s%s%s", p->remote ? "--remote" : "--in-place",
+			   p->no_stage ? " --no-stage" : "", p->keep_auth ? " --keep-auth" : "");
+}
+
+char *filesplan_command(const struct filesplan *p, const struct filesplan_node *n)
+{
+	_cleanup_free_ char *options = filesplan_options(p);
+
+	return options ? util_printf("sstablefs restore-node %s --cluster %s --node %s %s --yes",
+				     p->backup, p->cluster, n->source, options)
+		       : NULL;
+}
+
+const struct filesplan_node *filesplan_node(const struct filesplan *p, const char *host)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (strcmp(p->nodes[i].host, host) == 0)
+			return &p->nodes[i];
+	return NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which host takes which node's files, where nodes take them as they are (docs/restore-cluster.md, "Files as they are"). Once the nodes are stopped nobody can be asked who they are, so the plan is
+ * saved before anything is done, and the same command goes on with it, until all is finished or aborted:
+ *
+ *     <cache>/restore-cluster/files-<id>/lock         held by the process that leads
+ *     <cache>/restore-cluster/files-<id>/plan.json    of this repository, cluster and backup; its digest in it
+ *
+ * One thread.
+ */
+#ifndef SSTABLEFS_TOOLS_FILESPLAN_H
+#define SSTABLEFS_TOOLS_FILESPLAN_H
+
+#include "tools/clusterplan.h"
+
+struct filesplan_node { /* strings of the plan's document; "" and 0: not known */
+	const char *host;
+	const char *source;		 /* the node in the repository whose backup it takes */
+	const char *host_id, *dc, *rack; /* of the source */
+	size_t tokens;			 /* the same */
+	bool seed;			 /* of the host, as far as the plan knew */
+};
+
+struct filesplan {
+	json_t *document;
+	const char *url, *repository_id, *cluster, *backup;
+	bool remote; /* hosts take tokens over; else each becomes what it was */
+	bool asked;  /* the hosts are those that nodetool told, not of a list */
+	bool no_stage, keep_auth;
+	struct filesplan_node *nodes; /* in the order in which they start, as far as the plan knew */
+	size_t count;
+	char *directory; /* "" before it is saved or found */
+	int lock;
+	bool saved;
+};
+
+struct filesplan_wish { /* borrowed */
+	const char *url, *repository_id;
+	bool asked, no_stage, keep_auth;
+};
+
+/* Of a plan in which nodes take files. ERR_CONFLICT: nodes are missing in the backup. */
+int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wish,
+		   struct filesplan **ret, struct err *e);
+/* The one that was begun, of any cluster where that is NULL; NULL in *ret: none was. ERR_USAGE: there are several. ERR_CORRUPT: it cannot be understood. */
+int filesplan_find(const char *cache_dir, const char *url, const char *cluster, const char *backup,
+		   struct filesplan **ret, struct err *e);
+void filesplan_free(struct filesplan *p);
+DEFINE_CLEANUP(struct filesplan *, filesplan_free);
+
+/* From now on nobody else leads it. -EBUSY (ERR_CONFLICT). */
+int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e);
+/* Durable when it returns. Locked before. */
+int filesplan_save(struct filesplan *p, struct err *e);
+/* Removes it. */
+int filesplan_end(struct filesplan *p, struct err *e);
+
+/* What has to be run on a host, for people. A new string; NULL: out of memory. */
+char *filesplan_command(const struct filesplan *p, const struct filesplan_node *n);
+/* "--in-place --no-stage": how the restore was begun. A new string; NULL: out of memory. */
+char *filesplan_options(const struct filesplan *p);
+/* NULL: no such host. */
+const struct filesplan_node *filesplan_node(const struct filesplan *p, const char *host);
+
+#endif

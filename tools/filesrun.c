@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/filesrun.h"
+
+#include <string.h>
+#include "tools/follow.h"
+
+#define GRACE_MS 300000 /* more than what a node itself takes at most to stop and to answer */
+#define STEPS_MAX 4
+
+static const struct lead_step restore_steps[] = {
+	{ FOLLOW_WORD_FETCH, FOLLOW_FETCHED, "fetching", "fetched" },
+	{ FOLLOW_WORD_STOP, FOLLOW_EXCHANGED, "stopping", "exchanged" },
+	{ FOLLOW_WORD_START, FOLLOW_STARTED, "starting", "started" },
+	{ FOLLOW_WORD_CHECK, NULL, "checking", "restored" },
+};
+static const struct lead_step abort_steps[] = {
+	{ FOLLOW_WORD_STOP, FOLLOW_EXCHANGED, "stopping", "exchanged" },
+	{ FOLLOW_WORD_START, NULL, "starting", "aborted" },
+};
+static const struct lead_step finish_steps[] = {
+	{ FOLLOW_WORD_FINISH, NULL, "finishing", "finished" },
+};
+
+/* What a node is like after so many steps, and while it takes the next. */
+static const struct {
+	const struct lead_step *steps;
+	size_t count;
+	const char *after[STEPS_MAX], *during[STEPS_MAX];
+} kinds[] = {
+	[FILESRUN_RESTORE] = {
+		restore_steps,
+		ARRAY_SIZE(restore_steps),
+		{ "nothing is changed there by this run", "runs as before, and has fetched the backup",
+		  "is stopped, with the backup's data in place", "runs with the backup's data" },
+		{ "runs as before, and has a part of the backup",
+		  "is between its own data and the backup's, and does not start by itself",
+		  "has the backup's data in place, and may run", "runs with the backup's data" },
+	},
+	[FILESRUN_ABORT] = {
+		abort_steps,
+		ARRAY_SIZE(abort_steps),
+		{ "nothing is changed there by this run", "is stopped, with its own data in place" },
+		{ "is between the backup's data and its own, and does not start by itself",
+		  "has its own data in place, and may run" },
+	},
+	[FILESRUN_FINISH] = {
+		finish_steps,
+		ARRAY_SIZE(finish_steps),
+		{ "nothing is changed there by this run" },
+		{ "runs with the backup's data; a part of the data of before is left" },
+	},
+};
+
+static bool is_step(const struct filesrun *run, const char *word)
+{
+	return run->step < kinds[run->what].count &&
+	       strcmp(kinds[run->what].steps[run->step].word, word) == 0;
+}
+
+const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h)
+{
+	const char *word = h->failed_at ? h->failed_at : lead_state_name(&run->lead, h);
+
+	if (!h->ready)
+		return "what is there is not known to this run";
+	for (size_t i = 0; i < kinds[run->what].count; i++)
+		if (strcmp(word, kinds[run->what].steps[i].working) == 0)
+			return kinds[run->what].during[i];
+	return kinds[run->what].after[h->step];
+}
+
+static const char *done(const struct lead_host *h)
+{
+	static const char *const names[] = { "restored", "aborted", "finished", "nothing" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(lead_text(h->result, "state"), names[i]) == 0)
+			return names[i];
+	return NULL;
+}
+
+/* ---- is it the host that it should be? ---- */
+
+static const struct filesplan_node *node_of(const struct filesrun *run, const struct lead_host *h)
+{
+	return &run->plan->nodes[h - run->lead.hosts];
+}
+
+static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
+{
+	const struct filesrun *run = l->ctx;
+	const struct filesplan *p = run->plan;
+	const char *backup = lead_text(event, "backup"), *host_id = node_of(run, h)->host_id;
+
+	if (*backup && strcmp(backup, p->backup) != 0)
+		lead_fail(l, h, EXIT_FAILED,
+			  util_printf("backup %s is being restored there (restore-node)", backup));
+	else if (*h->repository && strcmp(h->repository, p->repository_id) != 0)
+		lead_fail(l, h, EXIT_USAGE, strdup("it is configured for another repository"));
+	else if (p->asked && !p->remote && *h->host_id && *host_id &&
+		 strcmp(h->host_id, host_id) != 0)
+		lead_fail(
+			l, h, EXIT_FAILED,
+			util_printf(
+				"the node there has host id %s, and the one that was backed up %s",
+				h->host_id, host_id));
+}
+
+/* ---- do they fit together? ---- */
+
+static void check_apart(struct lead *l)
+{
+	for (size_t i = 0; i < l->count && !l->stopping; i++)
+		for (size_t k = 0; k < i && !l->stopping; k++)
+			if (*l->hosts[i].host_id &&
+			    strcmp(l->hosts[i].host_id, l->hosts[k].host_id) == 0)
+				lead_refuse(l, ERR_USAGE, "%s and %s are one node: host id %s",
+					    l->hosts[k].host, l->hosts[i].host,
+					    l->hosts[i].host_id);
+}
+
+static size_t tokens_of(const struct lead_host *h)
+{
+	uint64_t tokens = 0;
+
+	(void)json_get_u64(h->ready, "tokens", &tokens, NULL);
+	return tokens;
+}
+
+/* Data centres, racks and tokens, where they run: a host list does not say them. */
+static void check_mapping(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	_cleanup_free_ struct mapping_node *sources = calloc(l->count, sizeof(*sources));
+	_cleanup_free_ struct mapping_node *targets = calloc(l->count, sizeof(*targets));
+	struct mapping m = { .source_of = NULL };
+	struct err e = ERR_INIT;
+
+	if (!sources || !targets) {
+		lead_refuse(l, ERR_IO, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < l->count; i++) {
+		const struct filesplan_node *n = &run->plan->nodes[i];
+		const struct lead_host *h = &l->hosts[i];
+
+		sources[i] = (struct mapping_node){ .name = n->source,
+						    .host_id = n->host_id,
+						    .dc = n->dc,
+						    .rack = n->rack,
+						    .token_count = n->tokens };
+		targets[i] = (struct mapping_node){ .name = h->host,
+						    .host_id = h->host_id,
+						    .dc = h->dc,
+						    .rack = h->rack,
+						    .token_count = tokens_of(h),
+						    .source = n->source };
+	}
+	if (mapping_decide(sources, l->count, targets, l->count, &m, &e) < 0)
+		lead_refuse(l, e.kind, "%s", e.message);
+	mapping_deinit(&m);
+}
+
+/* ---- in which order do they start? ---- */
+
+/* Whether a list of addresses, each perhaps with a port, names this one. */
+static bool names(const char *list, const char *address)
+{
+	size_t len = strlen(address);
+
+	while (*list) {
+		size_t word;
+
+		list += strspn(list, " ,[\"'");
+		word = strcspn(list, " ,]\"'");
+		if (len > 0 && word >= len && strncmp(list, address, len) == 0 &&
+		    (word == len || list[len] == ':'))
+			return true;
+		list += word + strspn(list + word, "]");
+	}
+	return false;
+}
+
+static bool is_named(const char *seeds, const struct lead_host *h)
+{
+	const char *at = strrchr(h->host, '@');
+	const json_t *address, *list = json_object_get(h->ready, "addresses");
+	size_t i;
+
+	json_array_foreach(list, i, address) {
+		const char *text = json_string_value(address);
+
+		if (text && names(seeds, text))
+			return true;
+	}
+	return names(seeds, at ? at + 1 : h->host);
+}
+
+/* As the plan has it, or as any node's cassandra.yaml does. */
+static bool is_seed(const struct filesrun *run, const struct lead_host *h)
+{
+	if (node_of(run, h)->seed)
+		return true;
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (is_named(lead_text(run->lead.hosts[i].ready, "seeds"), h))
+			return true;
+	return false;
+}
+
+static bool is_of_rack(const struct filesrun *run, size_t a, size_t b)
+{
+	const struct filesplan_node *x = &run->plan->nodes[a], *y = &run->plan->nodes[b];
+
+	return strcmp(x->dc, y->dc) == 0 && strcmp(x->rack, y->rack) == 0;
+}
+
+/* Racks are those of the sources: nodes share one now exactly where they did then. Where no seed is known, the first node is taken for one. */
+static void make_groups(struct filesrun *run)
+{
+	const struct lead *l = &run->lead;
+	size_t next = 0;
+
+	for (size_t i = 0; i < l->count; i++)
+		run->group[i] = is_seed(run, &l->hosts[i]) ? next++ : SIZE_MAX;
+	if (next == 0)
+		run->group[0] = next++;
+	run->seeds = next;
+	for (size_t i = 0; i < l->count; i++) {
+		if (run->group[i] != SIZE_MAX)
+			continue;
+		for (size_t k = i; k < l->count; k++)
+			if (run->group[k] == SIZE_MAX && is_of_rack(run, i, k))
+				run->group[k] = next;
+		next++;
+	}
+}
+
+static bool has_started(const struct filesrun *run, const struct lead_host *h)
+{
+	return h->state == LEAD_DONE || (h->state == LEAD_RESTING && h->step > run->step);
+}
+
+static bool is_to_take(const struct filesrun *run, const struct lead_host *h)
+{
+	return (h->state == LEAD_RESTING || h->state == LEAD_WORKING) && h->step == run->step;
+}
+
+/* A node without any seed would wait for one, and give up. */
+static void start_some(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	size_t group = SIZE_MAX, started = 0;
+
+	for (size_t i = 0; i < l->count; i++) {
+		started += has_started(run, &l->hosts[i]);
+		if (is_to_take(run, &l->hosts[i]))
+			group = MIN_OF(group, run->group[i]);
+	}
+	if (group != SIZE_MAX && group >= run->seeds && started == 0) {
+		lead_stop(l);
+		return;
+	}
+	for (size_t i = 0; i < l->count; i++)
+		if (run->group[i] == group && l->hosts[i].state == LEAD_RESTING &&
+		    is_to_take(run, &l->hosts[i]))
+			lead_let(l, &l->hosts[i]);
+}
+
+/* ---- the steps ---- */
+
+static bool has_failed(const struct filesrun *run)
+{
+	return lead_count(&run->lead, LEAD_FAILED, 0) > 0;
+}
+
+/* So many at once: where nothing is staged, the stop is what fetches. And nobody more is stopped than must be. */
+static void let_some(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	const char *limited = run->plan->no_stage ? FOLLOW_WORD_STOP : FOLLOW_WORD_FETCH;
+	size_t busy = lead_count(l, LEAD_WORKING, run->step);
+	size_t room = run->parallel > 0 && is_step(run, limited) ? run->parallel : l->count;
+
+	if (is_step(run, FOLLOW_WORD_STOP) && has_failed(run)) {
+		if (busy == 0)
+			lead_stop(l);
+		return;
+	}
+	for (size_t i = 0; i < l->count && busy < room; i++) {
+		if (l->hosts[i].state != LEAD_RESTING || l->hosts[i].step != run->step)
+			continue;
+		lead_let(l, &l->hosts[i]);
+		busy++;
+	}
+}
+
+static bool is_over(const struct filesrun *run)
+{
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (is_to_take(run, &run->lead.hosts[i]))
+			return false;
+	return true;
+}
+
+/* Whether the others go on to the next step, though one failed: what runs may run, but rows that it has may be asked for. */
+static bool goes_on(const struct filesrun *run)
+{
+	return !has_failed(run) || (is_step(run, FOLLOW_WORD_START) && !run->has_query);
+}
+
+/* Everybody is there, or nothing is begun. */
+static void begin(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	struct err e = ERR_INIT;
+
+	if (has_failed(run)) {
+		lead_stop(l);
+		return;
+	}
+	check_apart(l);
+	if (!l->stopping && run->what == FILESRUN_RESTORE)
+		check_mapping(run);
+	if (l->stopping)
+		return;
+	make_groups(run);
+	if (run->what == FILESRUN_RESTORE && filesplan_save(run->plan, &e) < 0)
+		lead_refuse(l, e.kind, "%s", e.message);
+	run->begun = !l->stopping;
+}
+
+static void advance(struct lead *l)
+{
+	struct filesrun *run = l->ctx;
+
+	if (lead_count(l, LEAD_WAITING, 0) + lead_count(l, LEAD_CONNECTING, 0) > 0)
+		return;
+	if (!run->begun)
+		begin(run);
+	while (!l->stopping && run->step < kinds[run->what].count && is_over(run)) {
+		if (!goes_on(run))
+			lead_stop(l);
+		run->step++;
+	}
+	if (l->stopping)
+		return;
+	if (is_step(run, FOLLOW_WORD_START))
+		start_some(run);
+	else
+		let_some(run);
+}
+
+int filesrun_run(struct filesrun *run, struct err *e)
+{
+	_cleanup_free_ size_t *group = calloc(run->lead.count, sizeof(*group));
+	int r;
+
+	run->task = (struct lead_task){
+		.command = "restore-node",
+		.steps = kinds[run->what].steps,
+		.step_count = kinds[run->what].count,
+		.grace_ms = 2 * run->wait_ms + GRACE_MS,
+		.grace_over =
+			"it did not end after it was told to stop: look there with restore-node --plan",
+		.undone = "what was run there ended without having done it",
+		.ready = take_ready,
+		.advance = advance,
+		.done = done,
+	};
+	if (!group)
+		return err_nomem(e);
+	run->lead.task = &run->task;
+	run->lead.ctx = run;
+	run->group = group;
+	r = lead_run(&run->lead, e);
+	run->group = NULL;
+	return r;
+}

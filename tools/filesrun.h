@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cluster whose nodes take files as they are, over ssh (docs/restore-cluster.md, "Files as they are"). Each host runs `restore-node --coordinated`, led by tools/lead.h; this says when each may go
+ * on. All hosts take a step before any takes the next:
+ *
+ *     restore: ready -> fetching -> fetched -> stopping -> exchanged -> starting -> started -> checking -> restored
+ *     abort:   ready -> stopping -> exchanged -> starting -> aborted
+ *     finish:  ready -> finishing -> finished
+ *
+ * But for the start: one seed after another, then rack after rack, the nodes of a rack together. A host that fails keeps the others from the next step, but for the start, where the others go on as long as a seed is up.
+ */
+#ifndef SSTABLEFS_TOOLS_FILESRUN_H
+#define SSTABLEFS_TOOLS_FILESRUN_H
+
+#include "tools/filesplan.h"
+#include "tools/lead.h"
+
+enum filesrun_what { FILESRUN_RESTORE, FILESRUN_ABORT, FILESRUN_FINISH };
+
+struct filesrun {
+	/* Filled by the caller. */
+	struct lead lead; /* but for task and ctx; a host for each node of the plan, in its order */
+	enum filesrun_what what;
+	struct filesplan *plan; /* locked; it is saved before the first word */
+	unsigned parallel;	/* hosts that fetch at once; 0: all */
+	bool has_query;	 /* the last step may ask for rows that only all nodes together have */
+	int64_t wait_ms; /* for a node to stop, and to answer again */
+	/* The run's own. */
+	struct lead_task task;
+	bool begun;    /* some host was told to do something */
+	size_t step;   /* that hosts take now */
+	size_t *group; /* of each host: those with the least number start first */
+	size_t seeds;  /* how many groups are of a seed */
+};
+
+/* 0: every host came to an end (its state says which). < 0: nothing was begun, *e says why. */
+int filesrun_run(struct filesrun *run, struct err *e);
+/* What is the matter with a host whose work is not done, in words: "is stopped, with the backup's data in place". */
+const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h);
+
+#endif
