@@ -64,7 +64,8 @@ struct nodejournal *nodejournal_new(void)
 {
 	_cleanup_(nodejournal_freep) struct nodejournal *j = calloc(1, sizeof(*j));
 
-	if (!j || !(j->tokens = strdup("")) || !(j->yaml = strdup("")))
+	if (!j || !(j->tokens = strdup("")) || !(j->yaml = strdup("")) ||
+	    !(j->importing = strdup("")))
 		return NULL;
 	return steal_pointer(&j);
 }
@@ -81,6 +82,7 @@ void nodejournal_free(struct nodejournal *j)
 	free(j->only);
 	free(j->tokens);
 	free(j->yaml);
+	free(j->importing);
 	free(j->cluster);
 	free(j->node);
 	free(j->backup);
@@ -259,6 +261,8 @@ static int take_case(struct nodejournal *j, const json_t *o, struct err *e)
 		r = name ? nodejournal_add_only(j, name, e)
 			 : err_set(e, ERR_CORRUPT, -EBADMSG, "table %zu is none", i);
 	}
+	if (r == 0 && json_object_get(o, "importing"))
+		r = copy(o, "importing", 2 * NAME_BYTES, &j->importing, e);
 	if (r == 0 && j->only_count > 0 && (j->no_stage || *j->tokens))
 		r = err_set(e, ERR_CORRUPT, -EBADMSG, "what it is to do contradicts itself");
 	return r;
@@ -388,6 +392,8 @@ static bool put_case(json_t *o, const struct nodejournal *j)
 	if (*j->tokens)
 		good = good && json_object_set_new(o, "tokens", json_string(j->tokens)) == 0 &&
 		       json_object_set_new(o, "yaml", json_text(j->yaml)) == 0;
+	if (*j->importing)
+		good = good && json_object_set_new(o, "importing", json_text(j->importing)) == 0;
 	if (j->only_count > 0)
 		good = good && json_object_set_new(o, "only", json_array()) == 0;
 	for (size_t i = 0; i < j->only_count && good; i++)

@@ -50,7 +50,8 @@ struct nodejournal { /* strings are owned */
 	char *yaml;    /* --remote: cassandra.yaml; "" else */
 	char **only;   /* --only: what is imported into a node that runs */
 	size_t only_count;
-	bool was_running;	   /* the node, when it began */
+	char *importing;  /* the table whose import was begun last, "shop.users"; "": none was */
+	bool was_running; /* the node, when it began */
 	struct swap_place *places; /* the data directories come first */
 	size_t place_count;
 };

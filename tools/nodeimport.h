@@ -6,12 +6,26 @@
 #include "cassandra/nodetool.h"
 #include "cassandra/swap.h"
 
+struct nodeimport {
+	const struct nodetool *nodetool;
+	/*
+	 * The table ("ks.table") whose import was begun last, "" for none. It may run still, inside Cassandra, when nodetool was killed, and has moved a part of an SSTable: its directory is
+	 * removed only after another import of it, as Cassandra imports into a table once at a time.
+	 */
+	const char *begun_before;
+	/* Told of each table before and after its import. */
+	int (*begin)(void *ctx, const char *table, struct err *e);
+	int (*done)(void *ctx, const char *table, struct err *e);
+	void *ctx;
+};
+
 /*
  * Every <keyspace>/<table>-<id> in the place's part `new` by nodetool import: the node moves the SSTables, on the same disk, under names of its own. What is imported is gone from `new`, so
- * the same call goes on after a crash. `done` (may be NULL) is told of each table.
+ * the same call goes on after a crash.
  */
-typedef int nodeimport_fn(void *ctx, const char *keyspace, const char *table, struct err *e);
-int nodeimport_run(const struct nodetool *nodetool, const struct swap_place *p, nodeimport_fn *done,
-		   void *ctx, struct err *e);
+int nodeimport_run(const struct nodeimport *m, const struct swap_place *p, struct err *e);
+/* Until no import into m->begun_before runs any more: no nodetool of an earlier run is left, and one of an empty directory, made in the first place, has ended. */
+int nodeimport_await(const struct nodeimport *m, const struct swap_place *places, size_t count,
+		     struct err *e);
 
 #endif

@@ -282,10 +282,22 @@ static int check(struct noderun *n, struct err *e)
 
 /* ---- into a node that runs ---- */
 
-static int tell_imported(void *ctx, const char *keyspace, const char *table, struct err *e)
+static int note_import(void *ctx, const char *table, struct err *e)
+{
+	struct noderun *n = ctx;
+	char *copy = strdup(table);
+
+	if (!copy)
+		return err_nomem(e);
+	free(n->journal->importing);
+	n->journal->importing = copy;
+	return nodejournal_write(n->journal, e);
+}
+
+static int tell_imported(void *ctx, const char *table, struct err *e)
 {
 	const struct noderun *n = ctx;
-	_cleanup_free_ char *text = util_printf("imported %s.%s", keyspace, table);
+	_cleanup_free_ char *text = util_printf("imported %s", table);
 	int r = stopped(n, e);
 
 	if (r == 0)
@@ -293,21 +305,50 @@ static int tell_imported(void *ctx, const char *keyspace, const char *table, str
 	return r;
 }
 
-static int import(struct noderun *n, struct err *e)
+static struct nodetool importer(const struct noderun *n)
 {
-	_cleanup_(facts_freep) struct facts *none = facts_new();
 	struct nodetool nodetool = n->ask->nodetool;
-	struct cqlsh c;
-	int r = none ? 0 : err_nomem(e);
 
 	nodetool.timeout_ms = MAX_OF(nodetool.timeout_ms, (int)n->wait_ms);
-	for (size_t i = 0; i < n->journal->place_count && r == 0; i++) {
-		r = nodeimport_run(&nodetool, &n->journal->places[i], tell_imported, n, e);
-	}
+	return nodetool;
+}
+
+static int import(struct noderun *n, struct err *e)
+{
+	const struct nodetool nodetool = importer(n);
+	_cleanup_(facts_freep) struct facts *none = facts_new();
+	_cleanup_free_ char *before = strdup(n->journal->importing);
+	const struct nodeimport m = { &nodetool, before, note_import, tell_imported, n };
+	struct cqlsh c;
+	int r = none && before ? 0 : err_nomem(e);
+
+	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
+		r = nodeimport_run(&m, &n->journal->places[i], e);
 	if (r < 0)
 		return r;
 	c = own_cqlsh(n, none);
 	return check_rows(n, &c, e);
+}
+
+/* One whose nodetool was killed goes on inside Cassandra, and what it moves must not be removed meanwhile. It ends with Cassandra. */
+static int await_import(const struct noderun *n, struct err *e)
+{
+	const struct nodetool nodetool = importer(n);
+	const struct nodejournal *j = n->journal;
+	const struct nodeimport m = { .nodetool = &nodetool, .begun_before = j->importing };
+	char users[NODECOMMAND_USERS_BYTES];
+	int r;
+
+	if (!*j->importing)
+		return 0;
+	nodecommand_users(j, users);
+	if (!*users)
+		return 0;
+	r = nodeimport_await(&m, j->places, j->place_count, e);
+	return r < 0 ? err_wrap(
+			       e, r,
+			       "waiting for an import that may run still (stop Cassandra where that cannot succeed, as where the table is gone)")
+		     : 0;
 }
 
 /* ---- the steps ---- */
@@ -482,6 +523,8 @@ int noderun_abort(struct noderun *n, struct err *e)
 	r = nodejournal_write(j, e);
 	if (r == 0 && j->moved != NODEJOURNAL_IN_PLACE)
 		r = put_back(n, e);
+	if (r == 0)
+		r = await_import(n, e);
 	if (r == 0 && *j->tokens)
 		r = undo_yaml(j, e);
 	if (r == 0)

@@ -195,6 +195,27 @@ def test_every_kind_of_table_comes_back_while_the_node_runs(repository, node, ke
     assert not wrong, "a second time makes no difference"
 
 
+@pytest.mark.parametrize("after", [["--abort"], ["b", "--only", "KEYSPACE", "--yes"]], ids=["abort", "again"])
+def test_an_import_whose_restore_node_was_killed_comes_to_its_end(repository, node, keyspace, after):
+    """Cassandra imports into a table once at a time: what waits is removed when it is through, whether nodetool was killed too or lives on."""
+    live = Live(repository, node)
+    write_rows(node, f"{keyspace}.t", 50)
+    node.cql(f"CREATE INDEX ON {keyspace}.t (text)")
+    before = rows(node, f"{keyspace}.t")
+    live.backup("b")
+    node.cql(f"TRUNCATE {keyspace}.t")
+    nodetool = repository.program.directory / "nodetool"
+    nodetool.write_text(f"#!/bin/sh\ncase $* in *import*) if mkdir {nodetool}-mark 2>/dev/null; then setsid {node.bin}/nodetool \"$@\" >/dev/null 2>&1 &\n"
+                        f"  kill -9 $PPID; exit; fi;; esac\nexec {node.bin}/nodetool \"$@\"\n")
+    nodetool.chmod(0o755)
+    live.configure(nodetool=nodetool)
+    restore(live, "b", "--only", keyspace, "--yes", code=-signal.SIGKILL)
+    restore(live, *(keyspace if word == "KEYSPACE" else word for word in after))
+    assert rows(node, f"{keyspace}.t") == before
+    node.nodetool("verify", "--force", "--extended-verify", keyspace)
+    assert not list(node.home.glob("*/.sstablefs-restore-node"))
+
+
 if LONG:  # minutes
     def test_cassandra_does_not_start_in_the_middle(live):
         node = live.node

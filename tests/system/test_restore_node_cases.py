@@ -77,6 +77,48 @@ def backup_of(yaml):
     return yaml.with_name(yaml.name + ".before-restore-node")
 
 
+# ---- an import whose restore-node was killed ----
+
+@pytest.mark.parametrize("after", ["abort", "the same command"])
+@pytest.mark.parametrize("told", [True, False], ids=["in Cassandra", "in nodetool"])
+def test_an_import_that_goes_on_is_not_pulled_from_under(stored, host, told, after):
+    """It has moved a part of an SSTable when restore-node and nodetool are killed. As Cassandra, the stand-in imports into a table once at a time. Or restore-node
+    alone is killed, and nodetool has not told Cassandra yet."""
+    nodetool, mark, lock = (host.directory / name for name in ("nodetool", "mark", "lock"))
+    (host.directory / "real").write_text(nodetool.read_text().replace("Path(sys.argv[0]).name", '"nodetool"'))
+    (host.directory / "real").chmod(0o755)
+    (host.directory / "inside").write_text(
+        f"#!/bin/sh\nset -e\nfor word in $IMPORT; do source=$word; done\n{'' if told else f'touch {mark}/moving; sleep 2; exec 9>{lock}; flock 9'}\n"
+        f'for d in $source/*-Data.db; do mv $d $d.moving; done\ntouch {mark}/moving; sleep 2\n'
+        f'for d in $source/*.moving; do mv $d ${{d%.moving}}; done\nexec {host.directory}/real $IMPORT\n')
+    (host.directory / "inside").chmod(0o755)
+    nodetool.write_text(f'#!/bin/sh\ncase $* in *import*) ;; *) exec {host.directory}/real "$@";; esac\n{f"exec 9>{lock}; flock 9" if told else ""}\n'
+                        f"if mkdir {mark} 2>/dev/null; then IMPORT=$* setsid {host.directory}/inside {'' if told else '$*'} &\n"
+                        f"  while [ ! -e {mark}/moving ]; do sleep 0.1; done; kill -9 $PPID; exit; fi\n"
+                        f'exec 9>{lock}; flock 9; exec {host.directory}/real "$@"\n')
+    restore(stored, host, "b", "--only", "shop.orders", "--yes", code=-9)
+    table = host.journal()["importing"]
+    assert table == "shop.orders"
+    if after == "abort":
+        restore(stored, host, "--abort")
+    else:
+        restore(stored, host, "b", "--only", "shop.orders", "--yes")
+    run("flock", lock, "true")
+    wanted = [data for path, data in stored.before.items() if "/orders-" in path and path.endswith("Data.db")]
+    had = set(files(host.content()).values())
+    assert all(data in had for data in wanted), "the import that was begun came to its end"
+    assert with_own(host) == [] and host.running
+
+
+def test_an_abort_waits_for_no_import_of_a_cassandra_that_is_down(stored, host):
+    host.fail("import", first="it hangs up")
+    restore(stored, host, "b", "--only", "shop.orders", "--yes", code=FAILED)
+    refused(restore(stored, host, "--abort", code=FAILED), "may run still", "--abort again")
+    host.kill()
+    restore(stored, host, "--abort")
+    assert with_own(host) == []
+
+
 # ---- a container beside it ----
 
 USE = {"file": 'exec sh -c "exec sleep 10000" 3<"$file"', "directory": 'cd "$(dirname "$file")"; exec sleep 10000',
@@ -105,7 +147,8 @@ def test_a_cassandra_that_has_its_directories_at_other_paths_is_seen(stored, hos
     with contained(host, use) as process:
         assert restore(stored, host, "b", "--in-place", "--plan").out
         (host.directory / "stop").write_text("#!/bin/sh\nexit 0\n")
-        host.fail("nodetool", first="Connection refused")
+        for question in ("info", "status", "describecluster"):
+            host.fail(question, first="Connection refused")
         answer = restore(stored, host, "b", "--in-place", "--yes", "--wait", 1, code=FAILED)
         refused(answer, "still in use by", f"{process.pid} (")
         assert files(host.content()) == files(stored.spoilt)
@@ -351,7 +394,9 @@ def test_abort_of_some_tables_takes_away_what_waits(stored, host):
     host.heal()
     host.calls()
     assert "what was imported stays" in restore(stored, host, "--abort").out
-    assert host.content() == stored.spoilt and host.running and host.calls() == []
+    assert host.content() == stored.spoilt and host.running
+    (call,) = host.calls()
+    assert call[:2] == ["nodetool", "import"] and call[-1].endswith("/new/.empty"), "it waits for an import that may run still, and makes none"
 
 
 def test_some_tables_that_cannot_be_taken_in_are_refused(stored, host):
