@@ -212,8 +212,10 @@ int nodeimport_await(const struct nodeimport *m, const struct swap_place *places
 	_cleanup_free_ char *path = swap_path(&places[0], SWAP_NEW);
 	_cleanup_free_ char *empty = path ? util_printf("%s/" EMPTY, path) : NULL;
 	_cleanup_close_ int fd = -1;
-	int r = open_new(&places[0], empty ? path : NULL, &fd, e);
+	int r = empty ? swap_open_part(&places[0], SWAP_NEW, &fd, e) : err_nomem(e);
 
+	if (r == -ENOENT) /* an earlier run was past this, and killed at the very end */
+		return 0;
 	for (size_t i = 0; i < count && r == 0; i++) {
 		_cleanup_free_ char *other = swap_path(&places[i], SWAP_NEW);
 
