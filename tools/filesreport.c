@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "cassandra/nodejournal.h"
 
 struct outcome {
 	size_t done, failed, alike;    /* alike: failed with the first one's code */
@@ -88,10 +89,20 @@ static json_t *result_json(const struct filesrun *run, const struct outcome *o, 
 
 /* ---- for people ---- */
 
+static bool was_done_before(const struct lead_host *h)
+{
+	return json_is_true(json_object_get(h->ready, "done")) &&
+	       strcmp(lead_text(h->ready, "step"), nodejournal_step_name(NODEJOURNAL_CHECK)) == 0;
+}
+
 static int print_restored(const struct lead_host *h, const char *source, struct err *e)
 {
 	const json_t *down = json_object_get(h->result, "downtime_seconds");
 
+	/* Who wants it once more has to end what there is. */
+	if (was_done_before(h))
+		return cli_print_line(e, "%s: was restored as %s before, and waits for --finish",
+				      h->host, source);
 	if (!json_is_real(down))
 		return cli_print_line(e, "%s: restored as %s", h->host, source);
 	return cli_print_line(e, "%s: restored as %s, down for %.1f s", h->host, source,

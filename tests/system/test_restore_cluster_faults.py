@@ -99,6 +99,17 @@ def test_another_cluster_of_a_list_is_looked_at_before_anything_is_begun(program
         restoring.refused("--host-list", path, words=words, code=USAGE)
 
 
+def test_one_node_under_two_names_is_refused(program, repository, hosts):
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        again = f"root@{OTHERS[0]}"
+        others.environments[again] = others.environments[OTHERS[0]]
+        others.save()
+        path = program.directory / "list"
+        path.write_text(f"true,{OTHERS[0]},n1\nfalse,{again},n2\nfalse,{OTHERS[2]},n3\n")
+        restoring.refused("--host-list", path, words=["are one node"], code=USAGE)
+
+
 def test_a_backup_that_misses_a_node_is_refused_also_with_partial(restoring, hosts, program):
     restoring.repository("delete", "b", "--node", "n3", "--force")
     path = program.directory / "list"
@@ -200,6 +211,23 @@ def test_one_that_does_not_stop_keeps_all_from_starting(restoring, hosts, back):
     else:
         assert restoring("--yes")["state"] == "restored" and restoring.is_restored()
     assert hosts.at(SEED, "start") < hosts.at(FIRST, "start")
+
+
+def test_without_staging_nobody_more_is_stopped_than_must_be(restoring, hosts):
+    hosts.nodes[FIRST].fail("stop", first="it cannot stop today")
+    options = ["--no-stage", "--parallel", "1"]
+    document = restoring("--yes", *options, code=FAILED)
+    assert states(document) == {FIRST: "failed", SEED: "fetched", LAST: "fetched"}
+    assert hosts.happened("stop") == {FIRST} and hosts.running() == NAMES
+    # Its data were not removed yet, so all can go back; later nobody can.
+    assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before()
+    hosts.heal()
+    hosts.nodes[SEED].fail("start", first="no seed today")
+    answer = restoring("--yes", *options, json=False, code=FAILED)
+    assert "there is no way back" in answer.out
+    assert "there is no way back" in restoring("--abort", json=False, code=FAILED).err and hosts.running() == []
+    hosts.heal()
+    assert restoring("--yes", *options)["state"] == "restored" and restoring.is_restored() and not restoring.plans()
 
 
 # ---- while they start ----

@@ -75,6 +75,7 @@ def test_people_read_what_became_of_each_and_what_comes_next(restoring, hosts):
     for number, name in enumerate(hosts.names, 1):
         assert f"{name}: restored as n{number}, down for " in said
     assert "backup b of cluster Live_Test__1: restored, 3 of 3 nodes" in said and "restore-cluster b --finish" in said
+    assert f"{SEED}: was restored as n2 before, and waits for --finish" in restoring("--yes", json=False).out
     said = restoring("--plan", json=False).out
     assert "was begun" in said and f"{SEED}: sstablefs restore-node b --cluster Live_Test__1 --node n2 --in-place --yes" in said
     assert restoring("--plan")["state"] == "begun"
