@@ -250,7 +250,27 @@ int cqlsh_row_count(const char *text, uint64_t *ret)
 	return 0;
 }
 
-int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e)
+/* The line after the one below the names of columns; "a | b" as "a,b". */
+char *cqlsh_first_row(const char *text)
+{
+	const char *line = text;
+	char *row;
+
+	while (*line && (*line != '-' || line[strspn(line, "-+")] != '\n')) {
+		line += strcspn(line, "\n");
+		line += *line ? 1 : 0;
+	}
+	line += strcspn(line, "\n");
+	line += *line ? 1 : 0;
+	line += strspn(line, " ");
+	row = strndup(line, strcspn(line, "\n"));
+	for (char *bar = row; bar && (bar = strchr(bar, '|'));)
+		*bar = ',';
+	return row;
+}
+
+int cqlsh_answer(const struct cqlsh *c, const char *statement, uint64_t *ret_rows, char **ret_first,
+		 struct err *e)
 {
 	_cleanup_wbuf_ struct wbuf text;
 	int r;
@@ -259,7 +279,16 @@ int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, stru
 	r = cqlsh_ask(c, statement, &text, e);
 	if (r < 0)
 		return r;
-	r = cqlsh_row_count((char *)text.data, ret);
-	return r < 0 ? err_set(e, ERR_IO, r, "what %s printed says no number of rows", c->program)
-		     : 0;
+	r = cqlsh_row_count((char *)text.data, ret_rows);
+	if (r < 0)
+		return err_set(e, ERR_IO, r, "what %s printed says no number of rows", c->program);
+	*ret_first = cqlsh_first_row((char *)text.data);
+	return *ret_first ? 0 : err_nomem(e);
+}
+
+int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e)
+{
+	_cleanup_free_ char *first = NULL;
+
+	return cqlsh_answer(c, statement, ret, &first, e);
 }

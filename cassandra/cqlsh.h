@@ -29,6 +29,9 @@ int cqlsh_setting(const struct cqlsh *c, const char *name, char **ret, struct er
 int cqlsh_value(const struct cqlsh *c, const char *statement, char **ret, struct err *e);
 /* What it prints for the statements, with a NUL, up to the maximum of `text`. */
 int cqlsh_ask(const struct cqlsh *c, const char *statements, struct wbuf *text, struct err *e);
+/* How many rows a query gives, and the first of them as a new string, its values parted by commas ("" where there is none). */
+int cqlsh_answer(const struct cqlsh *c, const char *statement, uint64_t *ret_rows, char **ret_first,
+		 struct err *e);
 /* How many rows a query gives. */
 int cqlsh_rows(const struct cqlsh *c, const char *statement, uint64_t *ret, struct err *e);
 /* Runs one statement. ERR_IO with what cqlsh said where it failed. */
@@ -41,6 +44,8 @@ bool cqlsh_listens(const struct cqlsh *c);
 const char *cqlsh_statements(const char *text);
 /* Pure: "value" of the JSON row in what SELECT JSON printed, as cqlsh_value. NULL: out of memory. */
 char *cqlsh_json_value(const char *text);
+/* Pure: the first row of the table that cqlsh printed, as cqlsh_answer. NULL: out of memory. */
+char *cqlsh_first_row(const char *text);
 /* Pure: N of the last "(N rows)". -EBADMSG: there is none. */
 int cqlsh_row_count(const char *text, uint64_t *ret);
 

@@ -7,7 +7,9 @@
 #include "cassandra/schemacheck.h"
 #include "tools/asknode.h"
 #include "tools/clusterschema.h"
+#include "tools/hooks.h"
 #include "tools/nodecommand.h"
+#include "tools/priority.h"
 
 #define MADE \
 	"made" /* in the journal, in place of files: the table is, or is about to be, made by this restore */
@@ -410,12 +412,10 @@ static int load(struct work *w, bool roles, struct err *e)
 				 failed, w->a->plan->table_count);
 }
 
-static int do_it(struct work *w, struct err *e)
+static int load_all(struct work *w, struct err *e)
 {
-	int r = prepare(w, e);
+	int r = note_tables(w, e);
 
-	if (r == 0)
-		r = note_tables(w, e);
 	if (r == 0)
 		r = clusterschema_make_tables(&w->schema, e);
 	if (r == 0)
@@ -428,6 +428,39 @@ static int do_it(struct work *w, struct err *e)
 	if (r == 0 && clusterplan_has_roles(w->a->plan))
 		r = load(w, true, e);
 	return r == 0 ? loadjournal_end(w->journal, e) : r;
+}
+
+static int load_with_hooks(struct work *w, struct err *e)
+{
+	struct cli *cli = w->a->cli;
+	const struct record *rec = w->a->plan->records[0];
+	const struct hooks_about about = { "load", rec->where.cluster, "", rec->backup };
+	struct err why = ERR_INIT;
+	int r = hooks_before(cli, &about, e);
+
+	if (r < 0)
+		return r;
+	r = load_all(w, e);
+	if (r < 0)
+		return hooks_after(cli, &about, r, e);
+	w->a->hook_failed = hooks_after(cli, &about, r, &why) < 0;
+	if (w->a->hook_failed)
+		fprintf(stderr, "sstablefs: %s: all is loaded, but %s\n", cli->command,
+			why.message);
+	return 0;
+}
+
+/* What the loaders are started with, their priority too, is this thread's. */
+static int do_it(struct work *w, struct err *e)
+{
+	static const char *const phases[] = { "load", NULL };
+	int r = hooks_check(w->a->cli, phases, e);
+
+	if (r == 0)
+		r = prepare(w, e);
+	if (r == 0)
+		r = priority_step_back(w->a->cli, "restore", e);
+	return r == 0 ? load_with_hooks(w, e) : r;
 }
 
 int clusterapply_run(struct clusterapply *a, struct err *e)

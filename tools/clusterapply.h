@@ -19,6 +19,7 @@ struct clusterapply { /* filled by the caller, borrowed */
 	struct clusterload load;
 	uint64_t statements; /* that were run */
 	int64_t took_ms;
+	bool hook_failed; /* after all was loaded; it was said */
 };
 
 /*

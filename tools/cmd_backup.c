@@ -541,6 +541,7 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 
 int cmd_backup(struct cli *cli, int argc, char **argv)
 {
+	static const char *const phases[] = { "snapshot", "upload", NULL };
 	struct arguments *a = calloc(1, sizeof(*a));
 	struct session s = { .store = NULL };
 	struct err e = ERR_INIT;
@@ -552,7 +553,9 @@ int cmd_backup(struct cli *cli, int argc, char **argv)
 	if (r == 0)
 		r = check_names(cli, a, &e);
 	if (r == 0)
-		r = priority_step_back(cli, &e);
+		r = hooks_check(cli, phases, &e);
+	if (r == 0)
+		r = priority_step_back(cli, "backup", &e);
 	if (r == 0 && a->coordinated)
 		r = follow_start(cli, &follow_task, &a->follow, &e);
 	if (r == 0)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/statvfs.h>
 #include "base/io.h"
 #include "catalog/probe.h"
@@ -11,10 +12,9 @@
 #include "fs/mountpoint.h"
 #include "tools/asknode.h"
 #include "tools/commands.h"
+#include "tools/doctorconf.h"
 #include "tools/hooks.h"
 #include "tools/live.h"
-#include "tools/names.h"
-#include "tools/sshconf.h"
 
 #define SKEW_WARNING_S 60
 #define ASK_TIMEOUT_MS 30000 /* of a call of nodetool */
@@ -26,6 +26,7 @@ struct report {
 	struct cli *cli;
 	json_t *list;
 	enum level worst;
+	struct facts *facts; /* of the node that runs here; NULL: none answers */
 };
 
 static void line(struct report *r, enum level level, const char *check, const char *fmt, ...)
@@ -112,19 +113,38 @@ static void check_clock(struct report *r, struct session *s)
 		line(r, LEVEL_OK, "clock", "within %lld s of the store's", (long long)skew_s);
 }
 
+/* Where this host's backups go, as backup finds it out. False: it has no name here. */
+static bool own_place(const struct report *r, const struct common *c, struct node_name *ret)
+{
+	const char *cluster = c->cluster ? c->cluster
+					 : config_get(r->cli->config, "cassandra", "cluster");
+	_cleanup_free_ char *own = session_default_node(r->cli);
+	const char *node = c->node ? c->node : own;
+
+	if (!node || keys_check_name("node", node, NULL) < 0)
+		return false;
+	strcpy(ret->node, node);
+	if (!cluster && r->facts && *r->facts->cluster) {
+		keys_clean_name(ret->cluster, r->facts->cluster);
+		return true;
+	}
+	if (!cluster || keys_check_name("cluster", cluster, NULL) < 0)
+		return false;
+	strcpy(ret->cluster, cluster);
+	return true;
+}
+
 static void check_conditions(struct report *r, struct session *s, const struct common *c)
 {
 	struct probe_result p;
 	struct node_name n;
 	struct err e = ERR_INIT;
 
-	if (!c->cluster || !c->node) {
-		line(r, LEVEL_WARNING, "conditional",
-		     "not tried: name the part of the repository to try them in with --cluster and --node");
+	if (!own_place(r, c, &n)) {
+		line(r, LEVEL_OK, "conditional",
+		     "not tried, as no Cassandra runs here: --cluster and --node name the part of the repository to try them in");
 		return;
 	}
-	strcpy(n.cluster, c->cluster);
-	strcpy(n.node, c->node);
 	if (probe_run(s->repo, &n, &p, &r->cli->cancel, &e) < 0)
 		line(r, LEVEL_ERROR, "conditional", "conditional requests could not be tried: %s",
 		     e.message);
@@ -220,7 +240,15 @@ static void check_leftovers(struct report *r, const struct facts *f)
 
 static bool is_configured(const struct cli *cli)
 {
-	static const char *const keys[] = { "nodetool", "jmx_host", "jmx_port", "jmx_username" };
+	static const char *const keys[] = { "nodetool",
+					    "jmx_host",
+					    "jmx_port",
+					    "jmx_username",
+					    "cqlsh",
+					    "cql_host",
+					    "cql_credentials_file",
+					    "cqlshrc",
+					    "cql_ssl" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (config_get(cli->config, "cassandra", keys[i]))
@@ -228,17 +256,42 @@ static bool is_configured(const struct cli *cli)
 	return false;
 }
 
+/* Backups store the schema that cqlsh tells, restore-node knows by it when the node answers again. */
+static void check_cql(struct report *r, const struct asknode *ask, const struct facts *f)
+{
+	const struct cqlsh cqlsh = asknode_cqlsh(ask, f);
+	_cleanup_free_ char *id = NULL;
+	struct err e = ERR_INIT;
+	int n = cqlsh_value(&cqlsh,
+			    "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'",
+			    &id, &e);
+
+	if (n < 0)
+		line(r, LEVEL_ERROR, "cql", "%s", e.message);
+	else if (strcasecmp(id, f->host_id) != 0)
+		line(r, LEVEL_WARNING, "cql",
+		     "the node that answers at %s is %s, not this host's, %s: [cassandra] cql_host must name this one",
+		     cqlsh.host, id, f->host_id);
+	else
+		line(r, LEVEL_OK, "cql", "%s answers at %s", cqlsh.program, cqlsh.host);
+}
+
 /* A host need not have a Cassandra: it may only mount and restore. */
 static void check_cassandra(struct report *r)
 {
-	_cleanup_(facts_freep) struct facts *f = NULL;
+	struct facts *f = NULL;
 	struct asknode ask;
 	struct err e = ERR_INIT;
 	int n = asknode_init(&ask, r->cli, &e);
 
+	/* What it cannot read was told. */
+	if (n < 0) {
+		asknode_deinit(&ask);
+		return;
+	}
 	ask.nodetool.timeout_ms = MIN_OF(ask.nodetool.timeout_ms, ASK_TIMEOUT_MS);
-	if (n == 0)
-		n = asknode_facts(&ask, true, &f, &e);
+	ask.cqlsh.timeout_ms = MIN_OF(ask.cqlsh.timeout_ms, ASK_TIMEOUT_MS);
+	n = asknode_facts(&ask, true, &f, &e);
 	if (n == -ENOENT && e.kind == ERR_USAGE && !is_configured(r->cli)) {
 		line(r, LEVEL_OK, "cassandra",
 		     "there is no nodetool: this host can mount and restore");
@@ -247,60 +300,44 @@ static void check_cassandra(struct report *r)
 	} else {
 		check_data_dirs(r, f);
 		check_leftovers(r, f);
+		check_cql(r, &ask, f);
 	}
+	r->facts = f;
 	asknode_deinit(&ask);
 }
 
-/* ---- what the configuration names ---- */
+/* ---- what the configuration says ---- */
 
-static void check_hook(void *ctx, const char *key, const char *program)
+static void check_hook(void *ctx, const char *key, const char *program, const struct err *why)
 {
-	if (*program != '/')
-		line(ctx, LEVEL_ERROR, "hooks", "%s = %s: the whole path of a program is wanted",
-		     key, program);
-	else if (access(program, X_OK) < 0)
-		line(ctx, LEVEL_ERROR, "hooks", "%s = %s cannot be run: %s", key, program,
-		     strerrordesc_np(errno));
+	if (why)
+		line(ctx, LEVEL_ERROR, "hooks", "%s", why->message);
 	else
 		line(ctx, LEVEL_OK, "hooks", "%s = %s", key, program);
 }
 
-/* Only where something is set: most hosts back up nothing but themselves. */
-static void check_ssh(struct report *r)
+static void wrong(void *ctx, const char *text)
 {
-	static const char *const files[] = { "config", "identity_file", "certificate_file" };
-	const char *program = config_get(r->cli->config, "ssh", "program");
-	struct sshconf c;
-	struct err e = ERR_INIT;
-	bool fine;
+	line(ctx, LEVEL_ERROR, "settings", "%s", text);
+}
 
-	if (!config_has_section(r->cli->config, "ssh"))
-		return;
-	fine = sshconf_init(&c, r->cli, &e) == 0;
-	sshconf_deinit(&c);
-	if (!fine)
-		line(r, LEVEL_ERROR, "ssh", "%s", e.message);
-	if (program && *program == '/' && access(program, X_OK) < 0) {
-		line(r, LEVEL_ERROR, "ssh", "program = %s cannot be run: %s", program,
-		     strerrordesc_np(errno));
-		fine = false;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		const char *path = config_get(r->cli->config, "ssh", files[i]);
+static void check_configuration(struct report *r)
+{
+	struct cli *cli = r->cli;
+	const char *path = config_path(cli->config);
+	unsigned count = doctorconf_check(cli, wrong, r) + doctorconf_find(cli, wrong, r);
 
-		if (!path || *path != '/' || access(path, R_OK) == 0)
-			continue;
-		line(r, LEVEL_ERROR, "ssh", "%s = %s: %s", files[i], path, strerrordesc_np(errno));
-		fine = false;
-	}
-	if (fine)
-		line(r, LEVEL_OK, "ssh", "what [ssh] names is there; backup-cluster tries it");
+	hooks_each(cli, check_hook, r);
+	if (count == 0 && path)
+		line(r, LEVEL_OK, "settings", "what %s says can be gone by", path);
+	else if (count == 0)
+		line(r, LEVEL_OK, "settings", "there is no configuration file");
 }
 
 int cmd_doctor(struct cli *cli, int argc, char **argv)
 {
 	static const struct option options[] = { COMMON_NAMES, COMMON_HELP, { NULL, 0, NULL, 0 } };
-	struct report report = { cli, json_array(), LEVEL_OK };
+	struct report report = { .cli = cli, .list = json_array() };
 	struct err e = ERR_INIT;
 	struct common common;
 	int c, r = common_init(&common, cli, NULL, 4, &e);
@@ -316,13 +353,13 @@ int cmd_doctor(struct cli *cli, int argc, char **argv)
 	check_fuse(&report);
 	mountpoint_each_stale(stale_mount, &report);
 	check_cache(&report);
+	check_configuration(&report);
 	check_cassandra(&report);
-	check_ssh(&report);
-	hooks_each(cli, check_hook, &report);
 	if (check_credentials(&report, &common))
 		check_repository(&report, &common);
 	if (cli->json)
 		r = cli_print_json(cli, json_pack("{s:O}", "checks", report.list));
 	json_decref(report.list);
+	facts_free(report.facts);
 	return r ? r : report.worst == LEVEL_OK ? EXIT_DONE : EXIT_FOUND;
 }

@@ -6,19 +6,18 @@
 #include "tools/gcnodes.h"
 #include "tools/names.h"
 #include "tools/purgeplan.h"
+#include "tools/purgepolicy.h"
 #include "tools/removal.h"
 
-#define KEEP_MAX 1000000
-
-enum {
-	OPT_KEEP_LAST = OPT_COMMAND,
-	OPT_KEEP_DAILY,
-	OPT_KEEP_WEEKLY,
-	OPT_KEEP_MONTHLY,
-	OPT_OLDER_THAN,
-	OPT_DRY_RUN,
-	OPT_FORCE,
-	OPT_FENCE_AFTER
+enum { /* the first as enum purgepolicy_part */
+       OPT_KEEP_LAST = OPT_COMMAND,
+       OPT_KEEP_DAILY,
+       OPT_KEEP_WEEKLY,
+       OPT_KEEP_MONTHLY,
+       OPT_OLDER_THAN,
+       OPT_DRY_RUN,
+       OPT_FORCE,
+       OPT_FENCE_AFTER
 };
 
 struct arguments {
@@ -38,43 +37,6 @@ struct purge {
 
 /* ---- the policy ---- */
 
-static int policy_option(struct policy *p, int option, const char *what, const char *value,
-			 struct err *e)
-{
-	uint64_t *keep[] = { &p->keep_last, &p->keep_daily, &p->keep_weekly, &p->keep_monthly };
-
-	if (option == OPT_OLDER_THAN)
-		return age_parse(what, value, &p->older_than_ms, e);
-	return cli_number(what, value, 0, KEEP_MAX, keep[option - OPT_KEEP_LAST], e);
-}
-
-static const struct {
-	int option;
-	const char *key, *name;
-} policy_options[] = {
-	{ OPT_KEEP_LAST, "keep_last", "--keep-last" },
-	{ OPT_KEEP_DAILY, "keep_daily", "--keep-daily" },
-	{ OPT_KEEP_WEEKLY, "keep_weekly", "--keep-weekly" },
-	{ OPT_KEEP_MONTHLY, "keep_monthly", "--keep-monthly" },
-	{ OPT_OLDER_THAN, "older_than", "--older-than" },
-};
-
-/* [purge] of the configuration. *ret_any: it says something. */
-static int policy_config(const struct cli *cli, struct policy *p, bool *ret_any, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(policy_options); i++) {
-		const char *value = config_get(cli->config, "purge", policy_options[i].key);
-
-		if (!value)
-			continue;
-		*ret_any = true;
-		r = policy_option(p, policy_options[i].option, policy_options[i].key, value, e);
-	}
-	return r < 0 ? err_wrap(e, r, "configuration, [purge]") : 0;
-}
-
 static int own_option(struct arguments *a, int option, const char *value, bool *any, struct err *e)
 {
 	switch (option) {
@@ -88,8 +50,8 @@ static int own_option(struct arguments *a, int option, const char *value, bool *
 		return age_parse("--fence-after", value, &a->gc.fence_ms, e);
 	default:
 		*any = true;
-		return policy_option(&a->policy, option,
-				     policy_options[option - OPT_KEEP_LAST].name, value, e);
+		return purgepolicy_option(&a->policy, PURGEPOLICY_LAST + (option - OPT_KEEP_LAST),
+					  value, e);
 	}
 }
 
@@ -128,7 +90,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 	if (r == 0)
 		r = gcnodes_config(cli, &a->gc, e);
 	if (r == 0)
-		r = policy_config(cli, &a->policy, &any, e);
+		r = purgepolicy_config(cli, &a->policy, &any, e);
 	while (r == 0 && (c = cli_getopt(argc, argv, options, e)) >= 0) {
 		if (c == '?')
 			return e->code;

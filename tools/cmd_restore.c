@@ -5,6 +5,7 @@
 #include "tools/commands.h"
 #include "tools/heldrestore.h"
 #include "tools/names.h"
+#include "tools/priority.h"
 
 enum { OPT_ONLY = OPT_COMMAND, OPT_MAP, OPT_OVERWRITE, OPT_NUMERIC };
 
@@ -160,6 +161,8 @@ int cmd_restore(struct cli *cli, int argc, char **argv)
 	struct err e = ERR_INIT;
 	int r = a ? parse(cli, argc, argv, a, &e) : err_nomem(&e);
 
+	if (r == 0)
+		r = priority_step_back(cli, "restore", &e);
 	if (r == 0)
 		r = run(cli, a, &s, &e);
 	if (r < 0)

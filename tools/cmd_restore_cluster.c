@@ -234,7 +234,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		COMMON_HELP,
 		{ NULL, 0, NULL, 0 },
 	};
-	int c, r = common_init(&a->common, cli, NULL, 16, e);
+	int c, r = common_init(&a->common, cli, "restore", 16, e);
 
 	a->files.wait_s = WAIT_S;
 	schemaargs_init(&a->names, &a->options.schema);
@@ -334,6 +334,14 @@ static int show(const struct work *w, struct err *e)
 
 /* ---- doing it ---- */
 
+/* Of each loader. One that is not slow enough is better than one without a throttle. */
+static uint64_t throttle_mib(const struct arguments *a, uint64_t parallel)
+{
+	uint64_t rate = a->throttle ? a->throttle : a->common.limit_rate;
+
+	return rate ? MAX_OF(rate / parallel / MIB, (uint64_t)1) : 0;
+}
+
 static int apply(struct work *w)
 {
 	const struct arguments *a = w->a;
@@ -343,7 +351,7 @@ static int apply(struct work *w)
 				      .url = w->url,
 				      .repository_id = w->repository_id,
 				      .parallel = (unsigned)parallel,
-				      .throttle_mib = a->throttle / parallel / MIB,
+				      .throttle_mib = throttle_mib(a, parallel),
 				      .restart = a->restart };
 	struct err e = ERR_INIT;
 	int r = clusterapply_run(&apply, &e);
@@ -355,7 +363,7 @@ static int apply(struct work *w)
 	else if (!w->cli->quiet && clusterapply_print(&apply, &e) < 0)
 		r = cli_fail(w->cli, &e);
 	clusterapply_deinit(&apply);
-	return r;
+	return r == EXIT_DONE && apply.hook_failed ? EXIT_FOUND : r;
 }
 
 /* What was begun is gone on with; else everything is planned now. */

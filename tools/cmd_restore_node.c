@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 #include "tools/commands.h"
+#include "tools/hooks.h"
 #include "tools/names.h"
 #include "tools/nodecheck.h"
 #include "tools/nodeplan.h"
 #include "tools/noderun.h"
+#include "tools/priority.h"
 
 enum {
 	OPT_IN_PLACE = OPT_COMMAND,
@@ -20,6 +22,7 @@ enum {
 	OPT_ONLY,
 	OPT_QUERY,
 	OPT_ROWS,
+	OPT_RESULT,
 	OPT_WAIT
 };
 
@@ -28,11 +31,12 @@ enum {
 
 struct arguments {
 	struct common common;
-	const char *backup, *query;
+	const char *backup;
+	struct checkquery query;
 	const char *only[NODEJOURNAL_ONLY_MAX];
 	struct nodecheck_wish wish; /* `only` is its list */
-	bool in_place, plan, yes, abort, finish, coordinated, has_rows;
-	uint64_t rows, wait_s;
+	bool in_place, plan, yes, abort, finish, coordinated;
+	uint64_t wait_s;
 };
 
 static int own_option(struct arguments *a, int option, const char *value, struct err *e)
@@ -54,11 +58,13 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 		a->only[a->wish.only_count++] = value;
 		return 0;
 	case OPT_QUERY:
-		a->query = value;
+		a->query.query = value;
 		return 0;
 	case OPT_ROWS:
-		a->has_rows = true;
-		return cli_number("--check-rows", value, 0, INT64_MAX, &a->rows, e);
+		return checkquery_rows(&a->query, "--check-rows", value, e);
+	case OPT_RESULT:
+		a->query.result = value;
+		return 0;
 	case OPT_WAIT:
 		return cli_number("--wait", value, 1, WAIT_MAX_S, &a->wait_s, e);
 	default:
@@ -88,13 +94,15 @@ static int check_case(const struct arguments *a, struct err *e)
 
 static int check_arguments(struct arguments *a, int count, struct err *e)
 {
+	static const char *const check_names[] = { "--check-query", "--check-rows",
+						   "--check-result" };
 	const struct nodecheck_wish *w = &a->wish;
 	bool other = a->abort || a->finish;
 	int r;
 
 	if (a->abort && a->finish)
 		return err_set(e, ERR_USAGE, -EINVAL, "--abort or --finish, not both");
-	if (other && (count != 0 || a->plan || a->in_place || a->query || w->remote ||
+	if (other && (count != 0 || a->plan || a->in_place || a->query.query || w->remote ||
 		      w->keep_auth || w->no_stage || w->only_count > 0))
 		return err_set(e, ERR_USAGE, -EINVAL, "restore-node --%s takes no backup",
 			       a->abort ? "abort" : "finish");
@@ -103,12 +111,13 @@ static int check_arguments(struct arguments *a, int count, struct err *e)
 	r = other ? 0 : check_case(a, e);
 	if (r < 0)
 		return r;
-	if (!a->query != !a->has_rows)
-		return err_set(e, ERR_USAGE, -EINVAL, "--check-query and --check-rows go together");
 	if (a->coordinated && (a->plan || w->only_count > 0))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"--coordinated is how restore-cluster runs restore-node on a node: neither --plan nor --only goes with it");
+	r = checkquery_is_whole(&a->query, check_names, e);
+	if (r < 0)
+		return r;
 	if (!other && !a->plan && !a->yes)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "restore-node %s: look at it with --plan, then say --yes",
@@ -130,6 +139,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "yes", no_argument, NULL, OPT_YES },
 		{ "check-query", required_argument, NULL, OPT_QUERY },
 		{ "check-rows", required_argument, NULL, OPT_ROWS },
+		{ "check-result", required_argument, NULL, OPT_RESULT },
 		{ "wait", required_argument, NULL, OPT_WAIT },
 		{ "abort", no_argument, NULL, OPT_ABORT },
 		{ "finish", no_argument, NULL, OPT_FINISH },
@@ -374,12 +384,14 @@ static int carry_on(struct work *w, int64_t begun_ms, struct err *e)
 			     .record = w->record,
 			     .common = &w->a->common,
 			     .query = w->a->query,
-			     .rows = w->a->rows,
+			     .hooks = { .cli = w->cli, .journal = w->journal },
 			     .follow = w->follow,
 			     .wait_ms = (int64_t)w->a->wait_s * 1000 };
 	int r = noderun_restore(&n, e);
 
-	return r < 0 ? r : report(w, &n, begun_ms);
+	if (r == 0)
+		r = report(w, &n, begun_ms);
+	return r == EXIT_DONE && n.hooks.warned ? EXIT_FOUND : r;
 }
 
 static int look_for_journal(struct work *w, struct err *e)
@@ -503,6 +515,22 @@ static int follow(struct work *w, struct err *e)
 			    &w->follow, e);
 }
 
+/* What only the configuration says: before anything is asked or begun. What is said here wins, and tables that are added to a node that runs are checked where it is said only. */
+static int take_config(struct cli *cli, struct arguments *a, struct err *e)
+{
+	static const char *const phases[] = { "fetch", "exchange", "check", "load", NULL };
+	struct checkquery configured;
+	int r = hooks_check(cli, phases, e);
+
+	if (r == 0)
+		r = priority_check(cli, "restore", e);
+	if (r == 0)
+		r = checkquery_config(cli, &configured, e);
+	if (r == 0 && !a->query.query && (a->in_place || a->wish.remote))
+		a->query = configured;
+	return r;
+}
+
 int cmd_restore_node(struct cli *cli, int argc, char **argv)
 {
 	struct arguments a = { .backup = NULL };
@@ -512,6 +540,8 @@ int cmd_restore_node(struct cli *cli, int argc, char **argv)
 
 	if (r == 0)
 		r = follow(&w, &e);
+	if (r == 0 && !a.abort && !a.finish)
+		r = take_config(cli, &a, &e);
 	if (r == 0)
 		r = asknode_init(&w.ask, cli, &e);
 	if (r == 0)

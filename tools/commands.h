@@ -140,22 +140,22 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"where the tables are not there yet. Roles are rows of system_auth, and not among them.\n\n"                       \
 	"Example:\n  sstablefs -r s3://backups schema 20261122T104200Z --only shop.orders | cqlsh db1\n"
 
-#define RESTORE_NODE_HELP                                                                                                      \
-	"  --in-place              on the node that was backed up, or on one in its place with its tokens\n"                   \
-	"  --remote                on a node of another cluster, which takes the tokens over (cassandra.yaml is edited)\n"     \
-	"  --only KS[.TABLE]       only this keyspace or table, into a node that runs on (more than once)\n"                   \
-	"  --plan                  say what would be done, and what is in the way (exit code 3); do nothing\n"                 \
-	"  --yes                   do it: but for --only Cassandra is stopped, all of its data are exchanged, it is started\n" \
-	"  --no-stage              with no room for both: stop first, remove the data, then fetch; no way back\n"              \
-	"  --keep-auth             roles and permissions stay as they are on this node\n"                                      \
-	"  --check-query CQL, --check-rows N   in the end this query must give so many rows\n"                                 \
-	"  --wait S                seconds for Cassandra to stop, and to answer again (default 600)\n"                         \
-	"  --abort                 put back what was there before, at any time until --finish\n"                               \
-	"  --finish                remove what was there before\n"                                                             \
-	"  --cluster C, --node N   whose backup (default: this host's node if it holds the backup)\n" LIMITS_HELP              \
-	"\n"                                                                                                                   \
-	"Everything is fetched before Cassandra is stopped. After an interruption run the same command again. How\n"           \
-	"Cassandra is stopped and started: stop_command and start_command, [cassandra] of the configuration.\n\n"              \
+#define RESTORE_NODE_HELP                                                                                                        \
+	"  --in-place              on the node that was backed up, or on one in its place with its tokens\n"                     \
+	"  --remote                on a node of another cluster, which takes the tokens over (cassandra.yaml is edited)\n"       \
+	"  --only KS[.TABLE]       only this keyspace or table, into a node that runs on (more than once)\n"                     \
+	"  --plan                  say what would be done, and what is in the way (exit code 3); do nothing\n"                   \
+	"  --yes                   do it: but for --only Cassandra is stopped, all of its data are exchanged, it is started\n"   \
+	"  --no-stage              with no room for both: stop first, remove the data, then fetch; no way back\n"                \
+	"  --keep-auth             roles and permissions stay as they are on this node\n"                                        \
+	"  --check-query CQL, --check-rows N, --check-result V   in the end this query must give so many rows, this first one\n" \
+	"  --wait S                seconds for Cassandra to stop, and to answer again (default 600)\n"                           \
+	"  --abort                 put back what was there before, at any time until --finish\n"                                 \
+	"  --finish                remove what was there before\n"                                                               \
+	"  --cluster C, --node N   whose backup (default: this host's node if it holds the backup)\n" LIMITS_HELP                \
+	"\n"                                                                                                                     \
+	"Everything is fetched before Cassandra is stopped. After an interruption run the same command again. How\n"             \
+	"Cassandra is stopped and started: stop_command and start_command, [cassandra] of the configuration.\n\n"                \
 	"Example:\n  sstablefs -r s3://backups restore-node 20261122T104200Z --in-place --plan\n"
 
 #define CLONE_HELP                                                                                                  \

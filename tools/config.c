@@ -51,8 +51,14 @@ static const char *const ssh_keys[] = { "program",
 					"timeout",
 					"command",
 					NULL };
-static const char *const hooks_keys[] = { "before_snapshot", "after_snapshot", "before_upload",
-					  "after_upload",    "timeout",	       NULL };
+static const char *const hooks_keys[] = { "before_snapshot", "after_snapshot",
+					  "before_upload",   "after_upload",
+					  "before_fetch",    "after_fetch",
+					  "before_exchange", "after_exchange",
+					  "before_check",    "after_check",
+					  "before_load",     "after_load",
+					  "timeout",	     NULL };
+static const char *const checks_keys[] = { "query", "expected_rows", "expected_result", NULL };
 static const char *const purge_keys[] = { "keep_last",	  "keep_daily", "keep_weekly",
 					  "keep_monthly", "older_than", NULL };
 static const char *const verify_keys[] = { "limit_rate", "jobs", "connections", "memory", NULL };
@@ -63,11 +69,17 @@ static const struct section {
 	const char *name;
 	const char *const *keys; /* NULL: mount options */
 } sections[] = {
-	{ "repository", repository_keys }, { "cassandra", cassandra_keys },
-	{ "backup", limit_keys },	   { "restore", limit_keys },
-	{ "verify", verify_keys },	   { "gc", gc_keys },
-	{ "purge", purge_keys },	   { "ssh", ssh_keys },
-	{ "hooks", hooks_keys },	   { "mount", NULL },
+	{ "repository", repository_keys },
+	{ "cassandra", cassandra_keys },
+	{ "backup", limit_keys },
+	{ "restore", limit_keys },
+	{ "verify", verify_keys },
+	{ "gc", gc_keys },
+	{ "purge", purge_keys },
+	{ "ssh", ssh_keys },
+	{ "hooks", hooks_keys },
+	{ "checks", checks_keys },
+	{ "mount", NULL },
 };
 
 static const struct section *section_of(const char *name)
@@ -111,6 +123,11 @@ static int check_key(const struct config *c, const char *section, const char *ke
 	const char *const *keys = s && s->keys ? s->keys : mountopt_names();
 	const char *ours;
 
+	if (keys == mountopt_names() && strcmp(key, "config") == 0)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"%s:%d: config names this file: it is for the command line and fstab",
+			c->path, line);
 	for (const char *const *k = keys; *k; k++)
 		if (strcmp(key, *k) == 0)
 			return 0;
@@ -228,12 +245,9 @@ const char *config_get(const struct config *c, const char *section, const char *
 	return value;
 }
 
-bool config_has_section(const struct config *c, const char *section)
+const char *config_path(const struct config *c)
 {
-	for (size_t i = 0; i < c->count; i++)
-		if (strcmp(c->settings[i].section, section) == 0)
-			return true;
-	return false;
+	return c->path;
 }
 
 int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,

@@ -13,8 +13,8 @@ void config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free);
 /* NULL: not set. */
 const char *config_get(const struct config *c, const char *section, const char *key);
-/* Whether anything is set in it. */
-bool config_has_section(const struct config *c, const char *section);
+/* Of the file that was read; NULL: there is none. */
+const char *config_path(const struct config *c);
 /* Every entry of a section, in order. fn: 0 go on, < 0 fail. */
 typedef int config_each_fn(void *ctx, const char *key, const char *value, struct err *e);
 int config_each(const struct config *c, const char *section, config_each_fn *fn, void *ctx,

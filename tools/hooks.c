@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "base/process.h"
+#include "tools/nodecommand.h"
 
 #define TIMEOUT_S 300
 #define SAID_BYTES ((size_t)16 * 1024)
@@ -13,6 +14,8 @@
 
 /* What a program needs to run at all. */
 static const char *const kept[] = { "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ" };
+
+static const char *const whens[] = { "before", "after" };
 
 struct words {
 	char *list[WORDS_MAX];
@@ -76,6 +79,30 @@ static int timeout(const struct cli *cli, uint64_t *ret_s, struct err *e)
 	return value ? cli_number("[hooks] timeout", value, 1, 86400, ret_s, e) : 0;
 }
 
+static int check_one(const char *key, const char *program, struct err *e)
+{
+	if (*program != '/')
+		return err_set(e, ERR_USAGE, -EINVAL,
+			       "[hooks] %s = %s: the whole path of a program is wanted", key,
+			       program);
+	if (!nodecommand_exists(program))
+		return err_set(e, ERR_USAGE, -EINVAL, "[hooks] %s = %s cannot be run: %s", key,
+			       program,
+			       access(program, F_OK) < 0 ? strerrordesc_np(errno)
+							 : "it is no executable file");
+	return 0;
+}
+
+static const char *find(const struct cli *cli, const char *when, const char *phase,
+			char key[HOOK_KEY_BYTES])
+{
+	const char *program;
+
+	snprintf(key, HOOK_KEY_BYTES, "%s_%s", when, phase);
+	program = config_get(cli->config, "hooks", key);
+	return program && *program ? program : NULL;
+}
+
 static int call(const struct cli *cli, const char *key, const char *program, struct words *w,
 		const struct cancel *cancel, struct err *e)
 {
@@ -93,10 +120,6 @@ static int call(const struct cli *cli, const char *key, const char *program, str
 	wbuf_init(&said, SAID_BYTES);
 	if (r < 0)
 		return r;
-	if (*program != '/')
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "[hooks] %s = %s: the whole path of a program is wanted", key,
-			       program);
 	o.timeout_ms = (int)(seconds * 1000);
 	r = process_run(&o, &status);
 	r = process_explain(&o, r, status, ERR_IO, e);
@@ -117,9 +140,8 @@ static int run(struct cli *cli, const struct hooks_about *a, const char *when, c
 	char key[HOOK_KEY_BYTES];
 	int r;
 
-	snprintf(key, sizeof(key), "%s_%s", when, a->phase);
-	program = config_get(cli->config, "hooks", key);
-	if (!program || !*program)
+	program = find(cli, when, a->phase, key);
+	if (!program)
 		return 0;
 	r = make_environment(&w, a, when, result, e);
 	return r < 0 ? r : call(cli, key, program, &w, cancel, e);
@@ -142,16 +164,35 @@ int hooks_after(struct cli *cli, const struct hooks_about *a, int r, struct err 
 	return r < 0 ? r : ended;
 }
 
-void hooks_each(const struct cli *cli, void (*fn)(void *ctx, const char *key, const char *program),
+int hooks_check(const struct cli *cli, const char *const *list, struct err *e)
+{
+	char key[HOOK_KEY_BYTES];
+	uint64_t seconds;
+	int r = timeout(cli, &seconds, e);
+
+	for (; r == 0 && *list; list++) {
+		for (size_t i = 0; r == 0 && i < ARRAY_SIZE(whens); i++) {
+			const char *program = find(cli, whens[i], *list, key);
+
+			r = program ? check_one(key, program, e) : 0;
+		}
+	}
+	return r;
+}
+
+void hooks_each(const struct cli *cli,
+		void (*fn)(void *ctx, const char *key, const char *program, const struct err *why),
 		void *ctx)
 {
-	static const char *const keys[] = { "before_snapshot", "after_snapshot", "before_upload",
-					    "after_upload" };
+	static const char *const phases[] = { "snapshot", "upload", "fetch",
+					      "exchange", "check",  "load" };
+	char key[HOOK_KEY_BYTES];
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *program = config_get(cli->config, "hooks", keys[i]);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(phases); i++) {
+		const char *program = find(cli, whens[i % 2], phases[i / 2], key);
+		struct err why = ERR_INIT;
 
-		if (program && *program)
-			fn(ctx, keys[i], program);
+		if (program)
+			fn(ctx, key, program, check_one(key, program, &why) < 0 ? &why : NULL);
 	}
 }

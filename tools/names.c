@@ -101,3 +101,14 @@ int names_find_one(struct cli *cli, struct session *s, const struct common *c, c
 		return err_nomem(e);
 	return find_one(s->meta, s->repo, cluster, c->node, backup, node, ret, &cli->cancel, e);
 }
+
+int names_check_config(const struct cli *cli, struct err *e)
+{
+	const char *cluster = config_get(cli->config, "cassandra", "cluster");
+	const char *node = config_get(cli->config, "cassandra", "node");
+	int r = cluster ? keys_check_name("cluster", cluster, e) : 0;
+
+	if (r == 0 && node)
+		r = keys_check_name("node", node, e);
+	return r < 0 ? err_wrap(e, r, "configuration, [cassandra]") : 0;
+}

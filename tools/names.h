@@ -23,4 +23,7 @@ int names_no_scope(const char *cluster, const char *node, struct err *e);
 int names_find_one(struct cli *cli, struct session *s, const struct common *c, const char *backup,
 		   struct record **ret, struct err *e);
 
+/* That [cassandra] cluster and node are names. ERR_USAGE. */
+int names_check_config(const struct cli *cli, struct err *e);
+
 #endif

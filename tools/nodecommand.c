@@ -2,6 +2,7 @@
 #include "tools/nodecommand.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include "base/process.h"
 #include "tools/dirusers.h"
@@ -32,6 +33,13 @@ const char *nodecommand_text(const struct cli *cli, enum nodecommand which)
 	return which == NODECOMMAND_STOP ? "systemctl stop cassandra" : "systemctl start cassandra";
 }
 
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 bool nodecommand_exists(const char *program)
 {
 	const char *path = getenv("PATH");
@@ -40,11 +48,11 @@ bool nodecommand_exists(const char *program)
 	bool found = false;
 
 	if (strchr(program, '/'))
-		return access(program, X_OK) == 0;
+		return is_program(program);
 	for (char *dir; !found && (dir = strsep(&rest, ":"));) {
 		_cleanup_free_ char *file = util_printf("%s/%s", *dir ? dir : ".", program);
 
-		found = file && access(file, X_OK) == 0;
+		found = file && is_program(file);
 	}
 	return found;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include "tools/priority.h"
 
 /* Where the fetch writes: the data directories themselves (in_place), or what is staged in each. By descriptors, as the names are Cassandra's user's to exchange. */
 struct targets {
@@ -61,6 +62,18 @@ static int find_targets(struct targets *t, const struct nodejournal *j, bool in_
 	return r < 0 ? r : take_owner(t, &j->places[0], e);
 }
 
+struct fetch {
+	const struct restore_options *options;
+	struct restore_result *ret;
+};
+
+static int fetch(void *ctx, struct err *e)
+{
+	struct fetch *f = ctx;
+
+	return restore_run(f->options, f->ret, e);
+}
+
 int nodefetch_run(struct cli *cli, const struct session *s, const struct record *rec,
 		  const struct common *common, const struct nodejournal *j, bool in_place,
 		  struct restore_result *ret, struct err *e)
@@ -96,7 +109,8 @@ int nodefetch_run(struct cli *cli, const struct session *s, const struct record 
 	ro.maps = t.maps;
 	ro.map_count = t.count;
 	view = progress_view_start(cli, "fetch", &progress);
-	r = restore_run(&ro, ret, e);
+	/* Cassandra, which is started later, shall not have the priority of this. */
+	r = priority_aside(cli, "restore", fetch, &(struct fetch){ &ro, ret }, e);
 	progress_view_stop(view);
 	return r;
 }

@@ -227,18 +227,6 @@ static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, st
 	return 0;
 }
 
-static int check_rows(struct noderun *n, const struct cqlsh *c, struct err *e)
-{
-	uint64_t rows = 0;
-	int r = n->query ? cqlsh_rows(c, n->query, &rows, e) : 0;
-
-	if (r == 0 && n->query && rows != n->rows)
-		r = err_set(e, ERR_CONFLICT, -EBADMSG,
-			    "the check query gave %llu rows, not %llu: \"%s\"",
-			    (unsigned long long)rows, (unsigned long long)n->rows, n->query);
-	return r;
-}
-
 static int check_tokens(const struct noderun *n, const struct cqlsh *c, struct err *e)
 {
 	_cleanup_free_ char *found = NULL;
@@ -276,7 +264,7 @@ static int check(struct noderun *n, struct err *e)
 	if (r == 0 && restored)
 		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
 	if (r == 0)
-		r = check_rows(n, &c, e);
+		r = checkquery_run(&n->query, &c, e);
 	return r < 0 ? r : tell(n, e, "Cassandra answers CQL");
 }
 
@@ -327,7 +315,7 @@ static int import(struct noderun *n, struct err *e)
 	if (r < 0)
 		return r;
 	c = own_cqlsh(n, none);
-	return check_rows(n, &c, e);
+	return checkquery_run(&n->query, &c, e);
 }
 
 /* One whose nodetool was killed goes on inside Cassandra, and what it moves must not be removed meanwhile. It ends with Cassandra. */
@@ -442,6 +430,17 @@ static int pass_before(struct noderun *n, unsigned s, struct err *e)
 						: r;
 }
 
+static int step_with_hooks(struct noderun *n, enum nodejournal_step s, struct err *e)
+{
+	int r = nodehooks_before(&n->hooks, s, e), done;
+
+	if (r < 0)
+		return failed(n, s, r, e);
+	r = step(n, s, e);
+	done = nodehooks_after(&n->hooks, s, r, e);
+	return r == 0 && done < 0 ? failed(n, s, done, e) : done;
+}
+
 static int all_steps(struct noderun *n, struct err *e)
 {
 	unsigned s = n->journal->step + (n->journal->done ? 1 : 0);
@@ -449,12 +448,17 @@ static int all_steps(struct noderun *n, struct err *e)
 
 	n->resumed = s >= NODEJOURNAL_START;
 	/* Somebody may have started the node after the run that stopped it. */
-	if (r == 0 && s > NODEJOURNAL_STOP && s < NODEJOURNAL_START)
-		r = stop(n, e);
+	if (r == 0 && s > NODEJOURNAL_STOP && s < NODEJOURNAL_START) {
+		r = nodehooks_before(&n->hooks, s, e);
+		if (r == 0)
+			r = stop(n, e);
+	}
 	for (; s < NODEJOURNAL_STEPS && r == 0; s++) {
 		r = pass_before(n, s, e);
-		if (r == 0 && nodejournal_has(n->journal, s))
-			r = step(n, s, e);
+		if (r < 0)
+			r = nodehooks_after(&n->hooks, s, r, e);
+		else if (nodejournal_has(n->journal, s))
+			r = step_with_hooks(n, s, e);
 		if (!noderun_fetches(n->journal))
 			unpin(n);
 	}

@@ -9,7 +9,9 @@
 #include "cassandra/nodejournal.h"
 #include "catalog/restore.h"
 #include "tools/asknode.h"
+#include "tools/checkquery.h"
 #include "tools/nodefollow.h"
+#include "tools/nodehooks.h"
 
 struct noderun { /* borrowed */
 	struct cli *cli;
@@ -19,8 +21,8 @@ struct noderun { /* borrowed */
 	struct session *session;
 	const struct record *record;
 	const struct common *common;
-	const char *query; /* NULL: none; it must give `rows` rows */
-	uint64_t rows;
+	struct checkquery query;
+	struct nodehooks hooks;
 	struct follow *follow; /* that lets the steps be taken; NULL: nobody */
 	int64_t wait_ms;       /* for the node to stop, and to answer CQL again */
 	bool resumed, started;

@@ -43,16 +43,28 @@ static int add_pair(struct sshconf *c, const char *option, const char *value, st
 	return r == 0 && value ? add(c, strdup(value), e) : r;
 }
 
+/* A relative one would depend on where the command is started. ssh itself knows "~/" and "%d/". */
+static int check_file(const char *key, const char *path, struct err *e)
+{
+	return !path || strchr("/~%", *path)
+		       ? 0
+		       : err_set(e, ERR_USAGE, -EINVAL, "[ssh] %s = %s: a whole path is wanted",
+				 key, path);
+}
+
 /* What is said here wins over ssh's own files, as everything on its command line does. */
 static int add_settings(struct sshconf *c, const struct cli *cli, struct err *e)
 {
 	static const struct {
 		const char *key, *option;
 	} keys[] = { { "config", "-F" }, { "port", "-p" }, { "identity_file", "-i" } };
+	static const char *const files[] = { "config", "identity_file", "certificate_file" };
 	const char *certificate = setting(cli, "certificate_file"), *port = setting(cli, "port");
 	uint64_t connect_s, keepalive_s, number;
 	int r = port ? cli_number("[ssh] port", port, 1, 65535, &number, e) : 0;
 
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++)
+		r = check_file(files[i], setting(cli, files[i]), e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
 		r = add_pair(c, keys[i].option, setting(cli, keys[i].key), e);
 	/* ssh takes an option's value apart at its blanks. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every key of the configuration is in its manual page and in the example file, and these name no other."""
+"""Every key of the configuration is in its manual page and in the example file, and these name no other; and every key is read by what the section is for."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ CODE = (SOURCE / "tools/config.c").read_text()
 
 
 def words(text):
-    return re.findall(r'"([^"]+)"', text)
+    return re.findall(r'"((?:[^"\\]|\\.)*)"', text)
 
 
 def sections():
@@ -52,8 +52,27 @@ def test_every_key_is_documented(section):
 
 @pytest.mark.parametrize("section", sections())
 def test_every_key_is_in_the_example(section):
-    allowed = {"restore": {"nice", "ionice"}}.get(section, set())  # which a restore does not use
-    assert example()[section] == sections()[section] - allowed
+    assert example()[section] == sections()[section]
+
+
+def test_options_of_mounts_are_documented():
+    names = set(words(re.search(r"static const char \*const names\[\] = \{(.*?)\};", (SOURCE / "tools/mountopt.c").read_text(), re.S)[1]))
+    assert manual()["mount"] == names - {"config"}
+
+
+# What reads keys of a section that its caller names, and what the caller looks like; hooks are put together from what follows "before_" and "after_".
+READERS = {"tools/cli.c": r'common_init\([^;]*"{}"', "tools/priority.c": r'priority_\w+\([^;]*"{}"'}
+
+
+@pytest.mark.parametrize("section", sections())
+def test_every_key_is_read(section):
+    """By a file that asks for values of this section, or by one that is told it: no key is accepted and without effect."""
+    sources = {path: path.read_text() for path in (SOURCE / "tools").glob("*.c") if path.name not in ("config.c", "medusawords.c", "doctorconf.c")}
+    direct = [text for text in sources.values() if re.search(rf'config_get\([^;]*"{section}"', text)]
+    told = [(SOURCE / path).read_text() for path, caller in READERS.items() if any(re.search(caller.format(section), text) for text in sources.values())]
+    read = {word for text in direct + told for word in words(text)}
+    read |= {f"{when}_{word}" for when in ("before", "after") for word in read}
+    assert sections()[section] - read == set()
 
 
 def test_no_section_is_made_up():

@@ -262,7 +262,7 @@ def test_the_content_id_is_ten_lines_of_python(program, node_directory):
 def test_doctor_finds_nothing_wrong(week):
     checks = week.json("doctor", "--cluster", CLUSTER, "--node", NODE)["checks"]
     assert {c["check"]: c["result"] for c in checks} == dict.fromkeys(
-        ("fuse", "cache", "repository", "clock", "conditional", "cassandra", *(["credentials"] if week.url.startswith("s3:") else [])), "ok")
+        ("fuse", "cache", "repository", "settings", "clock", "conditional", "cassandra", *(["credentials"] if week.url.startswith("s3:") else [])), "ok")
 
 
 def test_seaweedfs_serves_a_repository_too(seaweedfs, node_directory, tmp_path):

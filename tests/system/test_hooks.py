@@ -91,14 +91,21 @@ def test_a_hook_that_hangs_is_killed(hooks):
     assert "did not end within 1 s and was killed" in hooks.backup(code=FAILED).err
 
 
-@pytest.mark.parametrize("path, code, words", [("echo hello", USAGE, "the whole path of a program"), ("/nowhere/hook", FAILED, "cannot be run")])
-def test_a_hook_that_is_no_program(hooks, path, code, words):
-    hooks.scripts["before_snapshot"] = path
-    assert words in hooks.backup(code=code).err and hooks.cassandra.snapshots() == []
+@pytest.mark.parametrize("key", ["before_snapshot", "after_upload"])
+@pytest.mark.parametrize("path, words", [("echo hello", "the whole path of a program"), ("/nowhere/hook", "cannot be run: No such file"), ("/tmp", "no executable file")])
+def test_a_hook_that_is_no_program_is_refused_before_anything_is_taken(hooks, key, path, words):
+    hooks.scripts[key] = path
+    assert words in hooks.backup(code=USAGE).err and hooks.cassandra.calls() == [] and hooks.ran() == []
     checks = hooks.repository.json("--config", hooks.cassandra.configuration, "doctor", code=FOUND)["checks"]
     told = {check["message"]: check["result"] for check in checks if check["check"] == "hooks"}
-    assert [result for message, result in told.items() if message.startswith(f"before_snapshot = {path}")] == ["error"]
+    assert [result for message, result in told.items() if f"{key} = {path}" in message] == ["error"]
     assert list(told.values()).count("ok") == 3
+
+
+def test_a_time_that_is_none_is_refused_before_anything_is_taken(hooks):
+    del hooks.scripts["before_snapshot"], hooks.scripts["after_snapshot"], hooks.scripts["before_upload"]
+    hooks.more = "timeout = long\n"
+    assert "[hooks] timeout 'long'" in hooks.backup(code=USAGE).err and hooks.cassandra.calls() == []
 
 
 def test_an_unknown_hook_names_the_nearest(hooks):
@@ -109,14 +116,3 @@ def test_an_unknown_hook_names_the_nearest(hooks):
 def test_a_dry_run_uploads_nothing_and_tells_no_hook_so(hooks):
     hooks.backup("--dry-run")
     assert [key for key, _ in hooks.ran()] == ["before_snapshot", "after_snapshot"]
-
-
-def test_doctor_looks_at_what_ssh_is_told(hooks, repository):
-    configuration = hooks.program.directory / "ssh.conf"
-    for text, words in (("identity_file = /nowhere/id", "/nowhere/id"), ("program = /nowhere/ssh", "/nowhere/ssh"), ("port = x", "[ssh] port")):
-        configuration.write_text(f"[ssh]\n{text}\n")
-        (check,) = [c for c in repository.json("--config", configuration, "doctor", code=FOUND)["checks"] if c["check"] == "ssh"]
-        assert check["result"] == "error" and words in check["message"]
-    configuration.write_text("[ssh]\nport = 22\n")
-    (check,) = [c for c in repository.json("--config", configuration, "doctor", code=None)["checks"] if c["check"] == "ssh"]
-    assert check["result"] == "ok"
