@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include "cassandra/compressors.h"
 #include "cassandra/nodetokens.h"
+#include "catalog/wholefile.h"
 #include "tools/nodecheck_state.h"
 #include "tools/nodespace.h"
 
@@ -278,6 +280,61 @@ static int check_contents(struct nodechecking *c, struct session *s, struct err 
 	return r;
 }
 
+/* ---- compressors ---- */
+
+struct naming {
+	struct nodechecking *c;
+	char told[COMPRESSORS_CLASS_MAX +
+		  1]; /* the class that was named last: not for each table again */
+};
+
+static bool is_wished(const struct nodechecking *c, const struct cql_statement *t)
+{
+	size_t len = strlen(t->keyspace);
+
+	for (size_t i = 0; i < c->wish->only_count; i++) {
+		const char *only = c->wish->only[i];
+
+		if (strncmp(only, t->keyspace, len) == 0 &&
+		    (!only[len] || (only[len] == '.' && strcmp(only + len + 1, t->name) == 0)))
+			return true;
+	}
+	return c->wish->only_count == 0;
+}
+
+static int name_compressor(void *ctx, const struct cql_statement *t, const char *class_name,
+			   struct err *e)
+{
+	struct naming *n = ctx;
+
+	if (!is_wished(n->c, t) || strcmp(n->told, class_name) == 0)
+		return 0;
+	snprintf(n->told, sizeof(n->told), "%s", class_name);
+	nodecheck_note(
+		n->c,
+		"%s.%s is compressed by %s, which is none of Cassandra's own: where this node has not its class, it cannot read the SSTables; install it first",
+		t->keyspace, t->name, class_name);
+	return 0;
+}
+
+/* By the schema that the backup holds, as the SSTables say it only in files of their own. A backup without one, or with one that is not understood, is none the worse. */
+static int check_compressors(struct nodechecking *c, struct session *s, struct err *e)
+{
+	_cleanup_(cql_freep) struct cql *q = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct naming n = { .c = c };
+	struct err why = ERR_INIT;
+	size_t len;
+	int r = wholefile_read(s->meta, s->source, c->rec, "schema.cql", CQL_TEXT_MAX, &text, &len,
+			       &c->cli->cancel, &why);
+
+	if (r == 0)
+		r = cql_read(text, len, &q, &why);
+	if (r < 0)
+		nodecheck_note(c, "the backup's schema cannot be read: %s", why.message);
+	return r == 0 ? compressors_foreign(q, name_compressor, &n, e) : 0;
+}
+
 /* ---- all ---- */
 
 static int begin(struct nodecheck *k, const struct record *rec, const struct nodecheck_wish *wish)
@@ -350,7 +407,9 @@ static int run(struct nodechecking *c, struct session *s, struct err *e)
 		check_only(c);
 	else
 		r = check_whole(c, e);
-	return r < 0 ? r : check_contents(c, s, e);
+	if (r == 0)
+		r = check_contents(c, s, e);
+	return r < 0 ? r : check_compressors(c, s, e);
 }
 
 int nodecheck_run(struct cli *cli, const struct asknode *ask, struct session *s,

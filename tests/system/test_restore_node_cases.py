@@ -77,6 +77,19 @@ def backup_of(yaml):
     return yaml.with_name(yaml.name + ".before-restore-node")
 
 
+# ---- compressors of somebody else's ----
+
+def test_the_plan_names_a_compressor_that_cassandra_has_not(stored, host):
+    host.node["schema"] = ("CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy'};\n"
+                           "CREATE TABLE shop.orders (id int PRIMARY KEY) WITH ID = x AND compression = {'class': 'org.apache.cassandra.io.compress.LZ4Compressor'};\n"
+                           "CREATE TABLE shop.Users (id int PRIMARY KEY) WITH ID = y AND compression = {'class': 'org.example.Fast'};\n")
+    host.save()
+    stored("--config", host.configuration, "backup", "--name", "c")
+    plan = restore(stored, host, "c", "--in-place", "--plan").out
+    assert "shop.users is compressed by org.example.Fast" in plan and "LZ4Compressor" not in plan
+    assert "org.example.Fast" not in restore(stored, host, "c", "--only", "shop.orders", "--plan").out
+
+
 # ---- an import whose restore-node was killed ----
 
 @pytest.mark.parametrize("after", ["abort", "the same command"])
