@@ -25,6 +25,7 @@ TWO = "'class': 'NetworkTopologyStrategy', 'dc1': 2"
 ONE = "'class': 'SimpleStrategy', 'replication_factor': 1"
 KEYS = 6
 REPLICAS = Path(os.environ.get("SSTABLEFS_BINARY", "build/asan/tools/sstablefs")).parents[1] / "tests/cassandra/replicas"
+ALLOWED = {"materialized_views_enabled": True, "user_defined_functions_enabled": True}
 TABLES = ("shop.orders", "shop.\"Users\"", "shop.counted", "single.t")
 
 
@@ -91,7 +92,7 @@ class Source:
     """A cluster of three racks in a backup b, and what it held."""
 
     def __init__(self, repository, version):
-        with Cluster(version, 3, heap=HEAP, racks=("r1", "r2", "r3"), yaml={"materialized_views_enabled": True}) as cluster:
+        with Cluster(version, 3, heap=HEAP, racks=("r1", "r2", "r3"), yaml=ALLOWED) as cluster:
             for replication in (THREE, TWO, "'class': 'SimpleStrategy', 'replication_factor': 2"):
                 check_placement(cluster, replication)
             self.rows = fill(cluster.node)
@@ -100,13 +101,13 @@ class Source:
 
 
 class Loader:
-    def __init__(self, repository, cluster):
+    def __init__(self, repository, cluster, backup="b"):
         self.live = Live(repository, cluster.node, "target")
         self.live.configure(sstableloader=cluster.node.bin / "sstableloader")
-        self.repository = repository
+        self.repository, self.backup = repository, backup
 
     def words(self, *more):
-        return ["--config", self.live.configuration, "--json", "restore-cluster", "b", *more]
+        return ["--config", self.live.configuration, "--json", "restore-cluster", self.backup, *more]
 
     def __call__(self, *more, **keywords):
         return self.repository(*self.words(*more), environment=self.live.environment, timeout=1800, **keywords)
@@ -116,7 +117,7 @@ if LONG:  # minutes, and five nodes
     @pytest.mark.parametrize("version", VERSIONS)
     def test_a_cluster_of_three_racks_is_loaded_into_two_nodes_and_again_after_kill_9(repository, version):
         source = Source(repository, version)
-        with Cluster(version, 2, heap=HEAP, racks=("a", "b"), yaml={"materialized_views_enabled": True}) as cluster:
+        with Cluster(version, 2, heap=HEAP, racks=("a", "b"), yaml=ALLOWED) as cluster:
             node = cluster.node
             load = Loader(repository, cluster)
             # Three replicas do not fit on two nodes: this keyspace is made by hand, and stays as it is.
