@@ -284,8 +284,10 @@ static void check_cassandra(struct report *r)
 	struct err e = ERR_INIT;
 	int n = asknode_init(&ask, r->cli, &e);
 
-	/* What it cannot read was told. */
 	if (n < 0) {
+		/* What the configuration says wrongly was told. */
+		if (e.kind != ERR_USAGE)
+			line(r, LEVEL_ERROR, "cassandra", "%s", e.message);
 		asknode_deinit(&ask);
 		return;
 	}
