@@ -12,7 +12,16 @@
 
 struct cancel {
 	atomic_int reason; /* 0, or why: a signal number; none: -1, or 1 where no signal can set it */
+	atomic_uint
+		waits; /* grows while somebody waits who looks at it: who waits for him knows that he lives */
 };
+
+/* In the loop of a wait that may take minutes, such as for another program. */
+static inline void cancel_waits(const struct cancel *c)
+{
+	if (c)
+		atomic_fetch_add(&((struct cancel *)(size_t)c)->waits, 1);
+}
 
 static inline void cancel_set(struct cancel *c, int reason)
 {

@@ -129,6 +129,7 @@ static int watch(struct child *c, const struct process_options *o)
 			r = drain(&c->errors);
 		if (r < 0)
 			return r;
+		cancel_waits(o->cancel);
 		if (cancel_is_set(o->cancel))
 			return -ECANCELED;
 		if (!c->ended && clock_elapsed_ms(clock_system()) >= end_ms)

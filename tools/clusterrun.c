@@ -6,9 +6,10 @@
 
 #define GRACE_MS 300000 /* for a node to clear its snapshot after it was told to stop */
 
-enum { STEP_SNAPSHOT, STEP_UPLOAD };
+enum { STEP_PREPARE, STEP_SNAPSHOT, STEP_UPLOAD };
 
 static const struct lead_step steps[] = {
+	[STEP_PREPARE] = { FOLLOW_WORD_PREPARE, FOLLOW_PREPARED, "preparing", "prepared" },
 	[STEP_SNAPSHOT] = { FOLLOW_WORD_SNAPSHOT, FOLLOW_TAKEN, "snapshot", "taken" },
 	[STEP_UPLOAD] = { FOLLOW_WORD_UPLOAD, NULL, "uploading", "stored" },
 };
@@ -38,8 +39,8 @@ static void note_snapshot(struct lead *l, struct lead_host *h)
 {
 	struct clusterrun *run = l->ctx;
 
-	(void)h;
-	run->snapshot_ms = MAX_OF(run->snapshot_ms, lead_now_ms(l) - run->begun_ms);
+	if (h->step == STEP_UPLOAD)
+		run->snapshot_ms = MAX_OF(run->snapshot_ms, lead_now_ms(l) - run->begun_ms);
 }
 
 static const char *done(const struct lead_host *h)
@@ -109,18 +110,16 @@ static void check_together(struct lead *l)
 	}
 }
 
-static void begin_snapshot(struct clusterrun *run)
+/* Lets all take the step. One that has the backup says so, and ends by itself. */
+static void begin(struct clusterrun *run, enum clusterrun_phase phase, size_t step)
 {
 	struct lead *l = &run->lead;
 
-	check_together(l);
-	if (l->stopping)
-		return;
-	run->phase = CLUSTERRUN_SNAPSHOT;
+	run->phase = phase;
 	run->begun_ms = lead_now_ms(l);
 	for (size_t i = 0; i < l->count; i++)
-		/* One that has the backup says so, and ends by itself. */
-		if (l->hosts[i].state == LEAD_RESTING && !clusterrun_had_it(&l->hosts[i]))
+		if (l->hosts[i].state == LEAD_RESTING && l->hosts[i].step == step &&
+		    !clusterrun_had_it(&l->hosts[i]))
 			lead_let(l, &l->hosts[i]);
 }
 
@@ -149,9 +148,15 @@ static void advance(struct lead *l)
 {
 	struct clusterrun *run = l->ctx;
 
-	if (run->phase == CLUSTERRUN_PREPARE &&
-	    lead_count(l, LEAD_WAITING, 0) + lead_count(l, LEAD_CONNECTING, 0) == 0)
-		begin_snapshot(run);
+	if (run->phase == CLUSTERRUN_CONNECT &&
+	    lead_count(l, LEAD_WAITING, 0) + lead_count(l, LEAD_CONNECTING, 0) == 0) {
+		check_together(l);
+		if (l->stopping)
+			return;
+		begin(run, CLUSTERRUN_PREPARE, STEP_PREPARE);
+	}
+	if (run->phase == CLUSTERRUN_PREPARE && lead_count(l, LEAD_WORKING, STEP_PREPARE) == 0)
+		begin(run, CLUSTERRUN_SNAPSHOT, STEP_SNAPSHOT);
 	if (run->phase == CLUSTERRUN_SNAPSHOT && lead_count(l, LEAD_WORKING, STEP_SNAPSHOT) == 0)
 		run->phase = CLUSTERRUN_UPLOAD;
 	for (size_t i = 0; run->phase == CLUSTERRUN_UPLOAD && i < l->count; i++) {
@@ -182,6 +187,6 @@ int clusterrun_run(struct clusterrun *run, struct err *e)
 	run->lead.ctx = run;
 	run->snapshot_ms = -1;
 	run->members = NULL;
-	run->phase = CLUSTERRUN_PREPARE;
+	run->phase = CLUSTERRUN_CONNECT;
 	return lead_run(&run->lead, e);
 }

@@ -2,10 +2,10 @@
 /*
  * One backup on many hosts at once, over ssh (docs/cluster.md). Each host runs `backup --coordinated`, led by tools/lead.h; this says when each may go on:
  *
- *     ready -> snapshot -> taken -> uploading -> stored
+ *     ready -> preparing -> prepared -> snapshot -> taken -> uploading -> stored
  *         \-> exists (it has the backup)
  *
- * `ready` is a barrier: the snapshot is taken when every host is ready or has failed, on all at once. `taken` is another: uploads begin when every snapshot is there.
+ * `ready`, `prepared` and `taken` are barriers. Nothing is done before every host is ready or has failed; snapshots are taken on all at once; uploads begin when every snapshot is there.
  */
 #ifndef SSTABLEFS_TOOLS_CLUSTERRUN_H
 #define SSTABLEFS_TOOLS_CLUSTERRUN_H
@@ -13,7 +13,12 @@
 #include "tools/lead.h"
 
 enum clusterrun_per { PER_FLEET, PER_DC, PER_RACK };
-enum clusterrun_phase { CLUSTERRUN_PREPARE, CLUSTERRUN_SNAPSHOT, CLUSTERRUN_UPLOAD };
+enum clusterrun_phase {
+	CLUSTERRUN_CONNECT,
+	CLUSTERRUN_PREPARE,
+	CLUSTERRUN_SNAPSHOT,
+	CLUSTERRUN_UPLOAD
+};
 
 struct clusterrun {
 	struct lead lead;  /* filled by the caller but for task and ctx */

@@ -9,6 +9,8 @@
 #define TERMINAL_MS 250
 #define LINES_MS 3000
 #define LINE_BYTES 400
+#define PIECE_BYTES 1024
+#define LATER_MAX MIB
 
 struct sums {
 	size_t over, busy;
@@ -32,12 +34,46 @@ static void erase(struct clusterview *v)
 	v->drawn = 0;
 }
 
+/* A terminal that is stopped, or a pipe that nobody reads, takes nothing: the hosts would wait for us with it. */
+static bool can_write(void)
+{
+	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
+}
+
+/* Lines that wait. Small pieces: what a pipe or a terminal has room for at least, once it takes anything. */
+static void write_later(struct clusterview *v)
+{
+	size_t done = 0;
+
+	if (v->later_len > 0 && can_write())
+		erase(v);
+	while (done < v->later_len && can_write())
+		done += fwrite(v->later + done, 1, MIN_OF(v->later_len - done, PIECE_BYTES),
+			       stderr);
+	memmove(v->later, v->later + done, v->later_len - done);
+	v->later_len -= done;
+}
+
+/* More than that is not kept; the result names every host that failed. */
+static void put(struct clusterview *v, const char *host, const char *line)
+{
+	_cleanup_free_ char *text =
+		util_printf("sstablefs: %s: %s: %s\n", v->cli->command, host, line);
+	size_t len = text ? strlen(text) : 0;
+
+	if (len == 0 || v->later_len + len > LATER_MAX ||
+	    util_grow(&v->later, &v->later_cap, v->later_len + len, 1) < 0)
+		return;
+	memcpy(v->later + v->later_len, text, len);
+	v->later_len += len;
+	write_later(v);
+}
+
 static void said(void *ctx, const struct lead_host *n, const char *line)
 {
-	struct clusterview *v = ctx;
-
-	erase(v);
-	fprintf(stderr, "sstablefs: %s: %s: %s\n", v->cli->command, n->host, line);
+	put(ctx, n->host, line);
 }
 
 static void changed(void *ctx, const struct lead *run, const struct lead_host *n)
@@ -45,8 +81,8 @@ static void changed(void *ctx, const struct lead *run, const struct lead_host *n
 	struct clusterview *v = ctx;
 
 	if (n->state == LEAD_FAILED)
-		said(v, n, n->message);
-	else if (v->lines && !v->cli->json)
+		put(v, n->host, n->message);
+	else if (v->lines && !v->cli->json && can_write())
 		fprintf(stderr, "%s: %s: %s\n", v->cli->command, n->host, lead_state_name(run, n));
 }
 
@@ -120,14 +156,6 @@ static void draw(struct clusterview *v, const struct lead *run)
 	fflush(stderr);
 }
 
-/* A terminal that is stopped, or a pipe that nobody reads, takes nothing: the hosts would wait for us with it. */
-static bool can_write(void)
-{
-	struct pollfd fd = { .fd = STDERR_FILENO, .events = POLLOUT };
-
-	return poll(&fd, 1, 0) == 1 && (fd.revents & POLLOUT);
-}
-
 /* After a signal: who is still waited for, where it takes long enough to be wondered at. */
 static void tell_of_end(struct clusterview *v, const struct lead *run)
 {
@@ -151,10 +179,11 @@ static void tick(void *ctx, const struct lead *run)
 	int64_t now = clock_elapsed_ms(v->cli->clock),
 		since = now - (v->shown_ms ? v->shown_ms : v->begun_ms);
 
-	if (cancel_is_set(run->cancel) && !v->told)
-		tell_of_end(v, run);
+	write_later(v);
 	if (since < TERMINAL_MS || !can_write())
 		return;
+	if (cancel_is_set(run->cancel) && !v->told)
+		tell_of_end(v, run);
 	if (v->terminal && since >= TERMINAL_MS)
 		draw(v, run);
 	else if (v->lines && since >= LINES_MS)
@@ -172,4 +201,6 @@ struct lead_sink clusterview_sink(struct clusterview *v)
 void clusterview_deinit(struct clusterview *v)
 {
 	erase(v);
+	fwrite(v->later, 1, v->later_len, stderr);
+	free(v->later);
 }

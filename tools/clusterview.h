@@ -7,9 +7,11 @@
 
 struct clusterview {
 	struct cli *cli;
-	bool terminal, lines;	    /* one of them, or none */
-	size_t drawn;		    /* lines of the view that stand on the terminal */
-	bool told;		    /* that the hosts are waited for */
+	bool terminal, lines; /* one of them, or none */
+	size_t drawn;	      /* lines of the view that stand on the terminal */
+	bool told;	      /* that the hosts are waited for */
+	char *later;	      /* lines that wait until standard error takes them */
+	size_t later_len, later_cap;
 	int64_t begun_ms, shown_ms; /* the last time */
 };
 

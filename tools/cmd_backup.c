@@ -31,8 +31,9 @@ enum {
 #define MACHINE_ID_BYTES 1024 /* of /etc/machine-id, at most */
 
 /* How backup-cluster leads it. */
-enum { SNAPSHOT_TAKEN = 1 }; /* how many steps then are */
+enum { PREPARED = 1, SNAPSHOT_TAKEN }; /* how many steps then are */
 static const struct follow_step follow_steps[] = {
+	{ FOLLOW_WORD_PREPARE, FOLLOW_PREPARED, false },
 	{ FOLLOW_WORD_SNAPSHOT, FOLLOW_TAKEN, false },
 	{ FOLLOW_WORD_UPLOAD, NULL, false },
 };
@@ -317,45 +318,9 @@ static struct hooks_about about(const struct arguments *a, const char *phase, co
 				     backup ? backup : "" };
 }
 
-/* [host id, address] of every node that can be backed up. NULL: out of memory. */
-static json_t *members(const struct facts *facts)
-{
-	_cleanup_json_ json_t *list = json_array();
-
-	for (size_t i = 0; list && i < facts->member_count; i++) {
-		const struct facts_member *m = &facts->members[i];
-
-		if (m->state != 'J' &&
-		    json_array_append_new(list, json_pack("[o, o]", json_text(m->host_id),
-							  json_text(m->address))) < 0)
-			return NULL;
-	}
-	return steal_pointer(&list);
-}
-
-/* Tells the coordinator that this node can begin, or why it need not. */
-static int tell_ready(const struct arguments *a, const struct session *s, const struct facts *facts,
-		      bool exists, struct err *e)
-{
-	const struct follow_ready ready = { .cluster = a->metrics.where.cluster,
-					    .node = a->metrics.where.node,
-					    .host_id = facts->host_id,
-					    .dc = facts->dc,
-					    .rack = facts->rack,
-					    .repository = repo_id(s->repo) };
-
-	if (exists && !a->once)
-		return err_set(
-			e, ERR_CONFLICT, -EEXIST,
-			"this node has a backup %s already (--retry-failed leaves such a node alone)",
-			a->name);
-	return follow_ready(
-		&ready, json_pack("{s:b, s:o}", "exists", exists, "members", members(facts)), e);
-}
-
 /* A snapshot that is there already is no phase of ours. What takes its time comes before the others of a cluster are waited for, so that all are taken at once. */
-static int take_snapshot(struct cli *cli, const struct arguments *a, struct session *s,
-			 struct live *live, const char **ret_tag, struct err *e)
+static int take_snapshot(struct cli *cli, const struct arguments *a, struct live *live,
+			 const char **ret_tag, struct err *e)
 {
 	const struct hooks_about hook = about(a, "snapshot", a->name);
 	int r = a->snapshot ? 0 : hooks_before(cli, &hook, e);
@@ -363,25 +328,25 @@ static int take_snapshot(struct cli *cli, const struct arguments *a, struct sess
 	if (r < 0)
 		return r;
 	r = live_prepare(live, e);
-	if (r == 0 && a->follow)
-		r = tell_ready(a, s, live_facts(live), false, e);
 	if (r == 0)
-		r = follow_pass(a->follow, 0, e);
+		r = follow_pass(a->follow, PREPARED, e);
 	if (r == 0)
 		r = live_snapshot(live, ret_tag, e);
 	return a->snapshot ? r : hooks_after(cli, &hook, r, e);
 }
 
 /* The files of the snapshot, which is taken for it where none was named, and the record that says what is known of the node. */
-static int gather(struct cli *cli, struct arguments *a, struct session *s, struct live *live,
-		  struct snapshot **ret, struct record **ret_record, struct err *e)
+static int gather(struct cli *cli, struct arguments *a, struct live *live, struct snapshot **ret,
+		  struct record **ret_record, struct err *e)
 {
 	struct snapshot_options so = { a->data_dirs, a->data_dir_count, a->snapshot, a->only,
 				       a->only_count };
 	_cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
 	struct record *record = NULL;
-	int r = live ? take_snapshot(cli, a, s, live, &so.tag, e) : 0;
+	int r = follow_pass(a->follow, 0, e);
 
+	if (r == 0 && live)
+		r = take_snapshot(cli, a, live, &so.tag, e);
 	if (r == 0)
 		r = follow_tell(a->follow, SNAPSHOT_TAKEN, e);
 	if (r == 0)
@@ -501,6 +466,42 @@ static int check_once(struct cli *cli, const struct arguments *a, struct session
 		       : 0;
 }
 
+/* [host id, address] of every node that can be backed up. NULL: out of memory. */
+static json_t *members(const struct facts *facts)
+{
+	_cleanup_json_ json_t *list = json_array();
+
+	for (size_t i = 0; list && i < facts->member_count; i++) {
+		const struct facts_member *m = &facts->members[i];
+
+		if (m->state != 'J' &&
+		    json_array_append_new(list, json_pack("[o, o]", json_text(m->host_id),
+							  json_text(m->address))) < 0)
+			return NULL;
+	}
+	return steal_pointer(&list);
+}
+
+/* Tells the coordinator that this node can begin, or why it need not. */
+static int tell_ready(const struct arguments *a, const struct session *s, const struct facts *facts,
+		      bool exists, struct err *e)
+{
+	const struct follow_ready ready = { .cluster = a->metrics.where.cluster,
+					    .node = a->metrics.where.node,
+					    .host_id = facts->host_id,
+					    .dc = facts->dc,
+					    .rack = facts->rack,
+					    .repository = repo_id(s->repo) };
+
+	if (exists && !a->once)
+		return err_set(
+			e, ERR_CONFLICT, -EEXIST,
+			"this node has a backup %s already (--retry-failed leaves such a node alone)",
+			a->name);
+	return follow_ready(
+		&ready, json_pack("{s:b, s:o}", "exists", exists, "members", members(facts)), e);
+}
+
 static int run(struct cli *cli, struct arguments *a, struct session *s, struct err *e)
 {
 	struct session_options open = { .access = REPO_READ | REPO_WRITE, .common = &a->common };
@@ -516,13 +517,13 @@ static int run(struct cli *cli, struct arguments *a, struct session *s, struct e
 		note_where(cli, a, live ? live_facts(live) : NULL);
 	if (r == 0 && ask)
 		r = check_once(cli, a, s, e);
-	if (r == CLAIM_EXISTS && a->follow) {
-		int told = tell_ready(a, s, live_facts(live), true, e);
+	if (r >= 0 && a->follow) {
+		int told = tell_ready(a, s, live_facts(live), r == CLAIM_EXISTS, e);
 
 		r = told < 0 ? told : r;
 	}
 	if (r == 0)
-		r = gather(cli, a, s, live, &snapshot, &template, e);
+		r = gather(cli, a, live, &snapshot, &template, e);
 	if (r == 0 && !ask)
 		r = session_open(cli, &open, s, e);
 	if (r == 0 && !ask)

@@ -26,6 +26,7 @@ struct follow {
 	int ends[2];	       /* written to at the end of the thread */
 	char word[WORD_BYTES]; /* the thread's */
 	size_t len;
+	unsigned waits; /* of cancel, when the coordinator was answered; the thread's */
 };
 
 /* ---- what is heard ---- */
@@ -84,6 +85,16 @@ static void lose(struct follow *f, const char *why)
 		cancel_set(&f->cli->cancel, SIGHUP);
 }
 
+/* A hook or a snapshot may be at work for longer than the coordinator bears silence; but who hangs is not to be waited for. */
+static void show_life(struct follow *f)
+{
+	unsigned waits = atomic_load(&f->cli->cancel.waits);
+
+	if (waits != f->waits)
+		fputs(FOLLOW_ALIVE "\n", stderr);
+	f->waits = waits;
+}
+
 static void *listen_to(void *arg)
 {
 	struct follow *f = arg;
@@ -98,8 +109,7 @@ static void *listen_to(void *arg)
 		if (fds[1].revents)
 			return NULL;
 		if (n > 0 && take(f)) {
-			/* Each word is answered: a hook or a snapshot may be at work for longer than the coordinator bears silence. */
-			fputs(FOLLOW_ALIVE "\n", stderr);
+			show_life(f);
 			continue;
 		}
 		lose(f, n == 0 ? "nothing is heard from the coordinator any more"
@@ -206,6 +216,7 @@ static int await(struct follow *f, size_t steps, struct err *e)
 	while (f->steps < steps && !cancel_is_set(&f->cli->cancel)) {
 		struct timespec until;
 
+		cancel_waits(&f->cli->cancel);
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += LOOK_MS * 1000000L;
 		until.tv_sec += until.tv_nsec / 1000000000;

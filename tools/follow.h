@@ -12,6 +12,7 @@
 #define FOLLOW_PROTOCOL 1
 /* What the coordinator says. */
 #define FOLLOW_WORD_WAIT "wait" /* it is there */
+#define FOLLOW_WORD_PREPARE "prepare"
 #define FOLLOW_WORD_SNAPSHOT "snapshot"
 #define FOLLOW_WORD_UPLOAD "upload"
 #define FOLLOW_WORD_FETCH "fetch"
@@ -21,11 +22,13 @@
 #define FOLLOW_WORD_FINISH "finish"
 /* What the host says. */
 #define FOLLOW_READY "ready"
+#define FOLLOW_PREPARED "prepared"
 #define FOLLOW_TAKEN "taken"
 #define FOLLOW_FETCHED "fetched"
 #define FOLLOW_EXCHANGED "exchanged"
 #define FOLLOW_STARTED "started"
-#define FOLLOW_ALIVE "{\"progress\":{}}" /* on standard error, in answer to any word */
+#define FOLLOW_ALIVE \
+	"{\"progress\":{}}" /* on standard error, in answer to a word while another program is waited for */
 
 struct follow_step {
 	const char *word;  /* that lets it be taken */

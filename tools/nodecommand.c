@@ -136,6 +136,7 @@ int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64
 		nodecommand_users(j, users);
 		if (!*users)
 			return 0;
+		cancel_waits(&cli->cancel);
 		if (cancel_is_set(&cli->cancel))
 			return err_set(e, ERR_IO, -ECANCELED, "interrupted");
 		if (clock_elapsed_ms(cli->clock) >= end_ms)

@@ -70,6 +70,7 @@ int nodefollow_lock(struct cli *cli, const char *data_dir, bool make, int64_t ti
 
 		if (r != -EBUSY || clock_elapsed_ms(cli->clock) >= end_ms)
 			return r;
+		cancel_waits(&cli->cancel);
 		if (cancel_is_set(&cli->cancel))
 			return err_set(e, ERR_IO, -ECANCELED, "interrupted");
 		nanosleep(&pause, NULL);

@@ -213,6 +213,7 @@ static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, st
 
 		if (r == 0)
 			break;
+		cancel_waits(&n->cli->cancel);
 		r = stopped(n, e);
 		if (r < 0)
 			return r;

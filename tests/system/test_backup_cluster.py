@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`backup-cluster`: one backup on all nodes, whatever happens to some of them. ssh, hosts and Cassandra are stand-ins here; test_backup_cluster_sshd.py has the real ssh."""
 
+import contextlib
 import json
 import os
 import pty
@@ -106,7 +107,7 @@ def test_a_hook_that_takes_its_time_is_waited_for_before_any_snapshot_is_taken(h
     with open(hosts.nodes["10.0.0.3"].configuration, "a") as configuration:
         configuration.write(f"[hooks]\nbefore_snapshot = {hook}\n")
     running = cluster.began()
-    wait_until(lambda: hosts.seen("10.0.0.1", "ready") and hosts.seen("10.0.0.2", "ready"), SECONDS, "two nodes")
+    wait_until(lambda: hosts.seen("10.0.0.1", "prepared") and hosts.seen("10.0.0.2", "prepared"), SECONDS, "two nodes")
     begun = time.monotonic()
     wait_until(lambda: time.monotonic() - begun > 25, SECONDS, "more time than a silent host has")
     assert hosts.snapshots() == {} and running.poll() is None
@@ -168,11 +169,28 @@ def test_a_view_of_all_nodes_on_a_terminal(hosts, repository):
     os.close(ours)
 
 
+def test_a_pipe_that_nobody_reads_holds_nothing_up(hosts, repository):
+    """As a terminal that is stopped: what is said waits, the hosts do not."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(theirs, b"x" * 4096)
+    os.set_blocking(theirs, True)
+    hosts.fail("10.0.0.2", say=REFUSED)
+    running = repository.start("--config", hosts.configuration, "backup-cluster", "--name", "b", stderr=theirs)
+    os.close(theirs)
+    wait_until(lambda: hosts.seen("10.0.0.1", "end") and hosts.seen("10.0.0.3", "end"), SECONDS, "two uploads")
+    with open(ours, "rb") as said:
+        assert b"10.0.0.2: backup@10.0.0.2: Permission denied" in said.read()
+    assert running.wait(SECONDS) == FOUND
+
+
 def test_lines_where_there_is_no_terminal_and_they_are_wanted(hosts, cluster):
     lines = cluster("--progress=always", json=False).err.splitlines()
     for name in hosts.names:
         assert [line.rsplit(" ", 1)[1] for line in lines if f" {name}: " in line] == [
-            "connecting", "ready", "snapshot", "taken", "uploading", "stored"]
+            "connecting", "ready", "preparing", "prepared", "snapshot", "taken", "uploading", "stored"]
 
 
 # ---- some fail ----

@@ -82,7 +82,7 @@ static struct block_object object_of(unsigned stream, unsigned i)
 
 static void read_some(struct worker *w, const struct block_object *o, uint32_t offset, uint32_t len)
 {
-	struct cancel cancel = { draw(w, 100) == 0 };
+	struct cancel cancel = { .reason = draw(w, 100) == 0 };
 	struct block_pin pin = { 0 };
 	struct err e = ERR_INIT;
 	int r;

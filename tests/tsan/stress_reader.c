@@ -110,7 +110,7 @@ static struct stream *open_file(struct world *w, const struct file *x)
 static size_t read_once(struct worker *w, struct stream *s, const struct file *x, uint64_t at,
 			size_t len)
 {
-	struct cancel cancel = { draw(w, 200) == 0 };
+	struct cancel cancel = { .reason = draw(w, 200) == 0 };
 	struct err e = ERR_INIT;
 	struct stream_read rd;
 	uint64_t done = at;

@@ -142,7 +142,7 @@ Test(process, one_that_hangs_is_killed_with_all_that_it_began)
 Test(process, what_cannot_be_run_and_what_is_cancelled_is_said)
 {
 	char *words[] = { (char *)(size_t) "/nowhere/nodetool", NULL }, *hang[4];
-	struct cancel cancel = { 1 };
+	struct cancel cancel = { .reason = 1 };
 	struct process_options o = { .words = words, .timeout_ms = LONG_MS };
 	struct err e = ERR_INIT;
 

@@ -180,7 +180,7 @@ Test(diff, errors_of_the_callback_and_damage_end_it)
 	static const struct fixture_file two[] = { { .path = "fail", .data = "2", .len_bytes = 1 } };
 	_cleanup_sample_ struct sample s = sample_new(one, 1, two, 1);
 	char text[4096] = "", key[KEY_BYTES];
-	struct cancel c = { 1 };
+	struct cancel c = { .reason = 1 };
 	struct err e = ERR_INIT;
 
 	cr_expect_eq(diff_run(s.f->meta, s.a, s.b, say, text, NULL, &e), -EPIPE);

@@ -351,7 +351,7 @@ Test(source, a_cancelled_fetch_ends_as_cancelled)
 {
 	_cleanup_sample_ struct sample s =
 		sample_new(RANDOM, 2 * MIB, OBJECT_COMPRESS_NONE, OBJECT_VERIFY_XXH3);
-	struct cancel c = { 1 };
+	struct cancel c = { .reason = 1 };
 	uint32_t start, end;
 
 	cr_expect_eq(source_fetch(s.f->source, &s.record->where, KEY_OBJECT_DATA, s.ref, s.content,

@@ -340,7 +340,7 @@ Test(verify, names_of_files_are_bounded_by_memory_and_the_rest_is_counted)
 Test(verify, cancelled_it_ends_as_cancelled)
 {
 	_cleanup_sample_ struct sample s = sample_new();
-	struct cancel c = { 1 };
+	struct cancel c = { .reason = 1 };
 
 	s.o.cancel = &c;
 	cr_expect_eq(verify(&s), -ECANCELED);
