@@ -9,13 +9,20 @@ int checkquery_rows(struct checkquery *q, const char *what, const char *value, s
 	return cli_number(what, value, 0, INT64_MAX, &q->rows, e);
 }
 
-int checkquery_is_whole(const struct checkquery *q, const char *const names[3], struct err *e)
+static int check_whole(const struct checkquery *q, const char *const names[3], struct err *e)
 {
 	bool wanted = q->has_rows || q->result;
 
 	return !q->query == !wanted ? 0
 				    : err_set(e, ERR_USAGE, -EINVAL, "%s goes with %s or %s",
 					      names[0], names[1], names[2]);
+}
+
+int checkquery_is_whole(const struct checkquery *q, struct err *e)
+{
+	static const char *const names[] = { "--check-query", "--check-rows", "--check-result" };
+
+	return check_whole(q, names, e);
 }
 
 int checkquery_config(const struct cli *cli, struct checkquery *ret, struct err *e)
@@ -29,7 +36,7 @@ int checkquery_config(const struct cli *cli, struct checkquery *ret, struct err 
 					    config_get(cli->config, "checks", "expected_result") };
 	if (rows)
 		r = checkquery_rows(ret, "[checks] expected_rows", rows, e);
-	return r == 0 ? checkquery_is_whole(ret, names, e) : r;
+	return r == 0 ? check_whole(ret, names, e) : r;
 }
 
 /* ---- the answer ---- */

@@ -17,8 +17,8 @@ struct checkquery {	   /* borrowed from the command line or the configuration */
 int checkquery_config(const struct cli *cli, struct checkquery *ret, struct err *e);
 /* How many rows, as an option or the configuration says it. */
 int checkquery_rows(struct checkquery *q, const char *what, const char *value, struct err *e);
-/* That a query comes with what it must give, and only then. `names`: of the query, the rows and the result. */
-int checkquery_is_whole(const struct checkquery *q, const char *const names[3], struct err *e);
+/* That a query on the command line comes with what it must give, and only then. */
+int checkquery_is_whole(const struct checkquery *q, struct err *e);
 /* Asks. 0, also where there is no query; ERR_CONFLICT where the answer is another one. */
 int checkquery_run(const struct checkquery *q, const struct cqlsh *c, struct err *e);
 

@@ -171,11 +171,13 @@ static char *make_command(const struct clusterfiles *f, const struct sshconf *ss
 		command = append(command, "--no-stage", NULL);
 	if (p->keep_auth)
 		command = append(command, "--keep-auth", NULL);
-	if (!f->query)
+	if (!f->query.query)
 		return command;
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)f->rows);
-	command = append(command, "--check-query", f->query);
-	return append(command, "--check-rows", number);
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)f->query.rows);
+	command = append(command, "--check-query", f->query.query);
+	if (f->query.has_rows)
+		command = append(command, "--check-rows", number);
+	return f->query.result ? append(command, "--check-result", f->query.result) : command;
 }
 
 static struct lead_host *make_hosts(const struct clusterfiles *f, const struct sshconf *ssh)
@@ -230,7 +232,7 @@ static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err
 				.what = f->what,
 				.plan = f->plan,
 				.parallel = f->parallel,
-				.has_query = f->query,
+				.has_query = f->query.query,
 				.wait_ms = (int64_t)f->wait_s * 1000 };
 	int r = run.lead.hosts ? lead(f, &run, e) : err_nomem(e);
 

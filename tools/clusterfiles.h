@@ -3,6 +3,7 @@
 #ifndef SSTABLEFS_TOOLS_CLUSTERFILES_H
 #define SSTABLEFS_TOOLS_CLUSTERFILES_H
 
+#include "tools/checkquery.h"
 #include "tools/filesrun.h"
 
 struct clusterfiles { /* borrowed */
@@ -12,8 +13,7 @@ struct clusterfiles { /* borrowed */
 	const char *url;
 	bool no_stage, keep_auth;
 	bool plan_only; /* shows it */
-	const char *query;
-	uint64_t rows; /* that it must give */
+	struct checkquery query;
 	uint64_t wait_s;
 	unsigned parallel; /* hosts that fetch at once; 0: all */
 	/* What was named on the command line, and must be what was begun; NULL: not named. */

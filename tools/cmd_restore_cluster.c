@@ -30,6 +30,7 @@ enum {
 	OPT_NO_STAGE,
 	OPT_QUERY,
 	OPT_ROWS,
+	OPT_RESULT,
 	OPT_WAIT
 };
 
@@ -45,7 +46,7 @@ struct arguments {
 	struct schemaargs names;
 	struct clusterplan_options options;
 	uint64_t parallel, throttle; /* 0: not given */
-	bool plan, yes, abort, finish, restart, has_rows;
+	bool plan, yes, abort, finish, restart;
 	struct clusterfiles files;
 };
 
@@ -83,11 +84,13 @@ static int files_option(struct arguments *a, int option, const char *value, stru
 		f->no_stage = true;
 		return 0;
 	case OPT_QUERY:
-		f->query = value;
+		f->query.query = value;
 		return 0;
 	case OPT_ROWS:
-		a->has_rows = true;
-		return cli_number("--check-rows", value, 0, INT64_MAX, &f->rows, e);
+		return checkquery_rows(&f->query, "--check-rows", value, e);
+	case OPT_RESULT:
+		f->query.result = value;
+		return 0;
 	default:
 		return cli_number("--wait", value, 1, WAIT_MAX_S, &f->wait_s, e);
 	}
@@ -165,13 +168,11 @@ static int check_ways(const struct arguments *a, struct err *e)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"--in-place says of the hosts of a --host-list that each is the node that it gets");
-	if (!f->query != !a->has_rows)
-		return err_set(e, ERR_USAGE, -EINVAL, "--check-query and --check-rows go together");
 	if (a->throttle && a->throttle < (a->parallel ? a->parallel : PARALLEL) * MIB)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "--throttle: at least 1M for each of the %llu that run at once",
 			       (unsigned long long)(a->parallel ? a->parallel : PARALLEL));
-	return 0;
+	return checkquery_is_whole(&f->query, e);
 }
 
 static int check(const struct arguments *a, int rest, struct err *e)
@@ -202,7 +203,7 @@ static bool takes_files(const struct arguments *a)
 {
 	const struct clusterfiles *f = &a->files;
 
-	return f->no_stage || f->query;
+	return f->no_stage || f->query.query;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
@@ -229,6 +230,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "no-stage", no_argument, NULL, OPT_NO_STAGE },
 		{ "check-query", required_argument, NULL, OPT_QUERY },
 		{ "check-rows", required_argument, NULL, OPT_ROWS },
+		{ "check-result", required_argument, NULL, OPT_RESULT },
 		{ "wait", required_argument, NULL, OPT_WAIT },
 		COMMON_NAMES,
 		COMMON_HELP,

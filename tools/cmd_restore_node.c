@@ -94,8 +94,6 @@ static int check_case(const struct arguments *a, struct err *e)
 
 static int check_arguments(struct arguments *a, int count, struct err *e)
 {
-	static const char *const check_names[] = { "--check-query", "--check-rows",
-						   "--check-result" };
 	const struct nodecheck_wish *w = &a->wish;
 	bool other = a->abort || a->finish;
 	int r;
@@ -115,7 +113,7 @@ static int check_arguments(struct arguments *a, int count, struct err *e)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"--coordinated is how restore-cluster runs restore-node on a node: neither --plan nor --only goes with it");
-	r = checkquery_is_whole(&a->query, check_names, e);
+	r = checkquery_is_whole(&a->query, e);
 	if (r < 0)
 		return r;
 	if (!other && !a->plan && !a->yes)

@@ -113,7 +113,7 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"  --in-place              each host of the list is the node that it gets, or a machine in its place\n"   \
 	"  --no-stage              for disks without room for both: stop first, there is no way back\n"           \
 	"  --keep-auth             roles, passwords and permissions stay those of the cluster\n"                  \
-	"  --check-query CQL --check-rows N\n"                                                                    \
+	"  --check-query CQL, --check-rows N, --check-result V\n"                                                 \
 	"                          a query that must give so many rows on each node in the end\n"                 \
 	"  --wait SECONDS          for a node to stop, and to answer CQL (600)\n"                                 \
 	"  --only KS[.TABLE]       load only this keyspace or table; more than once\n"                            \

@@ -8,7 +8,7 @@ import pytest
 
 from harness import DONE, FAILED, FOUND, USAGE, wait_until
 from host import Host, files, refused
-from loadstandin import Target
+from restorehosts import RestoreHosts, Restoring
 from test_cluster_load import done, load, target  # noqa: F401
 from test_priority import nice_of
 from test_restore_cluster import hosts, plan  # noqa: F401
@@ -141,6 +141,31 @@ def test_a_load_into_a_cluster_has_its_hooks(load, target, program):  # noqa: F8
     hooks.write("before_load = /tmp\n")
     refused(load("--restart", code=USAGE, json=False), "before_load = /tmp cannot be run")
     assert target.loads() == []
+
+
+@pytest.fixture
+def fleet(program):
+    with RestoreHosts(program) as fleet:
+        yield fleet
+
+
+def test_a_cluster_that_is_led_over_ssh_has_the_hooks_and_the_query_of_each_node(repository, fleet):
+    restoring = Restoring(repository, fleet)
+    nodes = {name: fleet.nodes[name] for name in fleet.names}
+    hooks = {name: Hooks(node.configuration, node.directory) for name, node in nodes.items()}
+    last = fleet.names[2]
+    hooks[last].fail("before_exchange")
+    document = restoring("--yes", code=FAILED)
+    assert "before_exchange says no" in document["error"]["message"]
+    assert nodes[last].running and [line[:2] for line in hooks[last].ran()][-1] == ("before", "exchange")
+    hooks[last].fail(None)
+    configure_checks(nodes[last], query=QUERY, expected_rows=5)
+    document = restoring("--yes", code=FOUND)
+    assert "gave 4 rows, not 5" in document["nodes"][2]["message"]
+    configure_checks(nodes[last], query=QUERY, expected_rows=4)
+    restoring("--yes", "--check-query", QUERY, "--check-result", 1)
+    assert restoring.is_restored()
+    assert [line[:2] for line in hooks[last].ran()][-1] == ("after", "check")
 
 
 # ---- [restore] ----
