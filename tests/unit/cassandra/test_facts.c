@@ -308,3 +308,25 @@ Test(cqlsh, rows_are_counted_by_the_last_line)
 	cr_expect_lt(cqlsh_row_count("\n(1", &rows), 0);
 	cr_expect_lt(cqlsh_row_count("\n(10rows)\n", &rows), 0);
 }
+
+Test(cqlsh, the_first_row_is_what_stands_below_the_names)
+{
+	static const struct {
+		const char *text, *row;
+	} rows[] = {
+		{ "WARNING: x\n\n id | name\n----+------\n  1 |  one\n  2 |  two\n\n(2 rows)\n",
+		  "1 ,  one" },
+		{ "\n id\n----\n -42\n\n(1 rows)\n", "-42" },
+		{ "\n id\n----\n\n(0 rows)\n", "" },
+		{ "\n a\n---\n ---\n\n(1 rows)\n", "---" },
+		{ "-- no table", "" },
+		{ "----", "" },
+		{ "", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_free_ char *row = cqlsh_first_row(rows[i].text);
+
+		cr_expect_str_eq(row, rows[i].row);
+	}
+}
