@@ -8,6 +8,7 @@
 #include "cassandra/schema.h"
 
 #define ROLES_KEYSPACE "system_auth"
+#define ROLES_TABLE "roles" /* of it: who may log in, and with which password */
 
 /* The tables of a schema that hold roles, by their own names; item_count 0: it says nothing of them. What Cassandra before 2.2 left in the keyspace is none. */
 int roles_choose(const struct cql *q, struct schema **ret, struct err *e);

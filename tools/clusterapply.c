@@ -56,10 +56,13 @@ static int check_release(const struct clusterplan *p, struct err *e)
 	return 0;
 }
 
-static int check_versions(const struct clusterplan *p, struct err *e)
+int clusterapply_check(const struct clusterplan *p, struct err *e)
 {
 	const struct targets *t = p->targets;
+	int r = check_release(p, e);
 
+	if (r < 0)
+		return r;
 	if (strcmp(t->partitioner, RING_PARTITIONER) != 0)
 		return err_set(e, ERR_USAGE, -EINVAL,
 			       "the cluster has partitioner %s, the backup " RING_PARTITIONER,
@@ -372,12 +375,8 @@ static int check_kept(struct work *w, struct err *e)
 
 static int prepare(struct work *w, struct err *e)
 {
-	int r = check_release(w->a->plan, e);
+	int r = reach(w, e);
 
-	if (r == 0)
-		r = check_versions(w->a->plan, e);
-	if (r == 0)
-		r = reach(w, e);
 	if (r == 0)
 		r = open_journal(w, e);
 	if (r == 0)
@@ -387,8 +386,7 @@ static int prepare(struct work *w, struct err *e)
 	return r == 0 ? check_roles(w, e) : r;
 }
 
-/* Roles, or all but them. */
-static int load(struct work *w, bool roles, struct err *e)
+static int load(struct work *w, enum clusterload_part part, struct err *e)
 {
 	struct clusterload *l = &w->a->load;
 	size_t failed;
@@ -400,7 +398,7 @@ static int load(struct work *w, bool roles, struct err *e)
 	l->loader = &w->loader;
 	l->journal = w->journal;
 	l->parallel = w->a->parallel;
-	l->roles = roles;
+	l->part = part;
 	r = clusterload_run(l, e);
 	if (r < 0)
 		return r;
@@ -408,8 +406,11 @@ static int load(struct work *w, bool roles, struct err *e)
 	return failed == 0
 		       ? 0
 		       : err_set(e, ERR_IO, -EIO,
-				 "%zu of %zu tables are not loaded: the same command goes on with them",
-				 failed, w->a->plan->table_count);
+				 "%zu of %zu tables are not loaded: the same command goes on with them%s",
+				 failed, w->a->plan->table_count,
+				 part == CLUSTERLOAD_LOGINS
+					 ? ", if need be with a role of the backup: its passwords count already where a part of the roles is there"
+					 : "");
 }
 
 static int load_all(struct work *w, struct err *e)
@@ -421,12 +422,13 @@ static int load_all(struct work *w, struct err *e)
 	if (r == 0)
 		r = check_kept(w, e);
 	if (r == 0)
-		r = load(w, false, e);
+		r = load(w, CLUSTERLOAD_ROWS, e);
 	if (r == 0)
 		r = clusterschema_make_indexes(&w->schema, e);
-	/* The last of all: behind it the passwords that all of this was done with may be none. */
 	if (r == 0 && clusterplan_has_roles(w->a->plan))
-		r = load(w, true, e);
+		r = load(w, CLUSTERLOAD_PERMISSIONS, e);
+	if (r == 0 && clusterplan_has_roles(w->a->plan))
+		r = load(w, CLUSTERLOAD_LOGINS, e);
 	return r == 0 ? loadjournal_end(w->journal, e) : r;
 }
 

@@ -22,6 +22,8 @@ struct clusterapply { /* filled by the caller, borrowed */
 	bool hook_failed; /* after all was loaded; it was said */
 };
 
+/* What can be seen of the plan alone. ERR_USAGE: a newer Cassandra made the backup than the cluster runs, or another partitioner is there. */
+int clusterapply_check(const struct clusterplan *p, struct err *e);
 /*
  * 0: all is loaded. -EIO (ERR_IO): some tables are not, load.failed names them. ERR_CONFLICT, ERR_USAGE: it was refused, and nothing was changed. The results are to be had however it ended.
  */

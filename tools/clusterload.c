@@ -324,6 +324,13 @@ static int by_source(const void *a, const void *b)
 	return (x->table > y->table) - (x->table < y->table);
 }
 
+static enum clusterload_part part_of(const struct clusterplan_table *t)
+{
+	return !clusterplan_is_roles(t)		    ? CLUSTERLOAD_ROWS
+	       : strcmp(t->table, ROLES_TABLE) != 0 ? CLUSTERLOAD_PERMISSIONS
+						    : CLUSTERLOAD_LOGINS;
+}
+
 static int list_job(struct engine *g, const struct clusterplan_table *t, struct err *e)
 {
 	_cleanup_free_ char *name = util_printf("%s.%s", t->to_keyspace, t->to_table);
@@ -356,7 +363,7 @@ static int prepare(struct engine *g, struct err *e)
 	if (!g->jobs || !g->sources || !g->running || !g->fds || !g->l->failed)
 		return err_nomem(e);
 	for (size_t i = 0; r == 0 && i < p->table_count; i++)
-		if (clusterplan_is_roles(&p->tables[i]) == g->l->roles)
+		if (part_of(&p->tables[i]) == g->l->part)
 			r = list_job(g, &p->tables[i], e);
 	if (g->count > 1)
 		qsort(g->jobs, g->count, sizeof(*g->jobs), by_source);

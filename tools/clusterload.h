@@ -11,6 +11,9 @@
 #include "tools/clusterplan.h"
 #include "tools/loadjournal.h"
 
+/* In their order: behind the last the passwords that all of this is done with may be none. */
+enum clusterload_part { CLUSTERLOAD_ROWS, CLUSTERLOAD_PERMISSIONS, CLUSTERLOAD_LOGINS };
+
 struct clusterload { /* filled by the caller, borrowed */
 	struct cli *cli;
 	const struct clusterplan *plan;
@@ -18,7 +21,7 @@ struct clusterload { /* filled by the caller, borrowed */
 	const struct loader *loader; /* what is the same for all */
 	struct loadjournal *journal;
 	unsigned parallel;
-	bool roles; /* those alone; else all but them */
+	enum clusterload_part part; /* what of the plan is loaded in this run */
 	struct progress progress;
 	/* Set by the runs: each adds to what was. */
 	uint64_t loaded, loaded_bytes; /* tables of sources */

@@ -213,7 +213,7 @@ static int print_roles(const struct clusterplan *p, struct err *e)
 	r = cli_print_line(
 		e,
 		"roles, passwords and permissions (" ROLES_KEYSPACE
-		") come last, beside those of the cluster: where both have a role, superusers too, what was set later counts, so that passwords of the backup are valid afterwards (--keep-auth leaves all of it as it is)");
+		") come last, beside those of the cluster: where both have a role, superusers too, what was set later counts, so that passwords of the backup are valid afterwards, and a role that was dropped there is dropped here, such as cassandra (--keep-auth leaves all of it as it is)");
 	if (r == 0 && o->rename_count)
 		r = cli_print_line(
 			e, "permissions are for the names in the backup: what is renamed has none");

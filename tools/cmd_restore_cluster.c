@@ -304,6 +304,8 @@ static int plan(struct work *w, struct err *e)
 				     &w->plan, e);
 	if (r == 0 && w->file)
 		r = planfile_apply(w->file, w->plan, a->options.partial, e);
+	if (r == 0 && w->plan->mapping.which == MAPPING_LOADED)
+		r = clusterapply_check(w->plan, e);
 	session_close(&w->session);
 	return r;
 }

@@ -95,6 +95,7 @@ static int read_dcs(struct planfile *f, struct err *e)
 
 static int read_document(struct planfile *f, struct err *e)
 {
+	const json_t *keep_auth;
 	uint64_t format = 0;
 	int r;
 
@@ -107,6 +108,9 @@ static int read_document(struct planfile *f, struct err *e)
 	if (!text_of(f->document, "case") || !text_of(f->document, "name") ||
 	    !text_of(f->document, "cluster"))
 		return wrong("case, name or cluster", e);
+	keep_auth = json_object_get(f->document, "keep_auth");
+	if (keep_auth && !json_is_boolean(keep_auth))
+		return wrong("keep_auth", e);
 	r = read_only(f, e);
 	if (r == 0)
 		r = read_renames(f, e);

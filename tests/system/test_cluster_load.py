@@ -258,6 +258,7 @@ def test_a_backup_or_a_cluster_of_other_versions_is_refused(repository, hosts, r
     first.node.update(version="4.1.9", address="10.1.0.1")
     first.save()
     refused(load(code=USAGE, json=False), "made by Cassandra 5.0.9", "runs 4.1.9", "install 5.0.9")
+    refused(repository("--config", target.configuration, "restore-cluster", "b", "--plan", code=USAGE), "install 5.0.9")
     assert target.statements() == []
     refused(load("--rename", "shop.orders=shop.o2", code=USAGE, json=False, backup="old"), "another name")
     assert load("--rename", "shop=s2", "--only", "shop", backup="old")["loaded"] == 2

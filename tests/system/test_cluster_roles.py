@@ -14,14 +14,14 @@ ROLES = "CREATE TABLE system_auth.roles (role text PRIMARY KEY, salted_hash text
 AUTH = ("CREATE KEYSPACE system_auth WITH replication = {'class': 'SimpleStrategy', 'replication_factor': '1'};\n" + ROLES
         + "CREATE TABLE system_auth.role_permissions (role text PRIMARY KEY);\n")
 OLD = "CREATE TABLE system_auth.credentials (username text PRIMARY KEY);\n"
-LOADED = [("system_auth", "role_permissions", "n1"), *(("system_auth", "roles", f"n{number}") for number in (1, 2, 3))]
+LOADED = [("system_auth", "role_permissions", "n3"), *(("system_auth", "roles", f"n{number}") for number in (1, 2, 3))]
 
 
 @pytest.fixture
 def backup(repository, hosts):
     """A backup r, of nodes that hold roles, and one of them permissions too."""
     for number, node in enumerate(hosts.nodes.values(), 1):
-        for table in ("roles", "credentials", *(["role_permissions"] if number == 1 else [])):
+        for table in ("roles", "credentials", *(["role_permissions"] if number == 3 else [])):
             node.write(node.table("system_auth", table), 1)
         node.node["schema"] = SCHEMA + AUTH + OLD
         node.save()
@@ -52,6 +52,12 @@ def test_roles_come_last_beside_those_of_the_cluster(load, target):
     assert (document["loaded"], document["loaded_before"]) == (3, 6)
     assert done(target.loads()) == LOADED[1:]
     assert not [statement for statement in target.statements() if "system_auth" in statement]
+
+
+def test_who_may_log_in_comes_behind_all_else(load, target):
+    """Of all sources: behind the first of them the password of who loads may be another one."""
+    load(backup="r")
+    assert [one["table"] for one in target.loads() if one["event"] == "end"][-4:] == ["role_permissions", "roles", "roles", "roles"]
 
 
 def test_what_becomes_of_roles_is_said_before(repository, load, target):
@@ -89,9 +95,11 @@ def test_a_saved_plan_says_whether_roles_come(repository, load, target, program)
     document = save()
     assert document["keep_auth"] is False and len(document["tables"]) == 9
     refused(load("--plan-file", path, "--keep-auth", code=USAGE, json=False, backup="r"), "--plan-file")
+    save(keep_auth="true")
+    refused(load("--plan-file", path, code=USAGE, json=False, backup="r"), "keep_auth")
     save(tables=[row for row in document["tables"] if row["table"] != "role_permissions"])
     assert load("--plan-file", path, backup="r")["loaded"] == 8
-    assert ("system_auth", "role_permissions", "n1") not in done(target.loads())
+    assert ("system_auth", "role_permissions", "n3") not in done(target.loads())
     assert save("--keep-auth")["keep_auth"] is True
     assert load("--plan-file", path, backup="r")["loaded"] == 5
     # The roles are one keyspace more of which a part may be missing.
