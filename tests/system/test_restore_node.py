@@ -341,7 +341,7 @@ def test_a_cassandra_whose_processes_are_not_seen_is_not_pulled_from_under(store
     host.kill()
     host.node["process"] = False
     host.save()
-    refused(restore(stored, host, "--yes", code=FAILED), "no process is seen", "container")
+    refused(restore(stored, host, "--yes", code=FAILED), "no process is seen", "where its processes are seen")
     assert host.content() == stored.spoilt
 
 
