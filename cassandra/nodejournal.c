@@ -154,15 +154,26 @@ char *nodejournal_options(const struct nodejournal *j)
 
 /* ---- the lock ---- */
 
-/* Our directory in a data directory as cassandra.yaml names it, through symbolic links too. -ENOENT (no error text). */
+/* -ENOENT (no error text). */
 static int open_own(const char *data_dir, bool make, int *ret_fd, struct err *e)
 {
-	char real[PATH_MAX];
-	const struct swap_place p = { .path = real, .data = true };
+	_cleanup_free_ char *path = strdup(data_dir);
+	const struct swap_place p = { .path = path, .data = true };
 
-	if (!realpath(data_dir, real))
-		return errno == ENOENT ? -ENOENT : err_errno(e, -errno, "cannot open %s", data_dir);
-	return swap_open_own(&p, make, ret_fd, e);
+	return path ? swap_open_own(&p, make, ret_fd, e) : err_nomem(e);
+}
+
+/* Root's lock. An end that was killed at its last step leaves it, too, and then there is nothing to go on with. */
+static int lock_of_root(int own, const char *data_dir, struct err *e)
+{
+	if (faccessat(own, JOURNAL, F_OK, AT_EACCESS) == 0)
+		return err_set(e, ERR_USAGE, -EACCES,
+			       "the restore-node in %s was begun by root: go on as root", data_dir);
+	return err_set(
+		e, ERR_USAGE, -EACCES,
+		"%s/" SWAP_DIRECTORY
+		" is root's and no restore is begun in it: unless a restore-node of root's is about to, remove it as root",
+		data_dir);
 }
 
 /* > 0: its holder has removed it meanwhile, so that it locks nothing: once more. */
@@ -174,8 +185,7 @@ static int take_lock(int own, const char *data_dir, int *ret_fd, struct err *e)
 	if (fd < 0 && errno == ENOENT)
 		return 1;
 	if (fd < 0 && errno == EACCES)
-		return err_set(e, ERR_USAGE, -EACCES,
-			       "the restore-node in %s was begun by root: go on as root", data_dir);
+		return lock_of_root(own, data_dir, e);
 	if (fd < 0)
 		return err_errno(e, -errno, "cannot open the lock in %s/" SWAP_DIRECTORY, data_dir);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)

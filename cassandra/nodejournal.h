@@ -75,7 +75,11 @@ size_t nodejournal_except(const struct nodejournal *j, const char *ret[NODEJOURN
 /* What the restore was asked to be, as options: "--remote --keep-auth", "--only shop.users". A new string; NULL: out of memory. */
 char *nodejournal_options(const struct nodejournal *j);
 
-/* Takes the lock in that data directory, making SWAP_DIRECTORY where it is missing (`make`). A descriptor; -ENOENT (ERR_NOT_FOUND): nothing is there; -EBUSY (ERR_CONFLICT). */
+/*
+ * In both `data_dir` has no symbolic links (placepath_find): one that has become one since is not followed.
+ *
+ * Takes the lock in that data directory, making SWAP_DIRECTORY where it is missing (`make`). A descriptor; -ENOENT (ERR_NOT_FOUND): nothing is there; -EBUSY (ERR_CONFLICT).
+ */
 int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e);
 /* NULL in *ret: there is none. ERR_CORRUPT: it cannot be understood. */
 int nodejournal_read(const char *data_dir, struct nodejournal **ret, struct err *e);

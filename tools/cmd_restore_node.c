@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include "cassandra/placepath.h"
 #include "tools/commands.h"
 #include "tools/hooks.h"
 #include "tools/names.h"
@@ -392,14 +393,26 @@ static int carry_on(struct work *w, int64_t begun_ms, struct err *e)
 	return r == EXIT_DONE && n.hooks.warned ? EXIT_FOUND : r;
 }
 
+/* Under its lock. -ENOENT (ERR_NOT_FOUND): there is nothing of ours. */
+static int read_journal(struct work *w, const char *data_dir, struct err *e)
+{
+	_cleanup_free_ char *real = NULL;
+	struct stat st;
+	int r = placepath_find(data_dir, &real, &st, e);
+
+	if (r == -ENOENT)
+		return err_set(e, ERR_NOT_FOUND, r, "%s is not there", data_dir);
+	if (r == 0)
+		r = take_lock(w, real, false, e);
+	return r < 0 ? r : nodejournal_read(real, &w->journal, e);
+}
+
 static int look_for_journal(struct work *w, struct err *e)
 {
 	const char *dir = first_data_dir(w);
-	int r = dir ? take_lock(w, dir, false, e) : -ENOENT;
+	int r = dir ? read_journal(w, dir, e) : 0;
 
-	if (r == -ENOENT)
-		return 0;
-	return r < 0 ? r : nodejournal_read(dir, &w->journal, e);
+	return r == -ENOENT ? 0 : r;
 }
 
 static int restore_anew(struct work *w, int64_t begun_ms, struct err *e)
@@ -449,9 +462,7 @@ static int look_for_end(struct work *w, struct err *e)
 			e, ERR_USAGE, -ENOENT,
 			"%s names no data_file_directories: name it with yaml = under [cassandra] of the configuration",
 			w->ask.yaml);
-	r = take_lock(w, dir, false, e);
-	if (r == 0)
-		r = nodejournal_read(dir, &w->journal, e);
+	r = read_journal(w, dir, e);
 	if (r == 0 && !w->journal)
 		r = err_set(e, ERR_NOT_FOUND, -ENOENT, "no restore-node was begun in %s", dir);
 	return r == -ENOENT && w->follow ? 0 : r;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
+#include "cassandra/placepath.h"
 #include "tools/nodecheck_state.h"
 
 static bool below(const char *path, const char *directory)
@@ -58,24 +57,21 @@ static void check_owner(struct nodechecking *c, const char *path, const struct s
 static int add_place(struct nodechecking *c, const char *key, const char *path, bool data,
 		     struct err *e)
 {
-	char real[PATH_MAX];
+	_cleanup_free_ char *real = NULL;
 	struct err why = ERR_INIT;
 	const struct swap_place *place;
 	struct stat st;
-	int r;
+	int r = placepath_find(path, &real, &st, &why);
 
-	if (path[0] != '/') {
-		nodecheck_refuse(
-			c, "%s of %s is no absolute path: write it there with a path from / on",
-			key, c->ask->yaml);
+	if (r == -ENOMEM)
+		return err_nomem(e);
+	if (r == -ENOENT && data)
+		nodecheck_refuse(c, "%s (%s) is missing: make it a directory of Cassandra's user",
+				 path, key);
+	else if (r < 0 && r != -ENOENT)
+		nodecheck_refuse(c, "%s: %s", key, why.message);
+	if (r < 0)
 		return 0;
-	}
-	if (!realpath(path, real) || stat(real, &st) < 0) {
-		if (data || errno != ENOENT)
-			nodecheck_refuse(c, "%s (%s): %s; make it a directory of Cassandra's user",
-					 path, key, strerrordesc_np(errno));
-		return 0;
-	}
 	if (!S_ISDIR(st.st_mode)) {
 		nodecheck_refuse(c, "%s (%s) is no directory", path, key);
 		return 0;

@@ -191,3 +191,58 @@ def test_a_cassandra_yaml_of_the_users_names_no_directory_but_his_own(stored, ho
     host.yaml.chmod(0o666)
     refused(run(stored, host, "b", "--in-place", "--yes"), "can write")
     assert seen(foreign) == was
+
+
+def linked(host, place, target):
+    shutil.rmtree(place)
+    place.symlink_to(target)
+    os.chown(place, CASSANDRA, CASSANDRA, follow_symlinks=False)
+
+
+def foreign_places(top, places):
+    for number, place in enumerate(places):
+        (top / str(number)).mkdir(parents=True)
+        (top / str(number) / "secret").write_bytes(SECRET)
+        yield place, top / str(number)
+
+
+@pytest.mark.parametrize("journal", [False, True], ids=["nothing-begun", "a-restore-of-roots"])
+def test_links_that_were_planted_before_anything_was_looked_at_lead_nowhere(stored, host, tmp_path, journal):
+    """All his places, in his own directory, are links to directories of root, and cassandra.yaml is root's: it names what he has made of it. Cassandra is stopped."""
+    host.kill()
+    os.chown(host.node_directory, CASSANDRA, CASSANDRA)
+    for place, target in foreign_places(tmp_path / "etc", host.places):
+        linked(host, place, target)
+    if journal:
+        (tmp_path / "etc/0" / OWN).mkdir()
+        (tmp_path / "etc/0" / OWN / "journal.json").write_bytes(SECRET)
+    was = seen(tmp_path / "etc")
+    for arguments in ALL:
+        refused(run(stored, host, *arguments), tmp_path / "etc/0", "belongs to user 0", f"of user {CASSANDRA}, who may have made it lead there")
+        assert seen(tmp_path / "etc") == was
+
+
+@pytest.mark.parametrize("options", [[], ["--no-stage"]], ids=["staged", "not-staged"])
+def test_a_link_that_was_planted_beside_the_data_leads_nowhere(stored, host, foreign, options):
+    """A Cassandra of root's, one of whose directories is found through a link of somebody else's."""
+    host.kill()
+    for place in host.places:
+        for path in (place, *place.rglob("*")):
+            os.chown(path, 0, 0)
+    linked(host, host.beside["hints"], foreign)
+    was, content = seen(foreign), host.content()
+    refused(run(stored, host, "b", "--in-place", *options, "--yes"), "nothing was done", "hints_directory", "may have made it lead there")
+    assert seen(foreign) == was and host.content() == content
+
+
+def test_a_link_of_roots_to_a_larger_disk_is_followed(stored, host):
+    host.kill()
+    big = host.directory / "big"
+    host.node_directory.rename(big)
+    host.node_directory.symlink_to(big)
+    os.chown(big, CASSANDRA, CASSANDRA)
+    host.start()
+    run(stored, host, "b", "--in-place", "--yes", code=0)
+    assert {path: data for path, data in files(host.content()).items() if path.startswith("data")} == stored.before
+    run(stored, host, "--finish", code=0)
+    assert not list(big.rglob(OWN))
