@@ -69,14 +69,24 @@ static int read_row(struct facts *f, const char *text, size_t len, struct err *e
 	return r == 0 ? read_member(f, row, own ? 'U' : '?', e) : r;
 }
 
+/* Of several rows the shorter ones have more blanks before them: cqlsh puts values to the right. */
+static const char *next_row(const char *text)
+{
+	for (const char *at = strchr(text, '\n'); at; at = strchr(at, '\n')) {
+		size_t blanks = strspn(++at, " ");
+
+		if (blanks > 0 && at[blanks] == '{')
+			return at + blanks;
+	}
+	return NULL;
+}
+
 int cqlfacts_read(struct facts *f, const char *text, struct err *e)
 {
 	int r = 0;
 
-	for (const char *at = strstr(text, "\n {"); at && r == 0; at = strstr(at, "\n {")) {
-		at += 2;
+	for (const char *at = next_row(text); at && r == 0; at = next_row(at))
 		r = read_row(f, at, strcspn(at, "\n"), e);
-	}
 	if (r < 0)
 		return err_wrap(e, r == -ENOMEM ? r : -EBADMSG,
 				"what cqlsh printed cannot be read");

@@ -142,7 +142,9 @@ def print_rows(statement):
            "release_version": node["version"], "tokens": sorted(node["tokens"])}}
     others = [line.split() for line in node["status"] if node["host_id"] not in line]
     for rows in ([own], [{{"peer": words[1], "host_id": words[-2], "data_center": "dc 1", "rack": words[-1]}} for words in others]):
-        print("\n [json]\n--------\n" + "".join(" " + json.dumps(row) + "\n" for row in rows) + f"\n({{len(rows)}} rows)")
+        texts = [json.dumps(row) for row in rows]
+        width = max(map(len, texts), default=0)  # values stand at the right
+        print("\n [json]\n--------\n" + "".join(f" {{text:>{{width}}}}\n" for text in texts) + f"\n({{len(rows)}} rows)")
 
 
 def cqlsh():

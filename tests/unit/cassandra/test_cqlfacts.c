@@ -18,16 +18,15 @@ Test(cqlfacts, a_node_and_the_others_are_read)
 	_cleanup_(facts_freep) struct facts *f = facts_new();
 	struct err e = ERR_INIT;
 
-	cr_assert_eq(
-		cqlfacts_read(f,
-			      WARNED LOCAL
-			      "\n [json]\n------\n"
-			      " {\"peer\": \"10.0.0.2\", \"host_id\": \"" ID_B
-			      "\", \"data_center\": \"dc2\", \"rack\": \"r2\"}\n"
-			      " {\"peer\": \"10.0.0.3\", \"host_id\": null, \"data_center\": null, "
-			      "\"rack\": null}\n\n(2 rows)\n",
-			      &e),
-		0, "%s", e.message);
+	cr_assert_eq(cqlfacts_read(f,
+				   WARNED LOCAL
+				   "\n [json]\n------\n"
+				   " {\"peer\": \"10.0.0.2\", \"host_id\": \"" ID_B
+				   "\", \"data_center\": \"dc2\", \"rack\": \"r2\"}\n"
+				   "      {\"peer\": \"10.0.0.3\", \"host_id\": null, "
+				   "\"data_center\": null, \"rack\": null}\n\n(2 rows)\n",
+				   &e),
+		     0, "%s", e.message);
 	cr_expect_str_eq(f->host_id, ID_A);
 	cr_expect_str_eq(f->dc, "dc 1");
 	cr_expect_not(strchr(f->rack, '\n'));
