@@ -218,7 +218,7 @@ static int lead(struct clusterfiles *f, struct filesrun *run, struct err *e)
 static bool is_at_its_end(const struct filesrun *run)
 {
 	return lead_count(&run->lead, LEAD_DONE, 0) == run->lead.count &&
-	       (run->what != FILESRUN_RESTORE || run->plan->no_stage);
+	       run->what != FILESRUN_RESTORE;
 }
 
 static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err *e)
@@ -245,12 +245,26 @@ static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err
 	return r;
 }
 
+/* An abort or a finish that was begun is ended: of two nodes one could have its own data, and the other the backup's. */
+static int check_ending(const struct clusterfiles *f, struct err *e)
+{
+	const char *begun = f->plan->ending;
+
+	return !*begun || strcmp(begun, filesrun_word(f->what)) == 0
+		       ? 0
+		       : err_set(e, ERR_CONFLICT, -EBUSY,
+				 "an earlier restore-cluster %s --%s has not ended: run sstablefs restore-cluster %s --%s again",
+				 f->backup, begun, f->backup, begun);
+}
+
 int clusterfiles_run(struct clusterfiles *f, struct err *e)
 {
 	bool resumed = f->plan->saved;
 	struct sshconf ssh = { .command = NULL };
-	int r = resumed && f->what == FILESRUN_RESTORE ? check_same(f, e) : 0;
+	int r = check_ending(f, e);
 
+	if (r == 0 && resumed && f->what == FILESRUN_RESTORE)
+		r = check_same(f, e);
 	if (r < 0)
 		return r;
 	if (f->plan_only)

@@ -393,7 +393,7 @@ static int carry_on(struct work *w, int64_t begun_ms, struct err *e)
 	return r == EXIT_DONE && n.hooks.warned ? EXIT_FOUND : r;
 }
 
-/* Under its lock. -ENOENT (ERR_NOT_FOUND): there is nothing of ours. */
+/* Under its lock. -ENOENT (ERR_NOT_FOUND): there is nothing of ours; -ENXIO: nor is the directory. */
 static int read_journal(struct work *w, const char *data_dir, struct err *e)
 {
 	_cleanup_free_ char *real = NULL;
@@ -401,7 +401,7 @@ static int read_journal(struct work *w, const char *data_dir, struct err *e)
 	int r = placepath_find(data_dir, &real, &st, e);
 
 	if (r == -ENOENT)
-		return err_set(e, ERR_NOT_FOUND, r, "%s is not there", data_dir);
+		return err_set(e, ERR_NOT_FOUND, -ENXIO, "%s is not there", data_dir);
 	if (r == 0)
 		r = take_lock(w, real, false, e);
 	return r < 0 ? r : nodejournal_read(real, &w->journal, e);
@@ -412,7 +412,7 @@ static int look_for_journal(struct work *w, struct err *e)
 	const char *dir = first_data_dir(w);
 	int r = dir ? read_journal(w, dir, e) : 0;
 
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT || r == -ENXIO ? 0 : r;
 }
 
 static int restore_anew(struct work *w, int64_t begun_ms, struct err *e)

@@ -95,6 +95,8 @@ static int take(struct filesplan *p, json_t *document, struct err *e)
 	p->asked = json_is_true(json_object_get(document, "asked"));
 	p->no_stage = json_is_true(json_object_get(document, "no_stage"));
 	p->keep_auth = json_is_true(json_object_get(document, "keep_auth"));
+	p->ending = json_string_value(json_object_get(document, "ending"));
+	p->ending = p->ending ? p->ending : "";
 	p->nodes = calloc(count, sizeof(*p->nodes));
 	if (!p->nodes)
 		return err_nomem(e);
@@ -277,6 +279,17 @@ int filesplan_save(struct filesplan *p, struct err *e)
 		r = io_publish_file(AT_FDCWD, path, data, len, 0600, e);
 	p->saved = r == 0;
 	return r;
+}
+
+int filesplan_mark(struct filesplan *p, const char *ending, struct err *e)
+{
+	if (*p->ending)
+		return 0;
+	if (json_object_set_new(p->document, "ending", json_string(ending)) < 0)
+		return err_nomem(e);
+	p->ending = json_string_value(json_object_get(p->document, "ending"));
+	p->saved = false;
+	return filesplan_save(p, e);
 }
 
 int filesplan_end(struct filesplan *p, struct err *e)

@@ -27,6 +27,7 @@ struct filesplan {
 	bool remote; /* hosts take tokens over; else each becomes what it was */
 	bool asked;  /* the hosts are those that nodetool told, not of a list */
 	bool no_stage, keep_auth;
+	const char *ending;	      /* "abort", "finish": it was begun; "" */
 	struct filesplan_node *nodes; /* in the order in which they start, as far as the plan knew */
 	size_t count;
 	char *directory; /* "" before it is saved or found */
@@ -52,6 +53,8 @@ DEFINE_CLEANUP(struct filesplan *, filesplan_free);
 int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e);
 /* Durable when it returns. Locked before. */
 int filesplan_save(struct filesplan *p, struct err *e);
+/* From now on it is aborted or finished, and nothing else; `ending` says which. Durable when it returns. */
+int filesplan_mark(struct filesplan *p, const char *ending, struct err *e);
 /* Removes it. */
 int filesplan_end(struct filesplan *p, struct err *e);
 

@@ -137,7 +137,9 @@ static char *advice(const struct filesrun *run, const struct outcome *o)
 	if (run->what != FILESRUN_RESTORE)
 		return all ? NULL : strdup("the same command goes on");
 	if (all && run->plan->no_stage)
-		return NULL;
+		return util_printf(
+			"there is no way back; sstablefs restore-cluster %s --finish forgets what was noted of it",
+			backup);
 	if (all)
 		return util_printf(
 			"the data of before are kept: sstablefs restore-cluster %s --finish removes them, --abort puts them back",

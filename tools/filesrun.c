@@ -2,6 +2,7 @@
 #include "tools/filesrun.h"
 
 #include <string.h>
+#include "cassandra/nodejournal.h"
 #include "tools/follow.h"
 
 #define GRACE_MS 300000 /* more than what a node itself takes at most to stop and to answer */
@@ -308,6 +309,42 @@ static bool goes_on(const struct filesrun *run)
 	return !has_failed(run) || (is_step(run, FOLLOW_WORD_START) && !run->has_query);
 }
 
+const char *filesrun_word(enum filesrun_what what)
+{
+	static const char *const words[] = { "", "abort", "finish" };
+
+	return words[what];
+}
+
+/* Nobody stops before all have a journal, so one without is at its end there by somebody's hand: the others alone would be another cluster than it. */
+static void check_all_begun(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	const struct lead_host *none = NULL, *further = NULL;
+
+	for (size_t i = 0; i < l->count; i++) {
+		const char *step = lead_text(l->hosts[i].ready, "step");
+
+		if (!*step)
+			none = &l->hosts[i];
+		else if (strcmp(step, nodejournal_step_name(NODEJOURNAL_FETCH)) != 0)
+			further = &l->hosts[i];
+	}
+	if (none && further && !*run->plan->ending)
+		lead_refuse(
+			l, ERR_CONFLICT,
+			"there is no restore on %s any more, as after a restore-node --finish or --abort there, and %s is at step %s: end it on each of the others in the same way (restore-node --finish, --abort)",
+			none->host, further->host, lead_text(further->ready, "step"));
+}
+
+/* What must be known when this run ends anywhere. */
+static int keep_in_mind(struct filesrun *run, struct err *e)
+{
+	return run->what == FILESRUN_RESTORE
+		       ? filesplan_save(run->plan, e)
+		       : filesplan_mark(run->plan, filesrun_word(run->what), e);
+}
+
 /* Everybody is there, or nothing is begun. */
 static void begin(struct filesrun *run)
 {
@@ -319,12 +356,14 @@ static void begin(struct filesrun *run)
 		return;
 	}
 	check_apart(l);
+	if (!l->stopping)
+		check_all_begun(run);
 	if (!l->stopping && run->what == FILESRUN_RESTORE)
 		check_mapping(run);
 	if (l->stopping)
 		return;
 	make_groups(run);
-	if (run->what == FILESRUN_RESTORE && filesplan_save(run->plan, &e) < 0)
+	if (keep_in_mind(run, &e) < 0)
 		lead_refuse(l, e.kind, "%s", e.message);
 	run->begun = !l->stopping;
 }

@@ -35,6 +35,8 @@ struct filesrun {
 
 /* 0: every host came to an end (its state says which). < 0: nothing was begun, *e says why. */
 int filesrun_run(struct filesrun *run, struct err *e);
+/* "abort", "finish": of the option that asks for it; "" for a restore. */
+const char *filesrun_word(enum filesrun_what what);
 /* What is the matter with a host whose work is not done, in words: "is stopped, with the backup's data in place". */
 const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h);
 

@@ -473,7 +473,8 @@ int noderun_restore(struct noderun *n, struct err *e)
 	if (r == 0)
 		r = all_steps(n, e);
 	unpin(n);
-	n->ended = r == 0 && (n->journal->no_stage || n->journal->only_count > 0);
+	/* Where others go the same way it stays until all are restored: without it the same command would begin anew, and remove what the node has by then. */
+	n->ended = r == 0 && ((n->journal->no_stage && !n->follow) || n->journal->only_count > 0);
 	return n->ended ? end(n->journal, e) : r;
 }
 

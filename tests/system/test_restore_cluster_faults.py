@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from harness import DONE, FAILED, FOUND, USAGE, is_alive, run, wait_until
+from harness import ABSENT, DONE, FAILED, FOUND, USAGE, is_alive, run, wait_until
 from restorehosts import OtherHosts, RestoreHosts, Restoring, states
 
 SECONDS = 180
@@ -227,7 +227,23 @@ def test_without_staging_nobody_more_is_stopped_than_must_be(restoring, hosts):
     assert "there is no way back" in answer.out
     assert "there is no way back" in restoring("--abort", json=False, code=FAILED).err and hosts.running() == []
     hosts.heal()
-    assert restoring("--yes", *options)["state"] == "restored" and restoring.is_restored() and not restoring.plans()
+    assert restoring("--yes", *options)["state"] == "restored" and restoring.is_restored()
+
+
+def test_without_staging_those_that_are_restored_keep_what_was_written_since(restoring, hosts):
+    """There is no way back from a second removal."""
+    hosts.nodes[FIRST].fail("start", first="not today")
+    document = restoring("--yes", "--no-stage", code=FOUND)
+    assert states(document) == {FIRST: "failed", SEED: "restored", LAST: "restored"}
+    hosts.heal()
+    written = next(path for path in hosts.nodes[SEED].data[0].rglob("*-Data.db") if "shop" in str(path)).with_name("nb-99-big-Data.db")
+    written.write_bytes(b"written since")
+    hosts.forget()
+    assert restoring("--yes", "--no-stage")["state"] == "restored"
+    assert written.read_bytes() == b"written since" and hosts.happened("stop") <= {FIRST}
+    written.unlink()
+    assert restoring.is_restored() and len(hosts.journals()) == 3
+    assert restoring("--finish")["state"] == "finished" and not hosts.journals() and not restoring.plans()
 
 
 # ---- while they start ----
@@ -317,7 +333,8 @@ def test_a_coordinator_that_is_killed_while_it_aborts(restoring, hosts):
     hosts.go(LAST)
     wait_until(lambda: sessions_ended(hosts), SECONDS, "the hosts give up")
     assert hosts.running() == [] and len(hosts.journals()) == 3
-    assert "--abort again" in restoring("--yes", json=False, code=FAILED).err
+    for other in ("--yes", "--finish"):
+        assert "restore-cluster b --abort again" in restoring(other, json=False, code=FAILED).err
     hosts.heal()
     assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before()
 
@@ -365,10 +382,27 @@ def test_nobody_goes_back_where_one_cannot(restoring, hosts):
     document = restoring("--abort", code=FAILED)
     assert states(document) == {FIRST: "ready", SEED: "ready", LAST: "failed"} and restoring.is_restored()
     hosts.heal()
-    # One was finished by hand: it has no other data any more.
-    restoring.repository("--config", hosts.nodes[LAST].configuration, "restore-node", "--finish")
-    document = restoring("--finish")
-    assert states(document) == {FIRST: "finished", SEED: "finished", LAST: "nothing"} and not restoring.plans()
+    # One was finished by hand: it has no other data any more, and is not to be restored once more either.
+    by_hand = lambda name: restoring.repository("--config", hosts.nodes[name].configuration, "restore-node", "--finish")  # noqa: E731
+    by_hand(LAST)
+    hosts.forget()
+    for word in ("--abort", "--yes", "--finish"):
+        answer = restoring(word, json=False, code=FAILED)
+        assert f"there is no restore on {LAST} any more" in answer.err, answer.err
+    assert restoring.is_restored() and not hosts.happened("stop") and len(hosts.journals()) == 2
+    by_hand(FIRST)
+    by_hand(SEED)
+    assert restoring("--finish")["state"] == "finished" and not restoring.plans()
+
+
+def test_a_data_disk_that_is_not_there_is_no_restore_that_is_over(restoring, hosts):
+    restoring("--yes")
+    data = hosts.nodes[LAST].data[0]
+    data.rename(data.with_name("elsewhere"))
+    document = restoring("--finish", code=ABSENT)
+    assert states(document)[LAST] == "failed" and "is not there" in node(document, LAST)["message"]
+    data.with_name("elsewhere").rename(data)
+    assert len(hosts.journals()) == 3
 
 
 # ---- a side of a node, alone ----
