@@ -47,7 +47,9 @@ static void write_later(struct clusterview *v)
 {
 	size_t done = 0;
 
-	if (v->later_len > 0 && can_write())
+	if (v->later_len == 0)
+		return;
+	if (can_write())
 		erase(v);
 	while (done < v->later_len && can_write())
 		done += fwrite(v->later + done, 1, MIN_OF(v->later_len - done, PIECE_BYTES),
@@ -201,6 +203,7 @@ struct lead_sink clusterview_sink(struct clusterview *v)
 void clusterview_deinit(struct clusterview *v)
 {
 	erase(v);
-	fwrite(v->later, 1, v->later_len, stderr);
+	if (v->later_len > 0)
+		fwrite(v->later, 1, v->later_len, stderr);
 	free(v->later);
 }
