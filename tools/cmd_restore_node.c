@@ -190,11 +190,15 @@ static int take_lock(struct work *w, const char *data_dir, bool make, struct err
 static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 {
 	const char *repository = w->session.repo ? repo_id(w->session.repo) : "";
+	const char *writer = w->journal ? w->journal->writer : "";
+	char text[ULID_TEXT];
 	int r;
 
 	if (!w->follow)
 		return 0;
-	r = nodefollow_ready(&w->ask, facts, w->journal, repository, e);
+	if (!w->journal && w->record)
+		writer = ulid_format(text, &w->record->writer);
+	r = nodefollow_ready(&w->ask, facts, w->journal, writer, repository, e);
 	return r < 0 ? r : follow_pass(w->follow, 0, e);
 }
 

@@ -20,13 +20,16 @@
 
 static json_t *node_json(const struct clusterplan *p, uint32_t target)
 {
-	const struct mapping_node *t = &p->targets->nodes[target],
-				  *s = &p->sources[p->mapping.source_of[target]];
+	uint32_t source = p->mapping.source_of[target];
+	const struct mapping_node *t = &p->targets->nodes[target], *s = &p->sources[source];
+	char writer[ULID_TEXT];
 
-	return json_pack("{s:o, s:b, s:s, s:o, s:o, s:o, s:I}", "host", json_text(t->name), "seed",
-			 t->seed, "source", s->name, "host_id", json_text(s->host_id), "dc",
-			 json_text(s->dc), "rack", json_text(s->rack), "tokens",
-			 (json_int_t)s->token_count);
+	return json_pack("{s:o, s:b, s:s, s:o, s:o, s:o, s:I, s:s, s:o}", "host",
+			 json_text(t->name), "seed", t->seed, "source", s->name, "host_id",
+			 json_text(s->host_id), "dc", json_text(s->dc), "rack", json_text(s->rack),
+			 "tokens", (json_int_t)s->token_count, "writer",
+			 ulid_format(writer, &p->records[source]->writer), "target_id",
+			 json_text(t->host_id));
 }
 
 static json_t *to_json(const struct clusterplan *p, const struct filesplan_wish *w)
@@ -49,6 +52,14 @@ static int text(const json_t *o, const char *key, const char **ret, struct err *
 		       : err_set(e, ERR_CORRUPT, -EBADMSG, "its %s is missing", key);
 }
 
+/* A plan that was begun by an sstablefs of before has it not. */
+static const char *text_or_none(const json_t *o, const char *key)
+{
+	const char *value = json_string_value(json_object_get(o, key));
+
+	return value ? value : "";
+}
+
 static int take_node(struct filesplan_node *n, const json_t *o, struct err *e)
 {
 	uint64_t tokens = 0;
@@ -65,6 +76,8 @@ static int take_node(struct filesplan_node *n, const json_t *o, struct err *e)
 	if (r == 0 && json_get_u64(o, "tokens", &tokens, NULL) < 0)
 		r = err_set(e, ERR_CORRUPT, -EBADMSG, "its tokens are missing");
 	n->tokens = tokens;
+	n->writer = text_or_none(o, "writer");
+	n->target_id = text_or_none(o, "target_id");
 	n->seed = json_is_true(json_object_get(o, "seed"));
 	return r;
 }
@@ -114,6 +127,22 @@ static struct filesplan *plan_new(void)
 	return p;
 }
 
+/* A backup's own nodes, each with another one's tokens: nobody means that, and it costs the cluster that was backed up. */
+static int check_others(const struct filesplan *p, struct err *e)
+{
+	for (size_t i = 0; p->remote && i < p->count; i++) {
+		const struct filesplan_node *n = &p->nodes[i],
+					    *own = filesplan_of_source(p, n->target_id);
+
+		if (own)
+			return err_set(
+				e, ERR_USAGE, -EINVAL,
+				"%s is node %s of the backup itself, and would become %s: each of its nodes takes its own",
+				n->host, own->source, n->source);
+	}
+	return 0;
+}
+
 int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wish,
 		   struct filesplan **ret, struct err *e)
 {
@@ -133,6 +162,8 @@ int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wis
 	if (!document)
 		return err_nomem(e);
 	r = take(own, document, e);
+	if (r == 0)
+		r = check_others(own, e);
 	if (r == 0)
 		*ret = steal_pointer(&own);
 	return r;
@@ -314,6 +345,26 @@ char *filesplan_command(const struct filesplan *p, const struct filesplan_node *
 	return options ? util_printf("sstablefs restore-node %s --cluster %s --node %s %s --yes",
 				     p->backup, p->cluster, n->source, options)
 		       : NULL;
+}
+
+int filesplan_note_target(struct filesplan *p, size_t which, const char *host_id, struct err *e)
+{
+	json_t *o = json_array_get(json_object_get(p->document, "nodes"), which);
+
+	if (p->saved || *p->nodes[which].target_id || !*host_id)
+		return 0;
+	if (json_object_set_new(o, "target_id", json_text(host_id)) < 0)
+		return err_nomem(e);
+	p->nodes[which].target_id = text_or_none(o, "target_id");
+	return 0;
+}
+
+const struct filesplan_node *filesplan_of_source(const struct filesplan *p, const char *host_id)
+{
+	for (size_t i = 0; *host_id && i < p->count; i++)
+		if (strcmp(p->nodes[i].host_id, host_id) == 0)
+			return &p->nodes[i];
+	return NULL;
 }
 
 const struct filesplan_node *filesplan_node(const struct filesplan *p, const char *host)

@@ -18,6 +18,8 @@ struct filesplan_node { /* strings of the plan's document; "" and 0: not known *
 	const char *source;		 /* the node in the repository whose backup it takes */
 	const char *host_id, *dc, *rack; /* of the source */
 	size_t tokens;			 /* the same */
+	const char *writer;		 /* of its backup */
+	const char *target_id;		 /* host id of the host before anything was done */
 	bool seed;			 /* of the host, as far as the plan knew */
 };
 
@@ -40,7 +42,7 @@ struct filesplan_wish { /* borrowed */
 	bool asked, no_stage, keep_auth;
 };
 
-/* Of a plan in which nodes take files. ERR_CONFLICT: nodes are missing in the backup. */
+/* Of a plan in which nodes take files. ERR_CONFLICT: nodes are missing in the backup. ERR_USAGE: some node of the backup would take another one's tokens over. */
 int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wish,
 		   struct filesplan **ret, struct err *e);
 /* The one that was begun, of any cluster where that is NULL; NULL in *ret: none was. ERR_USAGE: there are several. ERR_CORRUPT: it cannot be understood. */
@@ -62,6 +64,10 @@ int filesplan_end(struct filesplan *p, struct err *e);
 char *filesplan_command(const struct filesplan *p, const struct filesplan_node *n);
 /* "--in-place --no-stage": how the restore was begun. A new string; NULL: out of memory. */
 char *filesplan_options(const struct filesplan *p);
+/* What the host said before anything was done, where the plan is not saved yet. */
+int filesplan_note_target(struct filesplan *p, size_t which, const char *host_id, struct err *e);
+/* That of which the backup has this host id; NULL: none, or it is "". */
+const struct filesplan_node *filesplan_of_source(const struct filesplan *p, const char *host_id);
 /* NULL: no such host. */
 const struct filesplan_node *filesplan_node(const struct filesplan *p, const char *host);
 

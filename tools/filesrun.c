@@ -87,24 +87,81 @@ static const struct filesplan_node *node_of(const struct filesrun *run, const st
 	return &run->plan->nodes[h - run->lead.hosts];
 }
 
-static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
+/* "": not known, and then nothing is said against it. */
+static bool differ(const char *a, const char *b)
+{
+	return *a && *b && strcmp(a, b) != 0;
+}
+
+/* What was begun there must have been begun by this run, or as it would: by its names, and as these come again, by the writer of the backup. */
+static void check_begun(struct lead *l, struct lead_host *h, const json_t *event)
 {
 	const struct filesrun *run = l->ctx;
 	const struct filesplan *p = run->plan;
-	const char *backup = lead_text(event, "backup"), *host_id = node_of(run, h)->host_id;
+	const struct filesplan_node *n = node_of(run, h);
+	const char *backup = lead_text(event, "backup");
+	const char *cluster = lead_text(event, "backup_cluster");
+	bool another = differ(lead_text(event, "writer"), n->writer);
 
 	if (*backup && strcmp(backup, p->backup) != 0)
 		lead_fail(l, h, EXIT_FAILED,
 			  util_printf("backup %s is being restored there (restore-node)", backup));
-	else if (*h->repository && strcmp(h->repository, p->repository_id) != 0)
-		lead_fail(l, h, EXIT_USAGE, strdup("it is configured for another repository"));
-	else if (p->asked && !p->remote && *h->host_id && *host_id &&
-		 strcmp(h->host_id, host_id) != 0)
+	else if (*backup && (differ(cluster, p->cluster) || strcmp(h->node, n->source) != 0))
 		lead_fail(
 			l, h, EXIT_FAILED,
 			util_printf(
-				"the node there has host id %s, and the one that was backed up %s",
-				h->host_id, host_id));
+				"backup %s of %s/%s is being restored there (restore-node), not that of %s/%s",
+				backup, cluster, h->node, p->cluster, n->source));
+	else if (*backup && another)
+		lead_fail(
+			l, h, EXIT_FAILED,
+			util_printf(
+				"another backup of the name %s is being restored there (restore-node) than the one that was planned",
+				backup));
+	else if (another)
+		lead_fail(
+			l, h, EXIT_FAILED,
+			util_printf(
+				"backup %s of %s was made again since this restore was begun: restore-cluster %s --abort, then begin anew",
+				p->backup, n->source, p->backup));
+}
+
+/* Where something is begun nobody was asked for a host id: the journal says which host it is. */
+static void check_identity(struct lead *l, struct lead_host *h)
+{
+	const struct filesrun *run = l->ctx;
+	const struct filesplan *p = run->plan;
+	const struct filesplan_node *n = node_of(run, h);
+	const struct filesplan_node *own = p->remote ? filesplan_of_source(p, h->host_id) : NULL;
+	bool became = !p->remote && strcmp(h->host_id, n->host_id) == 0;
+
+	if (own)
+		lead_fail(
+			l, h, EXIT_USAGE,
+			util_printf(
+				"it is node %s of the backup itself, host id %s, and no node of another cluster (--host-list with --in-place is for the nodes that were backed up)",
+				own->source, h->host_id));
+	else if (differ(h->host_id, n->target_id) && !became)
+		lead_fail(
+			l, h, EXIT_FAILED,
+			util_printf(
+				"the node there has host id %s, and the one that was to be restored there %s: look where the name of the host leads%s",
+				h->host_id, n->target_id,
+				p->saved
+					? "; where it is right, --abort or --finish what was begun, and begin anew"
+					: ""));
+}
+
+static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
+{
+	const struct filesrun *run = l->ctx;
+
+	if (differ(h->repository, run->plan->repository_id))
+		lead_fail(l, h, EXIT_USAGE, strdup("it is configured for another repository"));
+	else
+		check_begun(l, h, event);
+	if (!lead_is_over(h) && run->what == FILESRUN_RESTORE)
+		check_identity(l, h);
 }
 
 /* ---- do they fit together? ---- */
@@ -118,6 +175,24 @@ static void check_apart(struct lead *l)
 				lead_refuse(l, ERR_USAGE, "%s and %s are one node: host id %s",
 					    l->hosts[k].host, l->hosts[i].host,
 					    l->hosts[i].host_id);
+}
+
+/* One that a slip of the pen brought in has the same data centre and number of tokens, as often as not. */
+static void check_cluster(struct lead *l)
+{
+	const struct lead_host *first = NULL;
+
+	for (size_t i = 0; i < l->count && !l->stopping; i++) {
+		const struct lead_host *h = &l->hosts[i];
+
+		if (first && differ(first->cluster, h->cluster))
+			lead_refuse(
+				l, ERR_USAGE,
+				"%s and %s belong to two clusters, by their cassandra.yaml: '%s' and '%s'; nothing was begun",
+				first->host, h->host, first->cluster, h->cluster);
+		if (!first && *h->cluster)
+			first = h;
+	}
 }
 
 static size_t tokens_of(const struct lead_host *h)
@@ -337,12 +412,25 @@ static void check_all_begun(struct filesrun *run)
 			none->host, further->host, lead_text(further->ready, "step"));
 }
 
+/* A later run has to know whom this one meant. */
+static int note_targets(struct filesrun *run, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->lead.count; i++)
+		r = filesplan_note_target(run->plan, i, run->lead.hosts[i].host_id, e);
+	return r;
+}
+
 /* What must be known when this run ends anywhere. */
 static int keep_in_mind(struct filesrun *run, struct err *e)
 {
-	return run->what == FILESRUN_RESTORE
-		       ? filesplan_save(run->plan, e)
-		       : filesplan_mark(run->plan, filesrun_word(run->what), e);
+	int r;
+
+	if (run->what != FILESRUN_RESTORE)
+		return filesplan_mark(run->plan, filesrun_word(run->what), e);
+	r = note_targets(run, e);
+	return r < 0 ? r : filesplan_save(run->plan, e);
 }
 
 /* Everybody is there, or nothing is begun. */
@@ -358,6 +446,9 @@ static void begin(struct filesrun *run)
 	check_apart(l);
 	if (!l->stopping)
 		check_all_begun(run);
+	/* Who has to go back, or is done, goes alone as well. */
+	if (!l->stopping && run->what == FILESRUN_RESTORE)
+		check_cluster(l);
 	if (!l->stopping && run->what == FILESRUN_RESTORE)
 		check_mapping(run);
 	if (l->stopping)

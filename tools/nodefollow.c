@@ -38,25 +38,44 @@ static json_t *addresses(const struct asknode *ask, const struct facts *facts)
 	return list;
 }
 
-int nodefollow_ready(const struct asknode *ask, const struct facts *facts,
-		     const struct nodejournal *journal, const char *repository, struct err *e)
+/* As cassandra.yaml has it: so it is known of a node that is stopped, too. */
+static const char *cluster_of(const struct asknode *ask, const struct facts *facts)
 {
-	const struct follow_ready ready = { .cluster = facts ? facts->cluster : "",
+	if (ask->conf && *ask->conf->cluster)
+		return ask->conf->cluster;
+	return facts ? facts->cluster : "";
+}
+
+/* Of which backup it is: names come again, and its writer does not. */
+static json_t *with_backup(json_t *o, const struct nodejournal *journal, const char *writer)
+{
+	json_object_set_new(o, "backup_cluster", json_text(journal ? journal->cluster : ""));
+	json_object_set_new(o, "writer", json_text(writer));
+	return o;
+}
+
+int nodefollow_ready(const struct asknode *ask, const struct facts *facts,
+		     const struct nodejournal *journal, const char *writer, const char *repository,
+		     struct err *e)
+{
+	const struct follow_ready ready = { .cluster = cluster_of(ask, facts),
 					    .node = journal ? journal->node : "",
 					    .host_id = facts ? facts->host_id : "",
 					    .dc = facts ? facts->dc : "",
 					    .rack = facts ? facts->rack : "",
 					    .repository = repository };
 
-	return follow_ready(&ready,
-			    json_pack("{s:s, s:s, s:b, s:o, s:o, s:I}", "backup",
+	return follow_ready(
+		&ready,
+		with_backup(json_pack("{s:s, s:s, s:b, s:o, s:o, s:I}", "backup",
 				      journal ? journal->backup : "", "step",
 				      journal ? nodejournal_step_name(journal->step) : "", "done",
 				      journal && journal->done, "seeds",
 				      json_text(ask->conf ? ask->conf->seeds : ""), "addresses",
 				      addresses(ask, facts), "tokens",
 				      (json_int_t)(facts ? facts->token_count : 0)),
-			    e);
+			    journal, writer),
+		e);
 }
 
 int nodefollow_lock(struct cli *cli, const char *data_dir, bool make, int64_t timeout_ms,

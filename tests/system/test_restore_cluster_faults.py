@@ -2,16 +2,19 @@
 """`restore-cluster --yes` where nodes take files as they are, and something fails: nobody is stopped in vain, nobody starts too early, it is said what each host is like, and the same command ends
 it, or --abort puts all back. Stand-ins, as in test_restore_cluster_files.py."""
 
+import json
 import os
 import signal
 
 import pytest
 
 from harness import ABSENT, DONE, FAILED, FOUND, USAGE, is_alive, run, wait_until
+from host import Host
 from restorehosts import OtherHosts, RestoreHosts, Restoring, states
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+CLUSTER_NAME = "Live_Test__1"
 OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
 STRANGER = "77e0ad09-2b0c-4f2e-9f31-6d9a3a1c5b11"
 REFUSED = "backup@10.0.0.3: Permission denied (publickey,password)."
@@ -108,6 +111,88 @@ def test_one_node_under_two_names_is_refused(program, repository, hosts):
         path = program.directory / "list"
         path.write_text(f"true,{OTHERS[0]},n1\nfalse,{again},n2\nfalse,{OTHERS[2]},n3\n")
         restoring.refused("--host-list", path, words=["are one node"], code=USAGE)
+
+
+def write_pairs(program, hosts):
+    """A list in which each host takes the node of its place."""
+    path = program.directory / "list"
+    path.write_text("".join(f"false,{name},n{number}\n" for number, name in enumerate(hosts, 1)))
+    return path
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "stopped"])
+def test_a_host_of_another_cluster_keeps_all_from_beginning(program, repository, hosts, runs):
+    """A name that was mistaken: its data centre and number of tokens are those that they should be."""
+    with OtherHosts(program, OTHERS) as others:
+        stranger = others.nodes[OTHERS[2]]
+        stranger.write_yaml(cluster_name="'Production'")
+        if not runs:
+            stranger.kill()
+        restoring = Restoring(repository, hosts).into(others)
+        answer = restoring("--yes", "--host-list", write_pairs(program, OTHERS), json=False, code=USAGE)
+        assert f"{OTHERS[0]} and {OTHERS[2]} belong to two clusters" in answer.err and "'Live Test #1' and 'Production'" in answer.err
+        assert others.contents() == restoring.spoilt and not others.journals() and not restoring.plans() and not others.happened(">fetch")
+
+
+@pytest.mark.parametrize("many", [1, 3], ids=["one", "all"])
+def test_a_node_of_the_backup_is_none_of_another_cluster(program, repository, hosts, many):
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        others.environments.update(hosts.environments)
+        others.save()
+        before = hosts.contents()
+        answer = restoring.refused("--host-list", write_pairs(program, NAMES[:many] + OTHERS[many:]), code=USAGE)
+        for number in range(many):
+            assert f"{NAMES[number]}: it is node n{number + 1} of the backup itself, host id {hosts.nodes[NAMES[number]].node['host_id']}" in answer.err
+        assert hosts.contents() == before and hosts.running() == NAMES
+
+
+def test_nodes_of_a_backup_do_not_become_each_other(program, restoring):
+    """A saved plan in which somebody exchanged two sources."""
+    plan = restoring("--plan")
+    first, second = plan["targets"][:2]
+    first["source"], second["source"] = second["source"], first["source"]
+    path = program.directory / "plan.json"
+    path.write_text(json.dumps(plan))
+    restoring.refused("--plan-file", path, words=[f"{FIRST} is node n1 of the backup itself, and would become n2"], code=USAGE)
+
+
+def test_a_host_of_another_cluster_is_the_one_that_was_asked_about(program, repository, hosts):
+    """The address of a node of the cluster may lead to another machine than this one believes."""
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        change(others.nodes[OTHERS[2]], host_id=STRANGER, status=[f"UN  {OTHERS[2]}  1 KiB  2  100.0%  {STRANGER}  r3"])
+        restoring.refused(words=[f"{OTHERS[2]}: the node there has host id {STRANGER}, and the one that was to be restored there"])
+
+
+def alone(restoring, node, *arguments):
+    """restore-node on one host, by hand."""
+    return restoring.repository("--config", node.configuration, "restore-node", *arguments)
+
+
+def begin_and_take_back_one(restoring, target, *arguments):
+    """All have fetched, and the last was aborted by hand."""
+    last = target.names[-1]
+    target.fail(last, die_at="fetched")
+    restoring("--yes", *arguments, code=FAILED)
+    target.heal()
+    wait_until(lambda: sessions_ended(target), SECONDS, "the host gives up")
+    alone(restoring, target.nodes[last], "--abort")
+
+
+def test_what_was_begun_goes_on_with_the_same_host(program, repository, hosts):
+    """Of a list, too: who the hosts are is known since they were asked."""
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        last, path = others.nodes[OTHERS[2]], write_pairs(program, OTHERS)
+        begin_and_take_back_one(restoring, others, "--host-list", path)
+        had = dict(last.node)
+        change(last, host_id=STRANGER, status=[f"UN  {OTHERS[2]}  1 KiB  2  100.0%  {STRANGER}  r3"])
+        answer = restoring("--yes", "--host-list", path, json=False, code=FAILED)
+        assert f"{OTHERS[2]}: the node there has host id {STRANGER}" in answer.err and had["host_id"] in answer.err
+        assert not last.journal() and not others.happened("stop")
+        change(last, **had)
+        assert restoring("--yes", "--host-list", path)["state"] == "restored"
 
 
 def test_a_backup_that_misses_a_node_is_refused_also_with_partial(restoring, hosts, program):
@@ -403,6 +488,58 @@ def test_a_data_disk_that_is_not_there_is_no_restore_that_is_over(restoring, hos
     assert states(document)[LAST] == "failed" and "is not there" in node(document, LAST)["message"]
     data.with_name("elsewhere").rename(data)
     assert len(hosts.journals()) == 3
+
+
+def of_another_node(program, restoring, others):
+    alone(restoring, others.nodes[OTHERS[2]], "b", "--cluster", CLUSTER_NAME, "--node", "n1", "--remote", "--yes")
+    return f"backup b of {CLUSTER_NAME}/n1 is being restored there (restore-node), not that of {CLUSTER_NAME}/n3"
+
+
+def of_another_cluster(program, restoring, others):
+    """Of the same name, and of a node of the same name."""
+    foreign = Host(program, "foreign", host_id=STRANGER)
+    foreign.node.update(cluster="Foreign", tokens=["7", "8"], rack="r3", status=[f"UN  10.0.0.1  1 KiB  2  100.0%  {STRANGER}  r3"])
+    foreign.save()
+    foreign.write_yaml(cluster_name="Foreign")
+    foreign.configure(node="n3")
+    foreign.fill()
+    foreign.start()
+    restoring.repository("--config", foreign.configuration, "backup", "--name", "b")
+    foreign.kill()
+    alone(restoring, others.nodes[OTHERS[2]], "b", "--cluster", "Foreign", "--node", "n3", "--remote", "--yes")
+    return "backup b of Foreign/n3 is being restored there"
+
+
+@pytest.mark.parametrize("begin", [of_another_node, of_another_cluster])
+@pytest.mark.parametrize("way", ["--abort", "--finish"])
+def test_what_another_one_began_on_a_host_is_neither_aborted_nor_finished(program, repository, hosts, begin, way):
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        restoring("--yes", "--host-list", write_pairs(program, OTHERS))
+        alone(restoring, others.nodes[OTHERS[2]], "--abort")
+        words = begin(program, restoring, others)
+        answer = restoring(way, json=False, code=FAILED)
+        assert f"{OTHERS[2]}: {words}" in answer.err, answer.err
+        assert len(others.journals()) == 3 and others.running() == OTHERS and restoring.plans()
+        for other in others.nodes.values():
+            alone(restoring, other, way)
+        assert restoring(way)["state"] == ("aborted" if way == "--abort" else "finished") and not restoring.plans()
+
+
+def test_a_backup_that_was_made_again_is_not_mixed_with_the_one_of_before(restoring, hosts):
+    begin_and_take_back_one(restoring, hosts)
+    last = hosts.nodes[LAST]
+    restoring.repository("delete", "b", "--node", "n3", "--force")
+    restoring.repository("--config", last.configuration, "backup", "--name", "b")
+    restoring.spoilt[LAST] = last.content()  # snapshots leave directories
+    answer = restoring("--yes", json=False, code=FAILED)
+    assert f"{LAST}: backup b of n3 was made again since this restore was begun" in answer.err
+    assert not last.journal() and not hosts.happened("stop")
+    alone(restoring, last, "b", "--in-place", "--yes")
+    answer = restoring("--abort", json=False, code=FAILED)
+    assert f"{LAST}: another backup of the name b is being restored there" in answer.err
+    alone(restoring, last, "--abort")
+    assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before() and not restoring.plans()
 
 
 # ---- a side of a node, alone ----
