@@ -81,8 +81,10 @@ class Node:
 
     @property
     def ring_delay_ms(self):
-        """Of a node that is no seed, the seed has to answer within twice this, or it ends."""
-        return 1000 if self.settings.seed == self.address else 5000
+        """A node that is no seed ends where the seed does not answer within twice this, as one that is started again itself may not for a while. Who joins sleeps for so long."""
+        if self.settings.seed == self.address:
+            return 1000
+        return 30000 if self.log.exists() else 5000
 
     @property
     def config(self):
