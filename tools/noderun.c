@@ -241,6 +241,27 @@ static int check_tokens(const struct noderun *n, const struct cqlsh *c, struct e
 	return r;
 }
 
+/* A node that has just started, or whose neighbours have, does not know yet that they live: Cassandra's word for it (Unavailable) is no answer. */
+static int check_query(struct noderun *n, const struct cqlsh *c, struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
+
+	for (;;) {
+		int r;
+
+		*e = ERR_INIT;
+		r = checkquery_run(&n->query, c, e);
+		if (r >= 0 || !strstr(e->message, "Cannot achieve consistency level") ||
+		    clock_elapsed_ms(n->cli->clock) >= end_ms)
+			return r;
+		r = stopped(n, e);
+		if (r < 0)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int check(struct noderun *n, struct err *e)
 {
 	_cleanup_(facts_freep) struct facts *none = facts_new();
@@ -265,7 +286,7 @@ static int check(struct noderun *n, struct err *e)
 	if (r == 0 && restored)
 		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
 	if (r == 0)
-		r = checkquery_run(&n->query, &c, e);
+		r = check_query(n, &c, e);
 	return r < 0 ? r : tell(n, e, "Cassandra answers CQL");
 }
 

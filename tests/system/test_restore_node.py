@@ -186,6 +186,12 @@ def test_once_all_is_fetched_the_repository_may_be_away(stored, host):
     away.rename(stored.path)
 
 
+def test_a_node_whose_neighbours_are_not_seen_yet_is_asked_again(stored, host):
+    (host.state / "unavailable").touch()
+    restore(stored, host, "--yes", "--check-query", "SELECT id FROM shop.users", "--check-rows", 4)
+    assert (host.state / "available").exists()
+
+
 def test_rows_that_are_missing_fail_it_and_the_way_back_is_open(stored, host):
     answer = restore(stored, host, "--yes", "--check-query", "SELECT id FROM shop.users", "--check-rows", 5, code=FAILED)
     refused(answer, "gave 4 rows, not 5")
