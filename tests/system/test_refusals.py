@@ -358,7 +358,7 @@ def test_a_wrong_mount_option_is_explained(stored, tmp_path, option, words):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("[repository]\nulr = /x\n", ["ulr", "url", ":2"]), ("[repositry]\nurl = /x\n", ["repositry", "repository", ":2"]),
+    ("[repository]\nulr = /x\n", ["ulr", "url", ":2"]), ("[repositry]\nurl = /x\n", ["repositry", "repository", ":1"]),
     (f"[{'s' * 60}]\nurl = /x\n", ["section", ":2"]),
     ("[mount]\nallow_othr = yes\n", ["allow_othr", "allow_other"]), ("[backup]\nlimit_rat = 1M\n", ["limit_rat", "limit_rate"]),
     ("[cassandra]\nclustr = c\n", ["clustr", "cluster"]), ("nonsense\n", [":1"]), ("[mount]\nrefresh = soon\n", ["refresh", "number"]),
