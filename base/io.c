@@ -282,10 +282,10 @@ int io_fsync_dir(int dirfd, const char *path)
 	return 0;
 }
 
-static int remove_entry(int dirfd, const char *name, int depth);
+static int remove_entry(int dirfd, const char *name, int depth, const struct cancel *cancel);
 
 /* Removes what a directory holds; *ret_removed counts it. Takes the descriptor over. */
-static int empty_directory(int fd, int depth, size_t *ret_removed)
+static int empty_directory(int fd, int depth, const struct cancel *cancel, size_t *ret_removed)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *entry;
@@ -306,7 +306,7 @@ static int empty_directory(int fd, int depth, size_t *ret_removed)
 		}
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		r = remove_entry(dirfd(dir), entry->d_name, depth + 1);
+		r = remove_entry(dirfd(dir), entry->d_name, depth + 1, cancel);
 		removed++;
 	}
 	closedir(dir);
@@ -314,7 +314,7 @@ static int empty_directory(int fd, int depth, size_t *ret_removed)
 	return r;
 }
 
-static int remove_directory(int dirfd, const char *name, int depth)
+static int remove_directory(int dirfd, const char *name, int depth, const struct cancel *cancel)
 {
 	size_t removed = 0;
 
@@ -327,7 +327,7 @@ static int remove_directory(int dirfd, const char *name, int depth)
 
 		if (fd < 0)
 			return errno == ENOENT ? 0 : -errno;
-		r = empty_directory(fd, depth, &removed);
+		r = empty_directory(fd, depth, cancel, &removed);
 		if (r < 0)
 			return r;
 		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
@@ -336,14 +336,17 @@ static int remove_directory(int dirfd, const char *name, int depth)
 	return -errno;
 }
 
-static int remove_entry(int dirfd, const char *name, int depth)
+static int remove_entry(int dirfd, const char *name, int depth, const struct cancel *cancel)
 {
 	struct stat st;
 
+	cancel_waits(cancel);
+	if (cancel_is_set(cancel))
+		return -ECANCELED;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (S_ISDIR(st.st_mode))
-		return remove_directory(dirfd, name, depth);
+		return remove_directory(dirfd, name, depth, cancel);
 	if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
@@ -351,5 +354,10 @@ static int remove_entry(int dirfd, const char *name, int depth)
 
 int io_remove_tree(int dirfd, const char *path)
 {
-	return remove_entry(dirfd, path, 0);
+	return remove_entry(dirfd, path, 0, NULL);
+}
+
+int io_remove_large_tree(int dirfd, const char *path, const struct cancel *cancel)
+{
+	return remove_entry(dirfd, path, 0, cancel);
 }

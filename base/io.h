@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include "base/cancel.h"
 #include "base/err.h"
 
 /* Reads up to len bytes at offset until that many or the end came. Bytes read, or -errno. */
@@ -35,5 +36,7 @@ int io_mkdirs(int dirfd, const char *path, mode_t mode);
 int io_fsync_dir(int dirfd, const char *path);
 /* Removes a tree (not following symlinks). 0 or -errno; what is missing is no error. */
 int io_remove_tree(int dirfd, const char *path);
+/* The same of what may take minutes: each entry is a sign of life (cancel_waits), and -ECANCELED ends it, with the rest left to the next call. */
+int io_remove_large_tree(int dirfd, const char *path, const struct cancel *cancel);
 
 #endif

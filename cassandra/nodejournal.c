@@ -455,13 +455,13 @@ int nodejournal_write(const struct nodejournal *j, struct err *e)
 /* ---- the end ---- */
 
 /* While there is anything below backups/ the journal stays: it says whose that is. The lock is held to the end: until it is gone nobody else begins. */
-int nodejournal_end(const struct nodejournal *j, struct err *e)
+int nodejournal_end(const struct nodejournal *j, const struct cancel *cancel, struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = j->place_count; i-- > 1 && r == 0;)
-		r = swap_end(&j->places[i], NULL, e);
+		r = swap_end(&j->places[i], NULL, cancel, e);
 	if (r == 0)
-		r = swap_remove(&j->places[0], e);
-	return r < 0 ? r : swap_end(&j->places[0], LOCK, e);
+		r = swap_remove(&j->places[0], cancel, e);
+	return r < 0 ? r : swap_end(&j->places[0], LOCK, cancel, e);
 }

@@ -84,8 +84,8 @@ int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e
 /* NULL in *ret: there is none. ERR_CORRUPT: it cannot be understood. */
 int nodejournal_read(const char *data_dir, struct nodejournal **ret, struct err *e);
 int nodejournal_write(const struct nodejournal *j, struct err *e);
-/* Removes everything of ours from the places, the journal last. */
-int nodejournal_end(const struct nodejournal *j, struct err *e);
+/* Removes everything of ours from the places, the journal last. May take minutes, as swap_empty. */
+int nodejournal_end(const struct nodejournal *j, const struct cancel *cancel, struct err *e);
 
 const char *nodejournal_step_name(enum nodejournal_step s);
 const char *nodejournal_mode_name(enum nodejournal_mode m);

@@ -305,23 +305,31 @@ int swap_move(const struct swap_place *p, enum swap_move move, const char *keep,
 struct emptying {
 	const struct swap_place *place;
 	const char *keep;
+	const struct cancel *cancel;
 	bool removed;
 };
+
+static int not_removed(const struct swap_place *p, const char *name, int r, struct err *e)
+{
+	return r == -ECANCELED ? err_set(e, ERR_IO, r, "interrupted")
+			       : err_errno(e, r, "cannot remove %s/%s", p->path, name);
+}
 
 static int remove_entry(void *ctx, int fd, const char *name, struct err *e)
 {
 	struct emptying *m = ctx;
-	int r = stays(name, m->keep) ? 0 : io_remove_tree(fd, name);
+	int r = stays(name, m->keep) ? 0 : io_remove_large_tree(fd, name, m->cancel);
 
 	if (r < 0)
-		return err_errno(e, r, "cannot remove %s/%s", m->place->path, name);
+		return not_removed(m->place, name, r, e);
 	m->removed = m->removed || !stays(name, m->keep);
 	return 0;
 }
 
-static int empty(const struct swap_place *p, int fd, const char *keep, struct err *e)
+static int empty(const struct swap_place *p, int fd, const char *keep, const struct cancel *cancel,
+		 struct err *e)
 {
-	struct emptying m = { .place = p, .keep = keep };
+	struct emptying m = { .place = p, .keep = keep, .cancel = cancel };
 	int r;
 
 	do {
@@ -333,12 +341,13 @@ static int empty(const struct swap_place *p, int fd, const char *keep, struct er
 	return r;
 }
 
-int swap_empty(const struct swap_place *p, const char *keep, struct err *e)
+int swap_empty(const struct swap_place *p, const char *keep, const struct cancel *cancel,
+	       struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	int r = swap_open_place(p, &fd, e);
 
-	return r < 0 ? r : empty(p, fd, keep, e);
+	return r < 0 ? r : empty(p, fd, keep, cancel, e);
 }
 
 /* ---- what it would free ---- */
@@ -356,7 +365,8 @@ static int count_node(FTS *fts, FTSENT *f, const char *keep, uint64_t *bytes, st
 	return 0;
 }
 
-int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes, struct err *e)
+int swap_usage(const struct swap_place *p, const char *keep, const struct cancel *cancel,
+	       uint64_t *ret_bytes, struct err *e)
 {
 	char *roots[] = { p->path, NULL };
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -366,8 +376,12 @@ int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes
 
 	if (!fts)
 		return err_errno(e, -errno, "cannot read %s", p->path);
-	while (r == 0 && (errno = 0, f = fts_read(fts)))
+	while (r == 0 && (errno = 0, f = fts_read(fts))) {
 		r = count_node(fts, f, keep, &bytes, e);
+		cancel_waits(cancel);
+		if (r == 0 && cancel_is_set(cancel))
+			r = err_set(e, ERR_IO, -ECANCELED, "interrupted");
+	}
 	if (r == 0 && errno != 0)
 		r = err_errno(e, -errno, "cannot read %s", p->path);
 	fts_close(fts);
@@ -397,7 +411,7 @@ int swap_guard(const struct swap_place *p, bool up, struct err *e)
 	return fsync(own) < 0 ? err_errno(e, -errno, "cannot make %s durable", p->path) : 0;
 }
 
-int swap_remove(const struct swap_place *p, struct err *e)
+int swap_remove(const struct swap_place *p, const struct cancel *cancel, struct err *e)
 {
 	_cleanup_close_ int own = -1;
 	int r = swap_open_own(p, false, &own, e);
@@ -406,14 +420,15 @@ int swap_remove(const struct swap_place *p, struct err *e)
 		return 0;
 	if (r < 0)
 		return r;
-	r = io_remove_tree(own, BACKUPS);
+	r = io_remove_large_tree(own, BACKUPS, cancel);
 	if (r < 0)
-		return err_errno(e, r, "cannot remove %s/" SWAP_DIRECTORY "/" BACKUPS, p->path);
+		return not_removed(p, SWAP_DIRECTORY "/" BACKUPS, r, e);
 	return swap_guard(p, false, e);
 }
 
 /* No loop round the directory itself: what is made in it once `last` is gone is somebody else's. */
-int swap_end(const struct swap_place *p, const char *last, struct err *e)
+int swap_end(const struct swap_place *p, const char *last, const struct cancel *cancel,
+	     struct err *e)
 {
 	_cleanup_close_ int place = -1, own = -1;
 	int r = swap_open_place(p, &place, e);
@@ -423,7 +438,7 @@ int swap_end(const struct swap_place *p, const char *last, struct err *e)
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)
-		r = empty(p, own, last, e);
+		r = empty(p, own, last, cancel, e);
 	if (r < 0)
 		return r;
 	if ((last && unlinkat(own, last, 0) < 0 && errno != ENOENT) ||

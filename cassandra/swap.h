@@ -19,6 +19,7 @@
 #define SSTABLEFS_CASSANDRA_SWAP_H
 
 #include <stdint.h>
+#include "base/cancel.h"
 #include "base/err.h"
 
 #define SWAP_DIRECTORY ".sstablefs-restore-node"
@@ -59,15 +60,21 @@ int swap_holds(const struct swap_place *p, enum swap_part part, struct err *e);
 int swap_check_parts(const struct swap_place *p, struct err *e);
 /* Puts unfinished.db up in a data directory, or takes it down; nothing for other places. */
 int swap_guard(const struct swap_place *p, bool up, struct err *e);
-/* Removes all entries but lost+found, our own directory and `keep` (NULL: none), durably. */
-int swap_empty(const struct swap_place *p, const char *keep, struct err *e);
+/*
+ * Removes all entries but lost+found, our own directory and `keep` (NULL: none), durably. This one and those below that have a `cancel` may take minutes: they give signs of life (cancel_waits), and
+ * end with -ECANCELED where it is set; the same call then removes the rest.
+ */
+int swap_empty(const struct swap_place *p, const char *keep, const struct cancel *cancel,
+	       struct err *e);
 /*
  * What swap_empty(keep) would free, by the blocks of files; a file with names elsewhere counts by its share. 0 or -errno.
  */
-int swap_usage(const struct swap_place *p, const char *keep, uint64_t *ret_bytes, struct err *e);
+int swap_usage(const struct swap_place *p, const char *keep, const struct cancel *cancel,
+	       uint64_t *ret_bytes, struct err *e);
 /* Removes backups/ and unfinished.db. The directory itself stays. */
-int swap_remove(const struct swap_place *p, struct err *e);
+int swap_remove(const struct swap_place *p, const struct cancel *cancel, struct err *e);
 /* Removes our directory and all in it, the entry `last` (NULL: none) after the others. Where somebody has begun to use it since, it stays with what is theirs. */
-int swap_end(const struct swap_place *p, const char *last, struct err *e);
+int swap_end(const struct swap_place *p, const char *last, const struct cancel *cancel,
+	     struct err *e);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "tools/hooks.h"
 
-static const char *phase_of(enum nodejournal_step s)
+const char *nodehooks_phase(enum nodejournal_step s)
 {
 	switch (s) {
 	case NODEJOURNAL_FETCH:
@@ -30,9 +30,9 @@ int nodehooks_before(struct nodehooks *h, enum nodejournal_step s, struct err *e
 	struct hooks_about a;
 	int r;
 
-	if (h->phase && strcmp(h->phase, phase_of(s)) == 0)
+	if (h->phase && strcmp(h->phase, nodehooks_phase(s)) == 0)
 		return 0;
-	h->phase = phase_of(s);
+	h->phase = nodehooks_phase(s);
 	a = about(h);
 	r = hooks_before(h->cli, &a, e);
 	if (r < 0)
@@ -58,7 +58,7 @@ int nodehooks_after(struct nodehooks *h, enum nodejournal_step s, int r, struct 
 
 	if (!h->phase)
 		return r;
-	if (r == 0 && next < NODEJOURNAL_STEPS && strcmp(phase_of(next), h->phase) == 0)
+	if (r == 0 && next < NODEJOURNAL_STEPS && strcmp(nodehooks_phase(next), h->phase) == 0)
 		return 0;
 	h->phase = NULL;
 	if (r < 0)

@@ -13,6 +13,8 @@ struct nodehooks {
 	bool warned; /* the restore is done, and the hook after it failed: it was said */
 };
 
+/* "fetch", "exchange", "check", "load": the phase that a step belongs to. */
+const char *nodehooks_phase(enum nodejournal_step s);
 /* Before a step. A phase that goes on has begun already, in this run. */
 int nodehooks_before(struct nodehooks *h, enum nodejournal_step s, struct err *e);
 /* After a step that ended with r, or was not let, which is returned where it is < 0. Ends the phase with its last step, or with one that failed. */

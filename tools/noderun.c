@@ -1,29 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/noderun.h"
+#include "tools/noderun_state.h"
 
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 #include "cassandra/nodetokens.h"
 #include "tools/heldrestore.h"
 #include "tools/nodecommand.h"
 #include "tools/nodefetch.h"
 #include "tools/nodeimport.h"
-
-#define POLL_MS 500
-#define APPEARS_MS 5000
-
-static int tell(const struct noderun *n, struct err *e, const char *text)
-{
-	if (n->cli->json || n->cli->quiet)
-		return 0;
-	return cli_print_line(e, "%s", text);
-}
-
-static int stopped(const struct noderun *n, struct err *e)
-{
-	return cancel_is_set(&n->cli->cancel) ? err_set(e, ERR_IO, -ECANCELED, "interrupted") : 0;
-}
 
 /* ---- fetch ---- */
 
@@ -49,19 +32,10 @@ static int fetch(struct noderun *n, struct err *e)
 {
 	int r = fetch_places(n, false, e);
 
-	return r < 0 ? r : tell(n, e, "fetched onto the data disk");
+	return r < 0 ? r : noderun_tell(n, e, "fetched onto the data disk");
 }
 
 /* ---- stop, exchange, start ---- */
-
-static int guard(const struct noderun *n, bool up, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
-		r = swap_guard(&n->journal->places[i], up, e);
-	return r;
-}
 
 /* The guard comes first: who starts Cassandra again whenever it ends shall not meet half a node. */
 static int stop(struct noderun *n, struct err *e)
@@ -70,14 +44,14 @@ static int stop(struct noderun *n, struct err *e)
 	int r = make_places(n, e);
 
 	if (r == 0)
-		r = guard(n, true, e);
+		r = noderun_guard(n, true, e);
 	n->stopped_ms = clock_elapsed_ms(n->cli->clock);
 	nodecommand_users(n->journal, users);
 	if (r == 0 && *users)
 		r = nodecommand_run(n->cli, NODECOMMAND_STOP, (int)n->wait_ms, e);
 	if (r == 0)
 		r = nodecommand_await_unused(n->cli, n->journal, n->wait_ms, e);
-	return r < 0 ? r : tell(n, e, "Cassandra is stopped");
+	return r < 0 ? r : noderun_tell(n, e, "Cassandra is stopped");
 }
 
 static const char *kept(const struct nodejournal *j)
@@ -105,7 +79,7 @@ static int move_in(struct noderun *n, struct err *e)
 {
 	int r = move_all(n, SWAP_IN, true, e);
 
-	return r < 0 ? r : tell(n, e, "the backup's data are in place of the node's");
+	return r < 0 ? r : noderun_tell(n, e, "the backup's data are in place of the node's");
 }
 
 /* ---- without staging ---- */
@@ -117,8 +91,8 @@ static int empty(struct noderun *n, struct err *e)
 	int r = 0;
 
 	for (size_t i = 0; i < j->place_count && r == 0; i++)
-		r = swap_empty(&j->places[i], kept(j), e);
-	return r < 0 ? r : tell(n, e, "the node's data are removed");
+		r = swap_empty(&j->places[i], kept(j), &n->cli->cancel, e);
+	return r < 0 ? r : noderun_tell(n, e, "the node's data are removed");
 }
 
 static int copy(struct noderun *n, struct err *e)
@@ -127,7 +101,7 @@ static int copy(struct noderun *n, struct err *e)
 
 	if (r == 0)
 		r = fetch_places(n, true, e);
-	return r < 0 ? r : tell(n, e, "the backup's data are in place");
+	return r < 0 ? r : noderun_tell(n, e, "the backup's data are in place");
 }
 
 /* ---- cassandra.yaml ---- */
@@ -139,7 +113,7 @@ static int edit_yaml(struct noderun *n, struct err *e)
 
 	nodetokens_edit(&edit, n->journal->tokens);
 	r = yamledit_file(n->journal->yaml, edit.changes, ARRAY_SIZE(edit.changes), e);
-	return r < 0 ? r : tell(n, e, "cassandra.yaml has the backup's tokens");
+	return r < 0 ? r : noderun_tell(n, e, "cassandra.yaml has the backup's tokens");
 }
 
 static int undo_yaml(const struct nodejournal *j, struct err *e)
@@ -151,143 +125,12 @@ static int undo_yaml(const struct nodejournal *j, struct err *e)
 }
 
 /* Nothing of ours stays. */
-static int end(const struct nodejournal *j, struct err *e)
+static int end(const struct noderun *n, struct err *e)
 {
+	const struct nodejournal *j = n->journal;
 	int r = *j->tokens ? yamledit_forget(j->yaml, e) : 0;
 
-	return r < 0 ? r : nodejournal_end(j, e);
-}
-
-/* ---- start ---- */
-
-/* An earlier run may have told it to start a moment ago: then it soon opens its directories. */
-static bool runs(const struct noderun *n)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + (n->resumed ? APPEARS_MS : 0);
-	char users[NODECOMMAND_USERS_BYTES];
-
-	for (;;) {
-		nodecommand_users(n->journal, users);
-		if (*users || clock_elapsed_ms(n->cli->clock) >= end_ms)
-			return *users;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int start(struct noderun *n, struct err *e)
-{
-	int r = guard(n, false, e);
-
-	if (r == 0 && !runs(n))
-		r = nodecommand_run(n->cli, NODECOMMAND_START, (int)n->wait_ms, e);
-	n->started = r == 0;
-	return r < 0 ? r : tell(n, e, "Cassandra is starting");
-}
-
-/* ---- check ---- */
-
-static struct cqlsh own_cqlsh(const struct noderun *n, const struct facts *none)
-{
-	struct cqlsh c = asknode_cqlsh(n->ask, none);
-
-	if (c.host && !*c.host)
-		c.host = NULL;
-	return c;
-}
-
-#define WHO "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'"
-
-/* Until the node answers; who it says that it is. A cqlsh that finds nobody would take from the start, each half a second, what it needs itself. */
-static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, struct err *e)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
-	struct err why = ERR_INIT;
-
-	for (;;) {
-		int r = cqlsh_listens(c)
-				? cqlsh_value(c, WHO, ret_id, &why)
-				: err_set(&why, ERR_IO, -ECONNREFUSED,
-					  "nobody takes connections at %s:%s", c->host, c->port);
-
-		if (r == 0)
-			break;
-		cancel_waits(&n->cli->cancel);
-		r = stopped(n, e);
-		if (r < 0)
-			return r;
-		if (clock_elapsed_ms(n->cli->clock) >= end_ms)
-			return err_set(
-				e, ERR_IO, -ETIMEDOUT,
-				"Cassandra does not answer after %lld s (its log says why): %s",
-				(long long)n->wait_ms / 1000, why.message);
-		nanosleep(&pause, NULL);
-	}
-	n->answered_ms = clock_elapsed_ms(n->cli->clock);
-	return 0;
-}
-
-static int check_tokens(const struct noderun *n, const struct cqlsh *c, struct err *e)
-{
-	_cleanup_free_ char *found = NULL;
-	int r = cqlsh_value(c, "SELECT JSON tokens AS value FROM system.local WHERE key = 'local'",
-			    &found, e);
-
-	if (r == 0 && !nodetokens_same(found, n->journal->tokens))
-		r = err_set(e, ERR_CONFLICT, -EBADMSG,
-			    "the node says that its tokens are %.200s, and the backup's are %.200s",
-			    found, n->journal->tokens);
-	return r;
-}
-
-/* A node that has just started, or whose neighbours have, does not know yet that they live: Cassandra's word for it (Unavailable) is no answer. */
-static int check_query(struct noderun *n, const struct cqlsh *c, struct err *e)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
-
-	for (;;) {
-		int r;
-
-		*e = ERR_INIT;
-		r = checkquery_run(&n->query, c, e);
-		if (r >= 0 || !strstr(e->message, "Cannot achieve consistency level") ||
-		    clock_elapsed_ms(n->cli->clock) >= end_ms)
-			return r;
-		r = stopped(n, e);
-		if (r < 0)
-			return r;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int check(struct noderun *n, struct err *e)
-{
-	_cleanup_(facts_freep) struct facts *none = facts_new();
-	_cleanup_free_ char *id = NULL;
-	bool restored = n->journal->mode == NODEJOURNAL_RESTORE;
-	const char *wanted = restored ? n->journal->host_id : "";
-	struct cqlsh c;
-	int r;
-
-	if (!none)
-		return err_nomem(e);
-	c = own_cqlsh(n, none);
-	r = n->started ? 0 : start(n, e);
-	if (r == 0)
-		r = await_cql(n, &c, &id, e);
-	if (r == 0 && *wanted && strcasecmp(id, wanted) != 0)
-		r = err_set(e, ERR_CONFLICT, -EBADMSG,
-			    "the node says its host id is %s, and the backup's is %s", id, wanted);
-	if (r == 0 && restored && *n->journal->tokens)
-		r = check_tokens(n, &c, e);
-	/* Some rows may be there only when others have started, too. */
-	if (r == 0 && restored)
-		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
-	if (r == 0)
-		r = check_query(n, &c, e);
-	return r < 0 ? r : tell(n, e, "Cassandra answers CQL");
+	return r < 0 ? r : nodejournal_end(j, &n->cli->cancel, e);
 }
 
 /* ---- into a node that runs ---- */
@@ -308,10 +151,10 @@ static int tell_imported(void *ctx, const char *table, struct err *e)
 {
 	const struct noderun *n = ctx;
 	_cleanup_free_ char *text = util_printf("imported %s", table);
-	int r = stopped(n, e);
+	int r = noderun_stopped(n, e);
 
 	if (r == 0)
-		r = text ? tell(n, e, text) : err_nomem(e);
+		r = text ? noderun_tell(n, e, text) : err_nomem(e);
 	return r;
 }
 
@@ -336,7 +179,7 @@ static int import(struct noderun *n, struct err *e)
 		r = nodeimport_run(&m, &n->journal->places[i], e);
 	if (r < 0)
 		return r;
-	c = own_cqlsh(n, none);
+	c = noderun_cqlsh(n, none);
 	return checkquery_run(&n->query, &c, e);
 }
 
@@ -374,8 +217,8 @@ static const struct {
 	[NODEJOURNAL_COPY] = { "copying the backup's data in", copy },
 	[NODEJOURNAL_IN] = { "moving the backup's data in", move_in },
 	[NODEJOURNAL_YAML] = { "editing cassandra.yaml", edit_yaml },
-	[NODEJOURNAL_START] = { "starting Cassandra", start },
-	[NODEJOURNAL_CHECK] = { "checking the node", check },
+	[NODEJOURNAL_START] = { "starting Cassandra", noderun_start },
+	[NODEJOURNAL_CHECK] = { "checking the node", noderun_check },
 	[NODEJOURNAL_IMPORT] = { "importing", import },
 };
 
@@ -384,18 +227,37 @@ static bool can_go_back(const struct nodejournal *j)
 	return j->moved != NODEJOURNAL_REMOVED;
 }
 
-static int failed(struct noderun *n, enum nodejournal_step s, int r, struct err *e)
+static int explain(struct noderun *n, const char *when, int r, struct err *e)
 {
 	return err_wrap(e, heldrestore_explain(n->held, r, e),
-			"%s (run the same command again to go on%s)", steps[s].words,
+			"%s (run the same command again to go on%s)", when,
 			can_go_back(n->journal) ? ", or sstablefs restore-node --abort"
 						: "; there is no way back");
+}
+
+static int failed(struct noderun *n, enum nodejournal_step s, int r, struct err *e)
+{
+	return explain(n, steps[s].words, r, e);
+}
+
+/* Its hook, before or after the phase that the step belongs to. */
+static int hook_failed(struct noderun *n, const char *when, enum nodejournal_step s, int r,
+		       struct err *e)
+{
+	const char *phase = nodehooks_phase(s);
+	bool unchanged = strcmp(phase, "exchange") == 0 &&
+			 n->journal->moved == NODEJOURNAL_IN_PLACE;
+	_cleanup_free_ char *text = util_printf(
+		"%s the %s%s", when, phase,
+		unchanged ? ", of which nothing is done: the node has its own data" : "");
+
+	return text ? explain(n, text, r, e) : err_nomem(e);
 }
 
 static int step(struct noderun *n, enum nodejournal_step s, struct err *e)
 {
 	struct nodejournal *j = n->journal;
-	int r = stopped(n, e);
+	int r = noderun_stopped(n, e);
 
 	if (r == 0 && s == NODEJOURNAL_EMPTY)
 		r = nodecommand_await_unused(n->cli, j, 0, e);
@@ -457,10 +319,21 @@ static int step_with_hooks(struct noderun *n, enum nodejournal_step s, struct er
 	int r = nodehooks_before(&n->hooks, s, e), done;
 
 	if (r < 0)
-		return failed(n, s, r, e);
+		return hook_failed(n, "before", s, r, e);
 	r = step(n, s, e);
 	done = nodehooks_after(&n->hooks, s, r, e);
-	return r == 0 && done < 0 ? failed(n, s, done, e) : done;
+	return r == 0 && done < 0 ? hook_failed(n, "after", s, done, e) : done;
+}
+
+/* Somebody may have started the node after the run that stopped it. */
+static int stop_again(struct noderun *n, enum nodejournal_step s, struct err *e)
+{
+	int r = nodehooks_before(&n->hooks, s, e);
+
+	if (r < 0)
+		return hook_failed(n, "before", s, r, e);
+	r = stop(n, e);
+	return r < 0 ? nodehooks_after(&n->hooks, s, failed(n, NODEJOURNAL_STOP, r, e), e) : 0;
 }
 
 static int all_steps(struct noderun *n, struct err *e)
@@ -469,12 +342,8 @@ static int all_steps(struct noderun *n, struct err *e)
 	int r = pass_before(n, s, e);
 
 	n->resumed = s >= NODEJOURNAL_START;
-	/* Somebody may have started the node after the run that stopped it. */
-	if (r == 0 && s > NODEJOURNAL_STOP && s < NODEJOURNAL_START) {
-		r = nodehooks_before(&n->hooks, s, e);
-		if (r == 0)
-			r = stop(n, e);
-	}
+	if (r == 0 && s > NODEJOURNAL_STOP && s < NODEJOURNAL_START)
+		r = stop_again(n, s, e);
 	for (; s < NODEJOURNAL_STEPS && r == 0; s++) {
 		r = pass_before(n, s, e);
 		if (r < 0)
@@ -496,7 +365,12 @@ int noderun_restore(struct noderun *n, struct err *e)
 	unpin(n);
 	/* Where others go the same way it stays until all are restored: without it the same command would begin anew, and remove what the node has by then. */
 	n->ended = r == 0 && ((n->journal->no_stage && !n->follow) || n->journal->only_count > 0);
-	return n->ended ? end(n->journal, e) : r;
+	if (n->ended)
+		r = end(n, e);
+	return n->ended && r < 0
+		       ? err_wrap(e, r,
+				  "removing what was noted of it (run the same command again)")
+		       : r;
 }
 
 /* ---- abort and finish ---- */
@@ -521,7 +395,7 @@ static int put_back(struct noderun *n, struct err *e)
 		r = move_all(n, SWAP_BACK, false, e);
 	if (r == 0)
 		r = note(n, NODEJOURNAL_IN_PLACE, e);
-	return r < 0 ? r : tell(n, e, "the node's own data are back");
+	return r < 0 ? r : noderun_tell(n, e, "the node's own data are back");
 }
 
 int noderun_check_abort(const struct nodejournal *j, struct err *e)
@@ -557,10 +431,10 @@ int noderun_abort(struct noderun *n, struct err *e)
 	if (r == 0)
 		r = follow_pass(n->follow, NODEFOLLOW_BACK, e);
 	if (r == 0 && had_to_stop && j->was_running)
-		r = check(n, e);
-	if (r < 0)
-		return err_wrap(e, r, "aborting (run sstablefs restore-node --abort again)");
-	return end(j, e);
+		r = noderun_check(n, e);
+	if (r == 0)
+		r = end(n, e);
+	return r < 0 ? err_wrap(e, r, "aborting (run sstablefs restore-node --abort again)") : 0;
 }
 
 int noderun_check_finish(const struct nodejournal *j, struct err *e)
@@ -585,5 +459,7 @@ int noderun_finish(struct noderun *n, struct err *e)
 		return r;
 	j->mode = NODEJOURNAL_FINISH;
 	r = nodejournal_write(j, e);
-	return r < 0 ? r : end(j, e);
+	if (r == 0)
+		r = end(n, e);
+	return r < 0 ? err_wrap(e, r, "finishing (run sstablefs restore-node --finish again)") : 0;
 }

@@ -81,14 +81,14 @@ static int take_file(void *ctx, const char *path, const struct entry *entry, uin
 }
 
 /* What --no-stage removes first. */
-static int count_old(struct space *s, struct err *e)
+static int count_old(struct space *s, const struct cancel *cancel, struct err *e)
 {
 	const struct nodejournal *j = s->j;
 	const char *keep = j->keep_auth ? NODEJOURNAL_KEPT : NULL;
 	int r = 0;
 
 	for (size_t i = 0; i < j->place_count && j->no_stage && r == 0; i++)
-		r = swap_usage(&j->places[i], keep, &s->disks[i].old_bytes, e);
+		r = swap_usage(&j->places[i], keep, cancel, &s->disks[i].old_bytes, e);
 	return r;
 }
 
@@ -137,6 +137,6 @@ int nodespace_run(const struct nodejournal *j, const struct restore_options *o,
 	if (r == 0)
 		r = restore_walk_run(&own, &walk, e);
 	if (r == 0)
-		r = count_old(&s, e);
+		r = count_old(&s, o->cancel, e);
 	return r < 0 ? r : tell(&s, e);
 }

@@ -68,8 +68,8 @@ class Program:
     def start(self, *arguments, environment=None, prefix=(), **keywords):
         """Starts the program and returns at once. The caller waits for it."""
         return subprocess.Popen([str(word) for word in (*prefix, self.binary, *arguments)], env={**self.environment, **(environment or {})},
-                                cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                **{"stderr": subprocess.PIPE, "text": True, **keywords})
+                                cwd=self.directory, stdout=subprocess.PIPE,
+                                **{"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, **keywords})
 
     def repository(self, url=None, **environment):
         """A Repository; by default in a fresh directory."""

@@ -91,7 +91,8 @@ def test_tables_that_are_added_are_a_load(stored, host, hooks):
 @pytest.mark.parametrize("phase", ["fetch", "exchange", "check"])
 def test_a_hook_before_a_phase_that_fails_stops_there_and_the_same_command_goes_on(stored, host, hooks, phase):
     hooks.fail(f"before_{phase}")
-    refused(restore(stored, host, code=FAILED), f"the hook before_{phase}", f"before_{phase} says no", "run the same command again to go on")
+    where = f"before the {phase}, of which nothing is done: the node has its own data" if phase == "exchange" else f"before the {phase} (run"
+    refused(restore(stored, host, code=FAILED), f"the hook before_{phase}", f"before_{phase} says no", where, "run the same command again to go on")
     assert hooks.ran()[-1][:2] == ("before", phase)
     assert host.running and (phase == "check" or files(host.content()) == files(stored.spoilt))
     hooks.fail(None)
@@ -103,10 +104,24 @@ def test_a_hook_before_a_phase_that_fails_stops_there_and_the_same_command_goes_
 @pytest.mark.parametrize("phase", ["fetch", "exchange"])
 def test_a_hook_after_a_phase_that_fails_stops_behind_it(stored, host, hooks, phase):
     hooks.fail(f"after_{phase}")
-    refused(restore(stored, host, code=FAILED), f"the hook after_{phase}", "run the same command again to go on")
+    refused(restore(stored, host, code=FAILED), f"after the {phase} (run the same command again to go on", f"the hook after_{phase}")
     assert host.running
     restore(stored, host)
     assert hooks.ran()[-1][:2] == ("after", "check") and files(host.content()) == files(stored.before)
+
+
+def test_a_hook_that_fails_in_the_middle_of_an_exchange_says_so_and_the_same_command_goes_on(stored, host, hooks):
+    host.fail("stop", first="not yet")
+    restore(stored, host, code=FAILED)
+    host.heal()
+    (host.old(host.data[1]) / "ks2").mkdir()
+    refused(restore(stored, host, code=FAILED), "ks2", "cannot be moved")
+    hooks.fail("before_exchange")
+    refused(restore(stored, host, code=FAILED), "before the exchange (run the same command again to go on", "before_exchange says no")
+    hooks.fail(None)
+    (host.old(host.data[1]) / "ks2").rmdir()
+    restore(stored, host)
+    assert files(host.content()) == files(stored.before) and host.running
 
 
 def test_a_hook_after_the_last_phase_that_fails_is_told(stored, host, hooks):

@@ -2,12 +2,16 @@
 """restore-node is killed at calls that make, move or remove a name below the node's directories: the same command then ends what was begun, and
 --abort puts back what was there. Nothing is lost on the way."""
 
+import contextlib
 import random
 import shutil
+import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness import DONE, FAILED
+from harness import DONE, FAILED, wait_until
 from hook import Hook, moments
 from host import OWN, Host, files
 
@@ -117,3 +121,50 @@ def test_a_finish_killed_anywhere_is_ended_by_the_next(story):
         assert files(story.host.content()) == story.backed_up
         assert not [place for place in story.host.places if (place / OWN / "backups").exists()]
     assert kills >= len(chosen) * 2 // 3
+
+
+def paused(process):
+    stat = Path("/proc", str(process.pid), "stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 30, "the pause")
+
+
+@pytest.mark.parametrize("end", ["--finish", "--abort", "--no-stage"])
+def test_a_long_removal_ends_at_a_signal_and_the_same_command_goes_on(story, end):
+    words = ["b", "--in-place", end, "--yes"] if end == "--no-stage" else [end]
+    if words == [end]:
+        story.restore()
+    hook = Hook(story.program, "u", below=story.host.data[0] / ("shop" if end == "--no-stage" else OWN + "/backups"))
+    process = story.repository.start("--config", story.host.configuration, "restore-node", *words, environment={**hook.environment(3), "CRASH_PAUSE": "1"})
+    paused(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGINT and "stopped by SIGINT" in err
+    assert hook.calls() == 3, "nothing is removed any more"
+    assert story.host.journal()["old_data"] == ("removed" if end == "--no-stage" else "aside" if end == "--finish" else "in place")
+    story.run(*words)
+    if end == "--abort":
+        story.is_as_before()
+    else:
+        assert files(story.host.content()) == story.backed_up and story.host.running and not story.host.journal()
+
+
+def test_who_leads_hears_of_a_long_removal(story):
+    """Else it would take a host that removes for minutes for one that hangs."""
+    story.restore()
+    many = story.host.old(story.host.data[0]) / "many"
+    many.mkdir()
+    for number in range(20000):
+        (many / str(number)).touch()
+    said = story.host.directory / "said"
+    with open(said, "w") as err:
+        process = story.repository.start("--config", story.host.configuration, "restore-node", "--finish", "--coordinated", stdin=subprocess.PIPE, stderr=err)
+    assert '"step":"check"' in next(line for line in process.stdout if "ready" in line)
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write("finish\n")
+        while process.poll() is None:
+            process.stdin.write("wait\n")
+            process.stdin.flush()
+    assert process.wait(60) == DONE and '"finished"' in process.stdout.read()
+    assert said.read_text().count('{"progress":{}}') > 5, "no more than one, for the word that let it begin, would be silence"
+    assert not [place for place in story.host.places if (place / OWN).exists()]

@@ -268,6 +268,36 @@ Test(io, a_tree_is_removed_but_not_what_its_links_point_to)
 	cr_expect_eq(count_entries(t.fd), 1);
 }
 
+static void make_large(const struct tmpdir *t)
+{
+	cr_assert_eq(io_mkdirs(t->fd, "tree/a", 0755), 0);
+	for (int i = 0; i < 100; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "tree/a/%d", i);
+		tmpdir_write(t, name, "", 0);
+	}
+}
+
+Test(io, the_removal_of_a_large_tree_is_heard_of_and_can_be_interrupted)
+{
+	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+	struct cancel cancel = { .reason = 0 };
+	struct stat st;
+
+	make_large(&t);
+	cancel_set(&cancel, 2);
+	cr_expect_eq(io_remove_large_tree(t.fd, "tree", &cancel), -ECANCELED);
+	cr_expect_eq(fstatat(t.fd, "tree/a/99", &st, 0), 0);
+	cancel_set(&cancel, 0);
+	cancel.waits = 0;
+	cr_expect_eq(io_remove_large_tree(t.fd, "tree", &cancel), 0);
+	cr_expect_geq(cancel.waits, 102);
+	cr_expect_eq(fstatat(t.fd, "tree", &st, 0), -1);
+	make_large(&t);
+	cr_expect_eq(io_remove_large_tree(t.fd, "tree", NULL), 0);
+}
+
 Test(io, a_tree_that_is_too_deep_is_refused)
 {
 	_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
