@@ -73,7 +73,7 @@ class Site:
 def site(name, arguments, **cluster):
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix=f"sstablefs-{name}-") as work, servers.minio() as server, \
-            Cluster(arguments.version, heap=arguments.heap, **cluster) as nodes:
+            Cluster(arguments.version, heap=arguments.heap, measured=True, **cluster) as nodes:
         yield Site(name, arguments, Path(work), server, nodes.node, load)
 
 

@@ -27,6 +27,7 @@ class Settings:
     jmx: str
     credentials: tuple
     java_options: list
+    measured: bool
     seed: str = ""
     dc: str = "dc1"
     rack: str = ""
@@ -50,7 +51,8 @@ def free_address(taken):
 class Cluster:
     """version: "5.0" or "4.1". nodes: how many. heap: of each. yaml: changes of cassandra.yaml. racks: one a node, which also
     chooses GossipingPropertyFileSnitch. data_directories: how many each node has. jmx: NONE, PASSWORD or TLS (which has the
-    password too). authentication: CQL asks for cassandra/cassandra. java_options: more for the server."""
+    password too). authentication: CQL asks for cassandra/cassandra. java_options: more for the server.
+    measured: for benchmarks, as in production; else Java compiles once and quickly, which takes half the CPU time of a node that lives for a minute."""
     version: str = "5.0"
     count: int = 1
     heap: str = "512M"
@@ -61,6 +63,7 @@ class Cluster:
     jmx: str = NONE
     authentication: bool = False
     java_options: tuple = ()
+    measured: bool = False
     name: str = ""
 
     def __post_init__(self):
@@ -80,7 +83,7 @@ class Cluster:
         address = free_address([node.address for node in self.nodes])
         number = len(self.nodes)
         settings = Settings(self.name, self.heap, yaml, self.data_directories, self.jmx,
-                            ("cassandra", "cassandra") if self.authentication else None, list(self.java_options),
+                            ("cassandra", "cassandra") if self.authentication else None, list(self.java_options), self.measured,
                             seed=self.nodes[0].address if self.nodes else address, dc=self.dc,
                             rack=self.racks[number] if self.racks else "")
         # Of its own, so that the guard of the node removes all there is.

@@ -117,7 +117,8 @@ class Node:
             f"-Dcassandra.triggers_dir={self.home}/triggers", f"-Dcassandra.jmx.local.port={self.jmx_port}",
             f"-Dcom.sun.management.jmxremote.authenticate={'true' if self.settings.jmx != NONE else 'false'}",
             "-Dcassandra.skip_wait_for_gossip_to_settle=0", f"-Dcassandra.ring_delay_ms={self.ring_delay_ms}",
-            "-Dcassandra.superuser_setup_delay_ms=0", *self.security, *self.settings.java_options])
+            "-Dcassandra.superuser_setup_delay_ms=0", *self.security,
+            *([] if self.settings.measured else ["-XX:TieredStopAtLevel=1"]), *self.settings.java_options])
         files.write_bin(self)
 
     # Its process.
