@@ -334,6 +334,7 @@ static int take(struct nodejournal *j, const json_t *o, struct err *e)
 	j->moved = moved;
 	j->done = json_is_true(json_object_get(o, "done"));
 	j->was_running = json_is_true(json_object_get(o, "was_running"));
+	j->made = json_is_true(json_object_get(o, "made"));
 	return take_places(j, json_object_get(o, "places"), e);
 }
 
@@ -399,6 +400,7 @@ static bool put_case(json_t *o, const struct nodejournal *j)
 {
 	bool good = !j->no_stage || json_object_set_new(o, "no_stage", json_true()) == 0;
 
+	good = good && json_object_set_new(o, "made", json_boolean(j->made)) == 0;
 	if (*j->tokens)
 		good = good && json_object_set_new(o, "tokens", json_string(j->tokens)) == 0 &&
 		       json_object_set_new(o, "yaml", json_text(j->yaml)) == 0;

@@ -117,14 +117,37 @@ static int need_part(const struct swap_place *p, enum swap_part part, int *ret_f
 {
 	int r = swap_open_part(p, part, ret_fd, e);
 
-	return r == -ENOENT ? err_set(e, ERR_IO, r, "%s: " SWAP_DIRECTORY "/" BACKUPS "/%s is gone",
-				      p->path, parts[part])
-			    : r;
+	return r == -ENOENT
+		       ? err_set(e, ERR_CONFLICT, r,
+				 "%s: " SWAP_DIRECTORY "/" BACKUPS
+				 "/%s, which the restore had made, is gone: is its file system mounted?",
+				 p->path, parts[part])
+		       : r;
+}
+
+int swap_check_made(const struct swap_place *p, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++) {
+		_cleanup_close_ int fd = -1;
+
+		r = need_part(p, i, &fd, e);
+	}
+	return r;
+}
+
+/* The names of all that was made. */
+static int sync_up(const struct swap_place *p, int own, int backups, struct err *e)
+{
+	int r = fsync(backups) < 0 || fsync(own) < 0 ? -errno : io_fsync_dir(own, "..");
+
+	return r < 0 ? err_errno(e, r, "cannot make %s/" SWAP_DIRECTORY " durable", p->path) : 0;
 }
 
 int swap_make(const struct swap_place *p, struct err *e)
 {
-	_cleanup_close_ int backups = -1;
+	_cleanup_close_ int own = -1, backups = -1;
 	int r = open_backups(p, true, &backups, e);
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++) {
@@ -132,6 +155,10 @@ int swap_make(const struct swap_place *p, struct err *e)
 
 		r = open_ours(p, backups, parts[i], true, &fd, e);
 	}
+	if (r == 0)
+		r = swap_open_own(p, false, &own, e);
+	if (r == 0)
+		r = sync_up(p, own, backups, e);
 	return r;
 }
 

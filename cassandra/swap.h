@@ -45,8 +45,10 @@ int swap_open_place(const struct swap_place *p, int *ret_fd, struct err *e);
 int swap_open_own(const struct swap_place *p, bool make, int *ret_fd, struct err *e);
 /* The same of a part, which is never made. */
 int swap_open_part(const struct swap_place *p, enum swap_part part, int *ret_fd, struct err *e);
-/* Makes the directories. */
+/* Makes the directories, durably. */
 int swap_make(const struct swap_place *p, struct err *e);
+/* That all of them are there. -ENOENT (ERR_CONFLICT): as where the file system of the place is not mounted. */
+int swap_check_made(const struct swap_place *p, struct err *e);
 /* Whether everything in the place can be moved: we may write there, and nothing in it is another file system. 0; -EACCES, -EXDEV… with ERR_CONFLICT or ERR_IO. */
 int swap_check(const struct swap_place *p, struct err *e);
 /*

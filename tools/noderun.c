@@ -10,22 +10,24 @@
 
 /* ---- fetch ---- */
 
-static int make_places(const struct noderun *n, struct err *e)
+/* Made once: a place that lacks what was made is another one, as the directory that a file system is not mounted on after a reboot, and would be taken for one whose data are all exchanged. */
+static int make_places(struct noderun *n, struct err *e)
 {
+	struct nodejournal *j = n->journal;
 	int r = 0;
 
-	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
-		r = swap_make(&n->journal->places[i], e);
-	return r;
+	for (size_t i = 0; i < j->place_count && r == 0; i++)
+		r = j->made ? swap_check_made(&j->places[i], e) : swap_make(&j->places[i], e);
+	if (r < 0 || j->made)
+		return r;
+	j->made = true;
+	return nodejournal_write(j, e);
 }
 
 static int fetch_places(struct noderun *n, bool in_place, struct err *e)
 {
-	int r = make_places(n, e);
-
-	return r < 0 ? r
-		     : nodefetch_run(n->cli, n->session, n->record, n->common, n->journal, in_place,
-				     &n->fetched, e);
+	return nodefetch_run(n->cli, n->session, n->record, n->common, n->journal, in_place,
+			     &n->fetched, e);
 }
 
 static int fetch(struct noderun *n, struct err *e)
@@ -41,10 +43,8 @@ static int fetch(struct noderun *n, struct err *e)
 static int stop(struct noderun *n, struct err *e)
 {
 	char users[NODECOMMAND_USERS_BYTES];
-	int r = make_places(n, e);
+	int r = noderun_guard(n, true, e);
 
-	if (r == 0)
-		r = noderun_guard(n, true, e);
 	n->stopped_ms = clock_elapsed_ms(n->cli->clock);
 	nodecommand_users(n->journal, users);
 	if (r == 0 && *users)
@@ -358,8 +358,12 @@ static int all_steps(struct noderun *n, struct err *e)
 
 int noderun_restore(struct noderun *n, struct err *e)
 {
-	int r = pin(n, e);
+	/* One whose end was interrupted may have removed them. */
+	bool over = n->journal->done && n->journal->step >= NODEJOURNAL_CHECK;
+	int r = over ? 0 : make_places(n, e);
 
+	if (r == 0)
+		r = pin(n, e);
 	if (r == 0)
 		r = all_steps(n, e);
 	unpin(n);
@@ -384,8 +388,10 @@ static int note(struct noderun *n, enum nodejournal_moved moved, struct err *e)
 static int put_back(struct noderun *n, struct err *e)
 {
 	const struct nodejournal *j = n->journal;
-	int r = stop(n, e);
+	int r = make_places(n, e);
 
+	if (r == 0)
+		r = stop(n, e);
 	if (r == 0 && j->moved == NODEJOURNAL_ASIDE) {
 		r = move_all(n, SWAP_CLEAR, false, e);
 		if (r == 0)

@@ -70,6 +70,7 @@ def other(program):
     other.kill()
 
 
+REBOOTED = ["b", "--in-place", "--yes"]
 REMOTE = ["b", "--remote", "--node", "n1", "--yes"]
 
 
@@ -505,6 +506,31 @@ def test_what_is_staged_leaves_the_running_node_some_room(repository, host, moun
 
     assert "3.2 MiB must stay free for Cassandra" in plan(5_500_000, FOUND)[0]
     assert plan(7_500_000, DONE) == []
+
+
+@pytest.mark.parametrize("after, words", [("stop", REBOOTED), ("start", REBOOTED), ("start", ["--abort"])], ids=["fetched", "exchanged", "abort"])
+def test_a_disk_that_is_not_mounted_after_a_reboot_is_not_taken_for_one_that_is_done(stored, host, after, words):
+    """Its mount point is an empty directory: as if all that was fetched into it, or set aside, had been moved."""
+    place, disk = host.data[1], host.directory / "disk"
+    host.kill()
+    place.rename(disk)
+    place.mkdir()
+    run("mount", "--bind", disk, place)
+    try:
+        host.start()
+        host.fail(after, first="not now")
+        restore(stored, host, *REBOOTED, code=FAILED)
+        host.heal()
+        host.kill()
+        run("umount", place)
+        refused(restore(stored, host, *words, code=FAILED), place, "is its file system mounted?")
+        assert list(place.iterdir()) == [] and not host.running
+        run("mount", "--bind", disk, place)
+        restore(stored, host, *words)
+        assert files(host.content()) == (stored.before if words == REBOOTED else files(stored.spoilt))
+        host.kill()
+    finally:
+        run("umount", "--lazy", place)
 
 
 def test_keystores_that_are_missing_are_found_before(stored, host):
