@@ -187,7 +187,7 @@ static int open_journal(struct work *w, struct err *e)
 	if (r == 0)
 		r = loadjournal_open(cache, id, &w->journal, e);
 	if (r == 0)
-		r = clusterload_clear(w->journal, e);
+		r = clusterload_clear(w->a->cli, w->journal, e);
 	return r == 0 && w->a->restart ? loadjournal_forget(w->journal, NULL, e) : r;
 }
 

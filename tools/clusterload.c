@@ -86,16 +86,16 @@ static int mount_source(struct engine *g, uint32_t source, struct err *e)
 	return r;
 }
 
-static int unmount_source(struct source *s, struct err *e)
+static int unmount_source(const struct cli *cli, struct source *s, struct err *e)
 {
-	int r = s->mountpoint ? ownmount_end(s->mountpoint, e) : 0;
+	int r = s->mountpoint ? ownmount_end(cli, s->mountpoint, e) : 0;
 
 	free(s->mountpoint);
 	s->mountpoint = NULL;
 	return r;
 }
 
-int clusterload_clear(const struct loadjournal *j, struct err *e)
+int clusterload_clear(const struct cli *cli, const struct loadjournal *j, struct err *e)
 {
 	_cleanup_free_ char *path = mount_path(j, "");
 	DIR *dir = path ? opendir(path) : NULL;
@@ -111,7 +111,7 @@ int clusterload_clear(const struct loadjournal *j, struct err *e)
 		if (!at)
 			r = err_nomem(e);
 		else if (*d->d_name != '.')
-			r = ownmount_end(at, e);
+			r = ownmount_end(cli, at, e);
 	}
 	if (dir)
 		closedir(dir);
@@ -234,7 +234,7 @@ static int end(struct engine *g, struct job *job, int verdict, const struct err 
 	peer_free(job->peer);
 	job->peer = NULL;
 	if (--s->left == 0 && r == 0)
-		r = unmount_source(s, e);
+		r = unmount_source(g->l->cli, s, e);
 	return r;
 }
 
@@ -378,7 +378,7 @@ static void release(struct engine *g)
 		if (g->running[i] && g->running[i]->peer)
 			peer_free(g->running[i]->peer);
 	for (size_t i = 0; g->sources && i < g->l->plan->source_count; i++)
-		if (unmount_source(&g->sources[i], &ignored) < 0)
+		if (unmount_source(g->l->cli, &g->sources[i], &ignored) < 0)
 			log_write(g->l->cli->log, LOG_LEVEL_WARNING, "mount-stays", "%s",
 				  ignored.message);
 	free(g->jobs);

@@ -35,7 +35,7 @@ struct clusterload { /* filled by the caller, borrowed */
 int clusterload_run(struct clusterload *l, struct err *e);
 void clusterload_deinit(struct clusterload *l);
 /* Unmounts what a run that was killed has left below the journal's directory. Whoever still reads there gets errors. */
-int clusterload_clear(const struct loadjournal *j, struct err *e);
+int clusterload_clear(const struct cli *cli, const struct loadjournal *j, struct err *e);
 /* What the journal calls the files of a table; new string. */
 char *clusterload_from(const struct clusterplan *p, const struct clusterplan_table *t);
 

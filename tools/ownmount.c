@@ -95,7 +95,7 @@ int ownmount_start(struct cli *cli, const char *url, const char *mountpoint, con
 	return run_mount(cli, (char *const *)(size_t)words, e);
 }
 
-int ownmount_end(const char *mountpoint, struct err *e)
+int ownmount_end(const struct cli *cli, const char *mountpoint, struct err *e)
 {
 	struct mountpoint_info info;
 	unsigned cleared;
@@ -111,6 +111,12 @@ int ownmount_end(const char *mountpoint, struct err *e)
 	r = unmount_run(mountpoint, false, false, e);
 	if (r == -EBUSY)
 		r = unmount_run(mountpoint, false, true, e);
+	if (r != -ETIMEDOUT)
+		return r;
 	/* A container that was started meanwhile has a copy of every mount, and with it keeps the daemon. It is nobody's harm. */
-	return r == -ETIMEDOUT ? 0 : r;
+	log_write(
+		cli->log, LOG_LEVEL_WARNING, "mount-process-stays",
+		"%s: it ends with the last container, or other mount namespace, that has a copy of the mount",
+		e->message);
+	return 0;
 }

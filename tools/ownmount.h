@@ -11,8 +11,9 @@ char *ownmount_escaped(const char *value);
 int ownmount_start(struct cli *cli, const char *url, const char *mountpoint, const char *options,
 		   struct err *e);
 /*
- * Unmounts it, or what a killed process left of it, and waits for its daemon's end, half a minute at most. Whoever reads there still gets errors: the connection is aborted. Nothing mounted there is no error.
+ * Unmounts it, or what a killed process left of it, and waits for its daemon's end, half a minute at most: one that lives on then is logged, and no error. Whoever reads there still gets errors: the
+ * connection is aborted. Nothing mounted there is no error.
  */
-int ownmount_end(const char *mountpoint, struct err *e);
+int ownmount_end(const struct cli *cli, const char *mountpoint, struct err *e);
 
 #endif

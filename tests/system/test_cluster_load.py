@@ -124,6 +124,7 @@ if LONG:  # half a minute
             out, err = run.communicate(timeout=300)
             container.kill()
         assert run.returncode == DONE, out + err
+        assert "is unmounted, but its process has not ended" in err and "it ends with the last container" in err
         assert left_behind(program) == []
         wait_until(lambda: not processes_of(program.directory), 30, "the daemon ends with the container")
 
