@@ -278,6 +278,15 @@ static int take_case(struct nodejournal *j, const json_t *o, struct err *e)
 	return r;
 }
 
+/* One that an sstablefs of before wrote does not say it. */
+static void take_owner(struct swap_place *p, const json_t *o)
+{
+	uint64_t owner;
+
+	p->owned = json_get_u64(o, "owner", &owner, NULL) == 0;
+	p->owner = p->owned ? (uid_t)owner : 0;
+}
+
 /* The first is a data directory, and no data directory comes after another place. */
 static int take_places(struct nodejournal *j, const json_t *list, struct err *e)
 {
@@ -298,6 +307,7 @@ static int take_places(struct nodejournal *j, const json_t *list, struct err *e)
 		r = nodejournal_add_place(j, path, data, e);
 		if (r < 0)
 			return r;
+		take_owner(&j->places[i], o);
 	}
 	return 0;
 }
@@ -347,7 +357,9 @@ static int parse(const char *path, const char *text, size_t len, struct nodejour
 
 	if (r == 0 && (json_get_u64(o, "format", &format, NULL) < 0 || format < FORMAT_IN_PLACE ||
 		       format > FORMAT_ALL))
-		r = err_set(e, ERR_USAGE, -ENOTSUP, "it was written by a newer sstablefs");
+		r = err_set(
+			e, ERR_USAGE, -ENOTSUP,
+			"it was written by a newer sstablefs: go on, abort or finish with that one");
 	return r < 0 ? r : take(j, o, e);
 }
 
@@ -414,6 +426,17 @@ static bool put_case(json_t *o, const struct nodejournal *j)
 	return good;
 }
 
+static json_t *place_json(const struct swap_place *p)
+{
+	json_t *o = json_pack("{s:s, s:b}", "path", p->path, "data", p->data);
+
+	if (p->owned && json_object_set_new(o, "owner", json_integer(p->owner)) < 0) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
 static json_t *to_json(const struct nodejournal *j)
 {
 	bool plain = !j->no_stage && !*j->tokens && j->only_count == 0;
@@ -426,8 +449,7 @@ static json_t *to_json(const struct nodejournal *j)
 			      j->keep_auth, "was_running", j->was_running);
 
 	for (size_t i = 0; i < j->place_count; i++)
-		json_array_append_new(places, json_pack("{s:s, s:b}", "path", j->places[i].path,
-							"data", j->places[i].data));
+		json_array_append_new(places, place_json(&j->places[i]));
 	if (!o || !put_case(o, j) || json_array_size(places) != j->place_count ||
 	    json_object_set_new(o, "places", json_incref(places)) < 0) {
 		json_decref(o);

@@ -52,7 +52,7 @@ struct nodejournal { /* strings are owned */
 	size_t only_count;
 	char *importing;  /* the table whose import was begun last, "shop.users"; "": none was */
 	bool was_running; /* the node, when it began */
-	bool made;	  /* our directories in all places: one that is missing from then on is on a disk that is not mounted */
+	bool made; /* our directories in all places: one that is missing from then on is on a disk that is not mounted */
 	struct swap_place *places; /* the data directories come first */
 	size_t place_count;
 };

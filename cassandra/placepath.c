@@ -44,9 +44,9 @@ static void pass_directory(struct walk *w, const struct stat *st)
 		w->by_a_group = true;
 }
 
-static int check_leader(const struct walk *w, const char *path, const char *real, uid_t owner,
-			struct err *e)
+static int check_leader(const struct placepath *w, const char *path, struct err *e)
 {
+	uid_t owner = w->st.st_uid;
 	bool his = !w->led || (!w->by_several && w->by == owner);
 
 	if (geteuid() != 0 || (his && !(w->by_a_group && owner == 0)))
@@ -55,11 +55,11 @@ static int check_leader(const struct walk *w, const char *path, const char *real
 		return err_set(
 			e, ERR_CONFLICT, -EPERM,
 			"%s leads to %s of root through a directory that others can write to: take that from them (chmod go-w)",
-			path, real);
+			path, w->real);
 	return err_set(
 		e, ERR_CONFLICT, -EPERM,
 		"%s leads to %s, which belongs to user %u, through a directory or symbolic link of user %u, who may have made it lead there: give all of the way to root, or %s to that user",
-		path, real, (unsigned)owner, (unsigned)w->by, real);
+		path, w->real, (unsigned)owner, (unsigned)w->by, w->real);
 }
 
 /* ---- the way ---- */
@@ -146,7 +146,7 @@ static int name_of(int fd, char name[PATH_MAX])
 	return 0;
 }
 
-int placepath_find(const char *path, char **ret_real, struct stat *ret_st, struct err *e)
+int placepath_look(const char *path, struct placepath *ret, struct err *e)
 {
 	_cleanup_walk_ struct walk w = { .fd = -1, .rest = strdup(path) };
 	char real[PATH_MAX];
@@ -154,8 +154,7 @@ int placepath_find(const char *path, char **ret_real, struct stat *ret_st, struc
 	int r;
 
 	if (*path != '/')
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "%s is no absolute path: write it into cassandra.yaml from / on",
+		return err_set(e, ERR_USAGE, -EINVAL, "%s is no absolute path: write it from / on",
 			       path);
 	r = go(&w);
 	if (r == 0)
@@ -164,12 +163,29 @@ int placepath_find(const char *path, char **ret_real, struct stat *ret_st, struc
 		r = -errno;
 	if (r < 0)
 		return r == -ENOENT ? r : err_errno(e, r, "cannot open %s", path);
-	r = check_leader(&w, path, real, st.st_uid, e);
-	if (r < 0)
+	*ret = (struct placepath){ .real = strdup(real),
+				   .st = st,
+				   .led = w.led,
+				   .by_several = w.by_several,
+				   .by_a_group = w.by_a_group,
+				   .by = w.by };
+	return ret->real ? 0 : err_nomem(e);
+}
+
+int placepath_find(const char *path, char **ret_real, struct stat *ret_st, struct err *e)
+{
+	struct placepath found;
+	int r = placepath_look(path, &found, e);
+
+	if (r == 0)
+		r = check_leader(&found, path, e);
+	else
 		return r;
-	*ret_real = strdup(real);
-	if (!*ret_real)
-		return err_nomem(e);
-	*ret_st = st;
+	if (r < 0) {
+		free(found.real);
+		return r;
+	}
+	*ret_real = found.real;
+	*ret_st = found.st;
 	return 0;
 }

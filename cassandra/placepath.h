@@ -9,6 +9,16 @@
 #include <sys/stat.h>
 #include "base/err.h"
 
+struct placepath {
+	char *real;	/* without symbolic links; owned */
+	struct stat st; /* what is there */
+	/* Who else than root can lead the path elsewhere: a user; several; members of a group, or all, through a directory of root's. */
+	bool led, by_several, by_a_group;
+	uid_t by;
+};
+
+/* Where it leads, whoever led it there. 0; -ENOENT (no error text): nothing is there; -EINVAL (ERR_USAGE): no absolute path. */
+int placepath_look(const char *path, struct placepath *ret, struct err *e);
 /*
  * The path without symbolic links (a new string), and what is there. -ENOENT (no error text): nothing is; -EPERM (ERR_CONFLICT): somebody may have led it to what is not his,
  * which matters to root alone; -EINVAL (ERR_USAGE): no absolute path.

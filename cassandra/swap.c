@@ -28,72 +28,111 @@ char *swap_path(const struct swap_place *p, enum swap_part part)
 
 /* ---- directories ---- */
 
+/* Who can write to a directory above it can put another one there, no link. */
+static int check_same(const struct swap_place *p, int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(e, -errno, "cannot look at %s", p->path);
+	if ((!p->owned || st.st_uid == p->owner) &&
+	    (!p->inode || (st.st_ino == p->inode && st.st_dev == p->device)))
+		return 0;
+	return err_set(
+		e, ERR_CONFLICT, -EPERM,
+		"%s is not the directory that was looked at, of user %u: who can write to the directories above it has put one of user %u there",
+		p->path, (unsigned)p->owner, (unsigned)st.st_uid);
+}
+
 int swap_open_place(const struct swap_place *p, int *ret_fd, struct err *e)
 {
-	int r = io_open_real(p->path, ret_fd);
+	_cleanup_close_ int fd = -1;
+	int r = io_open_real(p->path, &fd);
 
 	if (r == -ENOTDIR)
 		return err_set(
 			e, ERR_CONFLICT, r,
 			"%s is no directory any more, or a part of its path has become a symbolic link, which is not followed",
 			p->path);
-	return r < 0 ? err_errno(e, r, "cannot open %s", p->path) : 0;
+	if (r < 0)
+		return err_errno(e, r, "cannot open %s", p->path);
+	r = check_same(p, fd, e);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+/* One of our directories: PLACE/BELOW/NAME. */
+struct own_name {
+	const char *below, *name;
+};
+
+#define IN_BACKUPS "/" SWAP_DIRECTORY "/" BACKUPS
+
+/* What is in `new` an sstablefs of before gave to Cassandra's user with the directory itself; its name is in a directory that is root's. */
+static const char *advice(const struct own_name *n)
+{
+	return strcmp(n->below, IN_BACKUPS) == 0
+		       ? "an sstablefs of before has given it to that user: chown it to root (it alone, not what is in it), or end the restore with that sstablefs; do not remove it"
+		       : "if that user has begun a restore-node, run it as that user; else look at what is in it, which may be all that a node had, and move it away";
 }
 
 /* Who else could write to it could lead root anywhere through it. */
-static int check_ours(const struct swap_place *p, const char *name, int fd, struct err *e)
+static int check_ours(const struct swap_place *p, const struct own_name *n, int fd, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
-		return err_errno(e, -errno, "cannot look at %s: %s", p->path, name);
+		return err_errno(e, -errno, "cannot look at %s%s/%s", p->path, n->below, n->name);
 	if (st.st_uid != geteuid() && st.st_uid != 0)
-		return err_set(
-			e, ERR_CONFLICT, -EPERM,
-			"%s: %s belongs to user %u: if that user has begun a restore-node, run it as that user; else look at it and remove it",
-			p->path, name, (unsigned)st.st_uid);
+		return err_set(e, ERR_CONFLICT, -EPERM, "%s%s/%s belongs to user %u: %s", p->path,
+			       n->below, n->name, (unsigned)st.st_uid, advice(n));
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(
 			e, ERR_CONFLICT, -EPERM,
-			"%s: others than its owner may write to %s: look at what is in it, then chmod 755 it",
-			p->path, name);
+			"others than its owner may write to %s%s/%s: look at what is in it, then chmod 755 it",
+			p->path, n->below, n->name);
 	return 0;
 }
 
 /* Cassandra's check at its start opens them, under whatever user and whatever our umask is. */
-static int open_ours(const struct swap_place *p, int at, const char *name, bool make, int *ret_fd,
+static int open_ours(const struct swap_place *p, int at, struct own_name n, bool make, int *ret_fd,
 		     struct err *e)
 {
-	bool made = make && mkdirat(at, name, 0755) == 0;
+	bool made = make && mkdirat(at, n.name, 0755) == 0;
 	_cleanup_close_ int fd = -1;
 	int r = 0;
 
 	if (make && !made && errno != EEXIST)
-		return err_errno(e, -errno, "%s: cannot make %s", p->path, name);
-	fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return err_errno(e, -errno, "cannot make %s%s/%s", p->path, n.below, n.name);
+	fd = openat(at, n.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return err_set(
 			e, ERR_CONFLICT, -ENOTDIR,
-			"%s: %s is no directory (symbolic links are not followed): look at it and remove it",
-			p->path, name);
+			"%s%s/%s is no directory (symbolic links are not followed): look at it and remove it",
+			p->path, n.below, n.name);
 	if (fd < 0)
-		return err_errno(e, -errno, "%s: cannot open %s", p->path, name);
-	r = check_ours(p, name, fd, e);
+		return err_errno(e, -errno, "cannot open %s%s/%s", p->path, n.below, n.name);
+	r = check_ours(p, &n, fd, e);
 	if (r == 0 && made && fchmod(fd, 0755) < 0)
-		r = err_errno(e, -errno, "%s: cannot set the mode of %s", p->path, name);
+		r = err_errno(e, -errno, "cannot set the mode of %s%s/%s", p->path, n.below,
+			      n.name);
 	if (r == 0)
 		*ret_fd = steal_fd(&fd);
 	return r;
 }
+
+static const struct own_name own_name = { "", SWAP_DIRECTORY };
+static const struct own_name backups_name = { "/" SWAP_DIRECTORY, BACKUPS };
 
 int swap_open_own(const struct swap_place *p, bool make, int *ret_fd, struct err *e)
 {
 	_cleanup_close_ int place = -1;
 	int r = swap_open_place(p, &place, e);
 
-	return r < 0 ? r : open_ours(p, place, SWAP_DIRECTORY, make, ret_fd, e);
+	return r < 0 ? r : open_ours(p, place, own_name, make, ret_fd, e);
 }
 
 static int open_backups(const struct swap_place *p, bool make, int *ret_fd, struct err *e)
@@ -101,7 +140,12 @@ static int open_backups(const struct swap_place *p, bool make, int *ret_fd, stru
 	_cleanup_close_ int own = -1;
 	int r = swap_open_own(p, make, &own, e);
 
-	return r < 0 ? r : open_ours(p, own, BACKUPS, make, ret_fd, e);
+	return r < 0 ? r : open_ours(p, own, backups_name, make, ret_fd, e);
+}
+
+static struct own_name part_name(enum swap_part part)
+{
+	return (struct own_name){ IN_BACKUPS, parts[part] };
 }
 
 int swap_open_part(const struct swap_place *p, enum swap_part part, int *ret_fd, struct err *e)
@@ -109,7 +153,7 @@ int swap_open_part(const struct swap_place *p, enum swap_part part, int *ret_fd,
 	_cleanup_close_ int backups = -1;
 	int r = open_backups(p, false, &backups, e);
 
-	return r < 0 ? r : open_ours(p, backups, parts[part], false, ret_fd, e);
+	return r < 0 ? r : open_ours(p, backups, part_name(part), false, ret_fd, e);
 }
 
 /* What must be there. */
@@ -153,7 +197,7 @@ int swap_make(const struct swap_place *p, struct err *e)
 	for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++) {
 		_cleanup_close_ int fd = -1;
 
-		r = open_ours(p, backups, parts[i], true, &fd, e);
+		r = open_ours(p, backups, part_name(i), true, &fd, e);
 	}
 	if (r == 0)
 		r = swap_open_own(p, false, &own, e);
@@ -461,7 +505,7 @@ int swap_end(const struct swap_place *p, const char *last, const struct cancel *
 	int r = swap_open_place(p, &place, e);
 
 	if (r == 0)
-		r = open_ours(p, place, SWAP_DIRECTORY, false, &own, e);
+		r = open_ours(p, place, own_name, false, &own, e);
 	if (r == -ENOENT)
 		return 0;
 	if (r == 0)

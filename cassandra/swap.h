@@ -19,6 +19,7 @@
 #define SSTABLEFS_CASSANDRA_SWAP_H
 
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/cancel.h"
 #include "base/err.h"
 
@@ -27,6 +28,11 @@
 struct swap_place {
 	char *path; /* absolute, without symbolic links */
 	bool data;  /* a data directory; else commit log, hints, saved caches… */
+	/* Which directory it has to be: whose, if `owned`, and which one, if `inode` is not 0 (that is of one run: numbers may change when a file system is mounted again). */
+	bool owned;
+	uid_t owner;
+	dev_t device;
+	ino_t inode;
 };
 
 enum swap_part { SWAP_NEW, SWAP_OLD, SWAP_UNDONE };
@@ -39,7 +45,7 @@ enum swap_move {
 
 /* Where a part lies: a new string; NULL: out of memory. */
 char *swap_path(const struct swap_place *p, enum swap_part part);
-/* Opens the place; the caller closes it. -ENOTDIR… where a part of its path is a symbolic link. */
+/* Opens the place; the caller closes it. -ENOTDIR… where a part of its path is a symbolic link; -EPERM (ERR_CONFLICT): it is another directory, by what the place says of it. */
 int swap_open_place(const struct swap_place *p, int *ret_fd, struct err *e);
 /* Opens our directory in it, made where it is missing (`make`). -ENOENT (no error text): it is not there. -EPERM (ERR_CONFLICT): it is another user's, or others may write to it. */
 int swap_open_own(const struct swap_place *p, bool make, int *ret_fd, struct err *e);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include "cassandra/compressors.h"
 #include "cassandra/nodetokens.h"
+#include "cassandra/placepath.h"
 #include "catalog/wholefile.h"
 #include "tools/nodecheck_state.h"
 #include "tools/nodespace.h"
@@ -55,22 +55,35 @@ static void check_auth(struct nodechecking *c)
 
 /* ---- another node's tokens ---- */
 
-static void check_edit(struct nodechecking *c)
+/* The file itself, where cassandra.yaml is a symbolic link to it: the link stays. Whoever else than root made it lead there must own what root then edits. */
+static int check_edit(struct nodechecking *c, struct err *e)
 {
 	struct nodejournal *j = c->k->journal;
 	struct err why = ERR_INIT;
 	struct nodetokens_edit edit;
+	char *real = NULL;
+	struct stat st;
+	int r = placepath_find(c->ask->yaml, &real, &st, &why);
 
+	if (r == -ENOMEM)
+		return err_nomem(e);
+	if (r < 0) {
+		nodecheck_refuse(c, "%s", r == -ENOENT ? strerrordesc_np(-r) : why.message);
+		return 0;
+	}
+	free(j->yaml);
+	j->yaml = real;
 	nodetokens_edit(&edit, j->tokens);
 	if (yamledit_check(j->yaml, edit.changes, ARRAY_SIZE(edit.changes), &why) < 0)
 		nodecheck_refuse(c, "%s", why.message);
+	return 0;
 }
 
 static int check_remote(struct nodechecking *c, struct err *e)
 {
 	struct nodejournal *j = c->k->journal;
 	const struct record *rec = c->rec;
-	char real[PATH_MAX];
+	int r;
 
 	if (rec->token_count == 0) {
 		nodecheck_refuse(
@@ -79,12 +92,12 @@ static int check_remote(struct nodechecking *c, struct err *e)
 		return 0;
 	}
 	free(j->tokens);
-	free(j->yaml);
 	j->tokens = nodetokens_join(rec->tokens, rec->token_count);
-	j->yaml = strdup(realpath(c->ask->yaml, real) ? real : c->ask->yaml);
-	if (!j->tokens || !j->yaml)
+	if (!j->tokens)
 		return err_nomem(e);
-	check_edit(c);
+	r = check_edit(c, e);
+	if (r < 0)
+		return r;
 	nodecheck_note(
 		c,
 		"the node gets %zu tokens of another, a host id of its own, and the schema of the backup: every node of this cluster must be restored in the same way, all must be stopped before the first starts, and seeds start first; one that is alive knows this address by another host id, and Cassandra does not start beside it",

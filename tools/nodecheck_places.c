@@ -33,19 +33,17 @@ static bool is_apart(struct nodechecking *c, const char *path)
 static void check_owner(struct nodechecking *c, const char *path, const struct stat *st)
 {
 	const struct nodejournal *j = c->k->journal;
-	const struct stat *yaml = &c->conf->st;
-	bool trusted = yaml->st_uid == 0 && !(yaml->st_mode & (S_IWGRP | S_IWOTH));
 	struct stat first;
 
 	if (geteuid() != 0 && geteuid() != st->st_uid)
 		nodecheck_refuse(
 			c, "%s belongs to another user: run restore-node as root or as that user",
 			path);
-	else if (geteuid() == 0 && !trusted &&
-		 (st->st_uid == 0 || (yaml->st_uid != 0 && yaml->st_uid != st->st_uid)))
+	else if (geteuid() == 0 && !c->yaml_is_roots &&
+		 (st->st_uid == 0 || (c->yaml_owner != 0 && c->yaml_owner != st->st_uid)))
 		nodecheck_refuse(
 			c,
-			"%s belongs to user %u, and others than that user and root can write %s, which names it: give both to Cassandra's user, or the file to root alone",
+			"%s belongs to user %u, and others than that user and root can write %s, which names it, or put another one there: give both to Cassandra's user, or the file and its directories to root alone",
 			path, (unsigned)st->st_uid, c->ask->yaml);
 	else if (j->place_count > 0 && stat(j->places[0].path, &first) == 0 &&
 		 first.st_uid != st->st_uid)
@@ -54,12 +52,38 @@ static void check_owner(struct nodechecking *c, const char *path, const struct s
 			j->places[0].path, path);
 }
 
+/* Who owns the file, or a directory or symbolic link on the way to it, says what is in it. */
+static int look_at_yaml(struct nodechecking *c, struct err *e)
+{
+	const struct stat *st = &c->conf->st;
+	struct err why = ERR_INIT;
+	struct placepath way;
+	int r = placepath_look(c->ask->yaml, &way, &why);
+
+	if (r == -ENOMEM)
+		return err_nomem(e);
+	c->yaml_owner = st->st_uid;
+	if (r < 0) {
+		nodecheck_refuse(c, "cassandra.yaml: %s",
+				 r == -ENOENT ? strerrordesc_np(-r) : why.message);
+		return 0;
+	}
+	free(way.real);
+	c->yaml_is_roots = st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)) && !way.led &&
+			   !way.by_a_group;
+	if (way.by_several || (way.led && st->st_uid != 0 && st->st_uid != way.by))
+		c->yaml_owner = (uid_t)-1;
+	else if (way.led)
+		c->yaml_owner = way.by;
+	return 0;
+}
+
 static int add_place(struct nodechecking *c, const char *key, const char *path, bool data,
 		     struct err *e)
 {
 	_cleanup_free_ char *real = NULL;
 	struct err why = ERR_INIT;
-	const struct swap_place *place;
+	struct swap_place *place;
 	struct stat st;
 	int r = placepath_find(path, &real, &st, &why);
 
@@ -83,6 +107,10 @@ static int add_place(struct nodechecking *c, const char *key, const char *path, 
 	if (r < 0)
 		return r;
 	place = &c->k->journal->places[c->k->journal->place_count - 1];
+	place->owned = true;
+	place->owner = st.st_uid;
+	place->device = st.st_dev;
+	place->inode = st.st_ino;
 	if (swap_check(place, &why) < 0)
 		nodecheck_refuse(c, "%s", why.message);
 	if (swap_check_parts(place, &why) < 0)
@@ -101,7 +129,7 @@ int nodecheck_places(struct nodechecking *c, struct err *e)
 		{ "saved_caches_directory", c->conf->saved_caches_dir, false },
 		{ "cdc_raw_directory", c->conf->cdc_dir, true },
 	};
-	int r = 0;
+	int r = look_at_yaml(c, e);
 
 	if (c->conf->data_dir_count == 0)
 		nodecheck_refuse(

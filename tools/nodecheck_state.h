@@ -12,6 +12,8 @@ struct nodechecking {
 	const struct record *rec;
 	const struct nodecheck_wish *wish;
 	struct nodecheck *k;
+	bool yaml_is_roots; /* cassandra.yaml: nobody else can write or exchange it; as far as it matters, to root */
+	uid_t yaml_owner;	    /* who can, and (uid_t)-1: several */
 	bool has_local, has_tables; /* the backup, of system and system_schema */
 };
 

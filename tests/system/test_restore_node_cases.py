@@ -214,6 +214,34 @@ def test_cassandra_can_read_its_cassandra_yaml_whatever_the_umask(stored, other)
     assert other.yaml.stat().st_mode & 0o777 == 0o640 and other.yaml.read_text() == other.had[1]
 
 
+@pytest.mark.parametrize("link", ["file", "directory"])
+def test_a_cassandra_yaml_behind_a_symbolic_link_is_edited_where_it_lies(stored, other, link):
+    """As of Debian's alternatives, or of configuration management: the link stays one, and the file keeps its owner, group and mode."""
+    there = other.directory / "managed"
+    named = other.yaml if link == "file" else other.yaml.parent
+    if link == "file":
+        there.mkdir()
+        real = other.yaml.rename(there / "node9.yaml")
+        named.symlink_to("../../managed/node9.yaml")
+    else:
+        named.rename(there)
+        named.symlink_to(there)
+        real = there / "cassandra.yaml"
+    os.chown(real, 0, 4711)
+    restore(stored, other, *REMOTE)
+    assert named.is_symlink() and not real.is_symlink() and "initial_token: -42,7\n" in real.read_text()
+    for path in (real, backup_of(real)):
+        assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o7777) == (0, 4711, 0o640), path
+    assert link == "directory" or not backup_of(other.yaml).exists()
+    restore(stored, other, "--abort")
+    assert named.is_symlink() and other.yaml.read_text() == other.had[1] and not backup_of(real).exists()
+    assert (real.stat().st_uid, real.stat().st_gid, real.stat().st_mode & 0o7777) == (0, 4711, 0o640)
+    assert other.content() == other.had[0] and other.running
+    restore(stored, other, *REMOTE)
+    restore(stored, other, "--finish")
+    assert named.is_symlink() and "initial_token: -42,7\n" in real.read_text() and sorted(real.parent.iterdir()) == [real]
+
+
 def test_abort_does_not_undo_what_somebody_wrote_into_cassandra_yaml(stored, other):
     restore(stored, other, *REMOTE)
     with open(other.yaml, "a") as yaml:

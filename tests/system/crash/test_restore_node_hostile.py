@@ -15,6 +15,7 @@ from hook import Hook
 from host import OWN, Host, files, refused
 
 CASSANDRA = 12345
+OTHER = 12347
 SECRET = b"root's alone\n"
 
 
@@ -187,10 +188,75 @@ def test_a_cassandra_yaml_of_the_users_names_no_directory_but_his_own(stored, ho
         refused(run(stored, host, "b", "--in-place", "--yes"), "nothing was done", "belongs to user 0", host.yaml)
         assert seen(foreign) == was
     os.chown(host.yaml, 0, 0)
+    refused(run(stored, host, "b", "--in-place", "--yes"), "nothing was done", "belongs to user 0", "put another one there")
+    os.chown(host.yaml.parent, 0, 0)
     refused(run(stored, host, "b", "--in-place", "--yes"), "belong to different users")
     host.yaml.chmod(0o666)
     refused(run(stored, host, "b", "--in-place", "--yes"), "can write")
     assert seen(foreign) == was
+
+
+def test_a_cassandra_yaml_of_roots_that_the_user_links_to_is_neither_believed_nor_edited(stored, host, tmp_path):
+    """It is of another node on this machine, whose directories are another user's."""
+    host.kill()
+    foreign = tmp_path / "etc"
+    foreign.mkdir()
+    conf = host.yaml.parent
+    host.yaml.rename(foreign / "cassandra.yaml")
+    give(conf)
+    host.yaml.symlink_to(foreign / "cassandra.yaml")
+    for place in host.places:
+        for path in (place, *place.rglob("*")):
+            os.chown(path, OTHER, OTHER)
+    was, content = seen(foreign), host.content()
+    refused(run(stored, host, "b", "--in-place", "--yes"), "nothing was done", f"belongs to user {OTHER}", "put another one there")
+    give(*host.places)
+    refused(run(stored, host, "b", "--remote", "--node", "n1", "--yes"), "nothing was done", "cassandra.yaml, which belongs to user 0", "may have made it lead there")
+    assert seen(foreign) == was and host.content() == content and host.yaml.is_symlink()
+
+
+@pytest.mark.parametrize("options", [[], ["--no-stage"]], ids=["staged", "not-staged"])
+@pytest.mark.parametrize("user", ["another's", "his own"])
+def test_a_directory_that_a_group_puts_in_the_place_of_one_that_was_looked_at_is_not_touched(stored, host, user, options):
+    """Who can write to the directory above them, as by its group, exchanges two directories without any link, while Cassandra is stopped."""
+    os.chown(host.node_directory, 0, 4711)
+    host.node_directory.chmod(0o775)
+    foreign = host.node_directory / "foreign"
+    (foreign / "shop").mkdir(parents=True)
+    (foreign / "shop/secret").write_bytes(SECRET)
+    for path in (foreign, *foreign.rglob("*")):
+        os.chown(path, OTHER if user == "another's" else CASSANDRA, OTHER)
+    was = {path.replace("/foreign", "/hints"): what for path, what in seen(foreign).items()}
+    stop_that(host, f"mv {host.beside['hints']} {host.beside['hints']}-away; mv {foreign} {host.beside['hints']}")
+    refused(run(stored, host, "b", "--in-place", *options, "--yes"), host.beside["hints"], "is not the directory that was looked at")
+    assert seen(host.beside["hints"]) == was
+
+
+def test_a_directory_of_another_user_is_not_touched_by_a_later_run_either(stored, host):
+    host.fail("start", first="not now")
+    run(stored, host, "b", "--in-place", "--yes")
+    host.heal()
+    assert {place["owner"] for place in host.journal()["places"]} == {CASSANDRA}
+    os.chown(host.beside["hints"], OTHER, OTHER)
+    for arguments in (["b", "--in-place", "--yes"], ["--abort"]):
+        refused(run(stored, host, *arguments), host.beside["hints"], f"of user {OTHER}")
+    os.chown(host.beside["hints"], CASSANDRA, CASSANDRA)
+    run(stored, host, "--abort", code=0)
+
+
+@pytest.mark.parametrize("words", [["b", "--in-place", "--yes"], ["--abort"]], ids=["goes-on", "abort"])
+def test_a_restore_that_an_older_sstablefs_began_goes_on_by_what_is_said(stored, host, words):
+    """That one gave `new` with all in it to Cassandra's user."""
+    host.fail("start", first="not now")
+    run(stored, host, "b", "--in-place", "--yes")
+    host.heal()
+    news = [host.old(place).with_name("new") for place in host.data]
+    give(*news)
+    refused(run(stored, host, *words), news[0], f"belongs to user {CASSANDRA}", "an sstablefs of before", "chown it to root", "do not remove it")
+    for new in news:
+        os.chown(new, 0, 0)
+    run(stored, host, *words, code=0)
+    assert files(host.content()) == (files(stored.spoilt) if words == ["--abort"] else stored.before)
 
 
 def linked(host, place, target):
