@@ -50,8 +50,8 @@ static int check_options(const struct clusterfiles *f, struct err *e)
 	return f->host_list && f->in_place == p->remote ? differs(f, begun, e) : 0;
 }
 
-/* The same hosts, each with the same source. */
-static int check_pairs(const struct clusterfiles *f, const struct targets *t, struct err *e)
+/* The same hosts, each with the same source. Which are seeds may be said anew: what is begun may have found none that starts. */
+static int take_pairs(const struct clusterfiles *f, const struct targets *t, struct err *e)
 {
 	bool same = t->count == f->plan->count;
 
@@ -60,22 +60,44 @@ static int check_pairs(const struct clusterfiles *f, const struct targets *t, st
 
 		same = n && t->nodes[i].source && strcmp(n->source, t->nodes[i].source) == 0;
 	}
+	for (size_t i = 0; same && i < t->count; i++) {
+		const struct filesplan_node *n = filesplan_node(f->plan, t->nodes[i].name);
+		int r = filesplan_set_seed(f->plan, (size_t)(n - f->plan->nodes), t->nodes[i].seed,
+					   e);
+
+		if (r < 0)
+			return r;
+	}
 	return same ? 0 : differs(f, "with other hosts, or other nodes for them", e);
 }
 
-static int check_file(const struct clusterfiles *f, struct targets *t, struct err *e)
+static int take_list(const struct clusterfiles *f, struct err *e)
 {
+	struct targets t = { .nodes = NULL };
+	int r = targets_read(&t, f->host_list, e);
+
+	if (r == 0)
+		r = take_pairs(f, &t, e);
+	targets_deinit(&t);
+	return r;
+}
+
+static int take_file(const struct clusterfiles *f, struct err *e)
+{
+	struct targets t = { .nodes = NULL };
 	_cleanup_(planfile_freep) struct planfile *file = NULL;
 	int r = planfile_read(f->plan_file, &file, e);
 
 	if (r == 0)
 		r = planfile_check(file, f->plan->cluster, f->backup, e);
 	for (size_t i = 0; r == 0 && i < f->plan->count; i++)
-		r = targets_add(t, f->plan->nodes[i].host, e);
+		r = targets_add(&t, f->plan->nodes[i].host, e);
 	if (r == 0)
-		r = planfile_pair(file, t, e);
-	/* What was read lives as long as the file. */
-	return r == 0 ? check_pairs(f, t, e) : r;
+		r = planfile_pair(file, &t, e);
+	if (r == 0)
+		r = take_pairs(f, &t, e);
+	targets_deinit(&t);
+	return r;
 }
 
 /* A cluster that answers must be the one that it was begun with; one that is down, or not whole, cannot be asked. */
@@ -101,22 +123,15 @@ static int check_cluster(const struct clusterfiles *f, struct err *e)
 /* Whether what was begun is what is asked for now. */
 static int check_same(const struct clusterfiles *f, struct err *e)
 {
-	struct targets t = { .nodes = NULL };
 	int r = check_options(f, e);
 
 	if (r < 0)
 		return r;
-	if (f->host_list) {
-		r = targets_read(&t, f->host_list, e);
-		if (r == 0)
-			r = check_pairs(f, &t, e);
-	} else if (f->plan_file) {
-		r = check_file(f, &t, e);
-	} else if (f->plan->asked) {
-		r = check_cluster(f, e);
-	}
-	targets_deinit(&t);
-	return r;
+	if (f->host_list)
+		return take_list(f, e);
+	if (f->plan_file)
+		return take_file(f, e);
+	return f->plan->asked ? check_cluster(f, e) : 0;
 }
 
 /* ---- a new one ---- */
@@ -265,6 +280,8 @@ int clusterfiles_run(struct clusterfiles *f, struct err *e)
 
 	if (r == 0 && resumed && f->what == FILESRUN_RESTORE)
 		r = check_same(f, e);
+	else if (r == 0 && f->host_list && f->what == FILESRUN_ABORT)
+		r = take_list(f, e);
 	if (r < 0)
 		return r;
 	if (f->plan_only)

@@ -198,7 +198,7 @@ static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 		return 0;
 	if (!w->journal && w->record)
 		writer = ulid_format(text, &w->record->writer);
-	r = nodefollow_ready(&w->ask, facts, w->journal, writer, repository, e);
+	r = nodefollow_ready(w->cli, &w->ask, facts, w->journal, writer, repository, e);
 	return r < 0 ? r : follow_pass(w->follow, 0, e);
 }
 

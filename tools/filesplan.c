@@ -303,12 +303,13 @@ int filesplan_save(struct filesplan *p, struct err *e)
 	size_t len;
 	int r;
 
-	if (p->saved)
+	if (p->saved && !p->changed)
 		return 0;
 	r = path ? json_seal(p->document, &data, &len, e) : err_nomem(e);
 	if (r == 0)
 		r = io_publish_file(AT_FDCWD, path, data, len, 0600, e);
-	p->saved = r == 0;
+	p->saved = p->saved || r == 0;
+	p->changed = p->changed && r < 0;
 	return r;
 }
 
@@ -319,7 +320,7 @@ int filesplan_mark(struct filesplan *p, const char *ending, struct err *e)
 	if (json_object_set_new(p->document, "ending", json_string(ending)) < 0)
 		return err_nomem(e);
 	p->ending = json_string_value(json_object_get(p->document, "ending"));
-	p->saved = false;
+	p->changed = true;
 	return filesplan_save(p, e);
 }
 
@@ -356,6 +357,19 @@ int filesplan_note_target(struct filesplan *p, size_t which, const char *host_id
 	if (json_object_set_new(o, "target_id", json_text(host_id)) < 0)
 		return err_nomem(e);
 	p->nodes[which].target_id = text_or_none(o, "target_id");
+	return 0;
+}
+
+int filesplan_set_seed(struct filesplan *p, size_t which, bool seed, struct err *e)
+{
+	json_t *o = json_array_get(json_object_get(p->document, "nodes"), which);
+
+	if (p->nodes[which].seed == seed)
+		return 0;
+	if (json_object_set_new(o, "seed", json_boolean(seed)) < 0)
+		return err_nomem(e);
+	p->nodes[which].seed = seed;
+	p->changed = true;
 	return 0;
 }
 

@@ -35,6 +35,7 @@ struct filesplan {
 	char *directory; /* "" before it is saved or found */
 	int lock;
 	bool saved;
+	bool changed; /* since it was saved */
 };
 
 struct filesplan_wish { /* borrowed */
@@ -66,6 +67,8 @@ char *filesplan_command(const struct filesplan *p, const struct filesplan_node *
 char *filesplan_options(const struct filesplan *p);
 /* What the host said before anything was done, where the plan is not saved yet. */
 int filesplan_note_target(struct filesplan *p, size_t which, const char *host_id, struct err *e);
+/* Whether the host is one, as is known now. To be saved. */
+int filesplan_set_seed(struct filesplan *p, size_t which, bool seed, struct err *e);
 /* That of which the backup has this host id; NULL: none, or it is "". */
 const struct filesplan_node *filesplan_of_source(const struct filesplan *p, const char *host_id);
 /* NULL: no such host. */

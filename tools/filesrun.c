@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "cassandra/nodejournal.h"
+#include "tools/filesseeds.h"
 #include "tools/follow.h"
 
 #define GRACE_MS 300000 /* more than what a node itself takes at most to stop and to answer */
@@ -239,78 +240,6 @@ static void check_mapping(struct filesrun *run)
 
 /* ---- in which order do they start? ---- */
 
-/* Whether a list of addresses, each perhaps with a port, names this one. */
-static bool names(const char *list, const char *address)
-{
-	size_t len = strlen(address);
-
-	while (*list) {
-		size_t word;
-
-		list += strspn(list, " ,[\"'");
-		word = strcspn(list, " ,]\"'");
-		if (len > 0 && word >= len && strncmp(list, address, len) == 0 &&
-		    (word == len || list[len] == ':'))
-			return true;
-		list += word + strspn(list + word, "]");
-	}
-	return false;
-}
-
-static bool is_named(const char *seeds, const struct lead_host *h)
-{
-	const char *at = strrchr(h->host, '@');
-	const json_t *address, *list = json_object_get(h->ready, "addresses");
-	size_t i;
-
-	json_array_foreach(list, i, address) {
-		const char *text = json_string_value(address);
-
-		if (text && names(seeds, text))
-			return true;
-	}
-	return names(seeds, at ? at + 1 : h->host);
-}
-
-/* As the plan has it, or as any node's cassandra.yaml does. */
-static bool is_seed(const struct filesrun *run, const struct lead_host *h)
-{
-	if (node_of(run, h)->seed)
-		return true;
-	for (size_t i = 0; i < run->lead.count; i++)
-		if (is_named(lead_text(run->lead.hosts[i].ready, "seeds"), h))
-			return true;
-	return false;
-}
-
-static bool is_of_rack(const struct filesrun *run, size_t a, size_t b)
-{
-	const struct filesplan_node *x = &run->plan->nodes[a], *y = &run->plan->nodes[b];
-
-	return strcmp(x->dc, y->dc) == 0 && strcmp(x->rack, y->rack) == 0;
-}
-
-/* Racks are those of the sources: nodes share one now exactly where they did then. Where no seed is known, the first node is taken for one. */
-static void make_groups(struct filesrun *run)
-{
-	const struct lead *l = &run->lead;
-	size_t next = 0;
-
-	for (size_t i = 0; i < l->count; i++)
-		run->group[i] = is_seed(run, &l->hosts[i]) ? next++ : SIZE_MAX;
-	if (next == 0)
-		run->group[0] = next++;
-	run->seeds = next;
-	for (size_t i = 0; i < l->count; i++) {
-		if (run->group[i] != SIZE_MAX)
-			continue;
-		for (size_t k = i; k < l->count; k++)
-			if (run->group[k] == SIZE_MAX && is_of_rack(run, i, k))
-				run->group[k] = next;
-		next++;
-	}
-}
-
 static bool has_started(const struct filesrun *run, const struct lead_host *h)
 {
 	return h->state == LEAD_DONE || (h->state == LEAD_RESTING && h->step > run->step);
@@ -412,25 +341,39 @@ static void check_all_begun(struct filesrun *run)
 			none->host, further->host, lead_text(further->ready, "step"));
 }
 
-/* A later run has to know whom this one meant. */
-static int note_targets(struct filesrun *run, struct err *e)
+/* A later run has to know whom this one meant, and who was a seed while all of them could say it. */
+static int note_hosts(struct filesrun *run, struct err *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < run->lead.count; i++)
-		r = filesplan_note_target(run->plan, i, run->lead.hosts[i].host_id, e);
+	for (size_t i = 0; r == 0 && i < run->lead.count; i++) {
+		r = filesplan_set_seed(run->plan, i, run->group[i] < run->seeds, e);
+		if (r == 0 && run->what == FILESRUN_RESTORE)
+			r = filesplan_note_target(run->plan, i, run->lead.hosts[i].host_id, e);
+	}
 	return r;
 }
 
 /* What must be known when this run ends anywhere. */
 static int keep_in_mind(struct filesrun *run, struct err *e)
 {
+	int r = run->what == FILESRUN_FINISH ? 0 : note_hosts(run, e);
+
+	if (r == 0 && run->what != FILESRUN_RESTORE)
+		r = filesplan_mark(run->plan, filesrun_word(run->what), e);
+	return r < 0 ? r : filesplan_save(run->plan, e);
+}
+
+/* Who finishes starts nobody. */
+static int find_order(struct filesrun *run, struct err *e)
+{
+	const struct lead *l = &run->lead;
 	int r;
 
-	if (run->what != FILESRUN_RESTORE)
-		return filesplan_mark(run->plan, filesrun_word(run->what), e);
-	r = note_targets(run, e);
-	return r < 0 ? r : filesplan_save(run->plan, e);
+	if (run->what == FILESRUN_FINISH)
+		return 0;
+	r = filesseeds_group(run->plan, l->hosts, run->group, &run->seeds, e);
+	return r == 0 && run->seeds == 0 ? filesseeds_refuse(run->plan, l->hosts, e) : r;
 }
 
 /* Everybody is there, or nothing is begun. */
@@ -438,6 +381,7 @@ static void begin(struct filesrun *run)
 {
 	struct lead *l = &run->lead;
 	struct err e = ERR_INIT;
+	int r;
 
 	if (has_failed(run)) {
 		lead_stop(l);
@@ -453,8 +397,10 @@ static void begin(struct filesrun *run)
 		check_mapping(run);
 	if (l->stopping)
 		return;
-	make_groups(run);
-	if (keep_in_mind(run, &e) < 0)
+	r = find_order(run, &e);
+	if (r == 0)
+		r = keep_in_mind(run, &e);
+	if (r < 0)
 		lead_refuse(l, e.kind, "%s", e.message);
 	run->begun = !l->stopping;
 }

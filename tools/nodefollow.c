@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <time.h>
+#include "tools/nodeseeds.h"
 
 #define PAUSE_MS 500
 
@@ -24,20 +25,6 @@ const struct follow_task nodefollow_restore = { "the restore", restore_steps,
 const struct follow_task nodefollow_abort = { "the abort", abort_steps, ARRAY_SIZE(abort_steps) };
 const struct follow_task nodefollow_finish = { "it", finish_steps, ARRAY_SIZE(finish_steps) };
 
-/* By which other nodes may know this one; NULL: out of memory. */
-static json_t *addresses(const struct asknode *ask, const struct facts *facts)
-{
-	const char *all[] = { ask->conf ? ask->conf->listen_address : "",
-			      ask->conf ? ask->conf->broadcast_address : "",
-			      facts ? facts->address : "" };
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (*all[i])
-			json_array_append_new(list, json_text(all[i]));
-	return list;
-}
-
 /* As cassandra.yaml has it: so it is known of a node that is stopped, too. */
 static const char *cluster_of(const struct asknode *ask, const struct facts *facts)
 {
@@ -54,7 +41,7 @@ static json_t *with_backup(json_t *o, const struct nodejournal *journal, const c
 	return o;
 }
 
-int nodefollow_ready(const struct asknode *ask, const struct facts *facts,
+int nodefollow_ready(const struct cli *cli, const struct asknode *ask, const struct facts *facts,
 		     const struct nodejournal *journal, const char *writer, const char *repository,
 		     struct err *e)
 {
@@ -71,9 +58,10 @@ int nodefollow_ready(const struct asknode *ask, const struct facts *facts,
 				      journal ? journal->backup : "", "step",
 				      journal ? nodejournal_step_name(journal->step) : "", "done",
 				      journal && journal->done, "seeds",
-				      json_text(ask->conf ? ask->conf->seeds : ""), "addresses",
-				      addresses(ask, facts), "tokens",
-				      (json_int_t)(facts ? facts->token_count : 0)),
+				      nodeseeds_named(ask->conf, &cli->cancel), "addresses",
+				      nodeseeds_own(ask->conf, facts ? facts->address : "",
+						    &cli->cancel),
+				      "tokens", (json_int_t)(facts ? facts->token_count : 0)),
 			    journal, writer),
 		e);
 }

@@ -14,7 +14,7 @@ enum { NODEFOLLOW_BACK = 1 }; /* of an abort: the data of before are in place ag
 extern const struct follow_task nodefollow_restore, nodefollow_abort, nodefollow_finish;
 
 /* What is true before anything is done. `facts`: of the running node; NULL: it was not asked. `journal`: NULL: nothing is begun. `writer`: of the backup that is, or is to be, restored; "": of none. */
-int nodefollow_ready(const struct asknode *ask, const struct facts *facts,
+int nodefollow_ready(const struct cli *cli, const struct asknode *ask, const struct facts *facts,
 		     const struct nodejournal *journal, const char *writer, const char *repository,
 		     struct err *e);
 /*
