@@ -23,28 +23,42 @@ ROWS = 400
 THREE = "'class': 'NetworkTopologyStrategy', 'dc1': 3"
 TWO = "'class': 'NetworkTopologyStrategy', 'dc1': 2"
 ONE = "'class': 'SimpleStrategy', 'replication_factor': 1"
+PLACEMENTS = (THREE, TWO, "'class': 'SimpleStrategy', 'replication_factor': 2")  # compared with whom Cassandra names, for so many keys
 KEYS = 6
 REPLICAS = Path(os.environ.get("SSTABLEFS_BINARY", "build/asan/tools/sstablefs")).parents[1] / "tests/cassandra/replicas"
-ALLOWED = {"materialized_views_enabled": True, "user_defined_functions_enabled": True}
 TABLES = ("shop.orders", "shop.\"Users\"", "shop.counted", "single.t")
+ALLOWED = {"materialized_views_enabled": True, "user_defined_functions_enabled": True}
+COMMENT = "x; y ''z'' -- CREATE TABLE a.b (i int); /* $$ */"
+STATEMENTS = (
+    "CREATE TYPE shop.\"Addr\" (street text, n int)",
+    "CREATE FUNCTION shop.plus1(x int) RETURNS NULL ON NULL INPUT RETURNS int LANGUAGE java AS $$ int y = x + 1; // it's; \"\n return y; $$",
+    "CREATE FUNCTION shop.\"Sum_Of\"(s int, x int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'return s + (x == null ? 0 : x);'",
+    "CREATE AGGREGATE shop.total(int) SFUNC \"Sum_Of\" STYPE int FINALFUNC plus1 INITCOND 0",
+    "CREATE TABLE shop.orders (id int, ck int, v text, gone text, back text, PRIMARY KEY (id, ck))",
+    "ALTER TABLE shop.orders DROP gone",
+    "ALTER TABLE shop.orders DROP back",
+    "ALTER TABLE shop.orders ADD back text",
+    f"CREATE TABLE shop.\"Users\" (id int PRIMARY KEY, a frozen<\"Addr\">, n int, \"select\" text) WITH comment = '{COMMENT}'",
+    "CREATE INDEX \"Users_n\" ON shop.\"Users\" (n)",
+    "CREATE MATERIALIZED VIEW shop.by_n AS SELECT * FROM shop.\"Users\" WHERE n IS NOT NULL AND id IS NOT NULL PRIMARY KEY (n, id)",
+    "CREATE TABLE shop.counted (id int PRIMARY KEY, c counter)",
+    "CREATE TABLE single.t (id int PRIMARY KEY, v text)",
+)
 
 
 def fill(node):
     """What the tables hold, by their names."""
     place.create_keyspace(node, "shop", THREE)
     place.create_keyspace(node, "single", ONE)
-    for statement in ("CREATE TYPE shop.addr (street text, n int)",
-                      "CREATE TABLE shop.orders (id int, ck int, v text, gone text, PRIMARY KEY (id, ck))",
-                      "ALTER TABLE shop.orders DROP gone",
-                      "CREATE TABLE shop.\"Users\" (id int PRIMARY KEY, a frozen<addr>, n int) WITH comment = 'x; y ''z'''",
-                      "CREATE INDEX users_n ON shop.\"Users\" (n)",
-                      "CREATE MATERIALIZED VIEW shop.by_n AS SELECT * FROM shop.\"Users\" WHERE n IS NOT NULL AND id IS NOT NULL PRIMARY KEY (n, id)",
-                      "CREATE TABLE shop.counted (id int PRIMARY KEY, c counter)",
-                      "CREATE TABLE single.t (id int PRIMARY KEY, v text)"):
+    for statement in STATEMENTS:
+        if " DROP gone" in statement:
+            # Of a column that is no more, rows have values still.
+            node.cql("INSERT INTO shop.orders (id, ck, v, gone, back) VALUES (%s, 0, 'first', 'g', 'b')", (ROWS,))
+            node.nodetool("flush", "shop")
         node.cql(statement)
     for i in range(ROWS):
         node.cql("INSERT INTO shop.orders (id, ck, v) VALUES (%s, %s, %s)", (i, i % 7, f"row {i} " + "x" * 100))
-        node.cql("INSERT INTO shop.\"Users\" (id, a, n) VALUES (%s, {street: 's', n: 1}, %s)", (i, i % 5))
+        node.cql("INSERT INTO shop.\"Users\" (id, a, n, \"select\") VALUES (%s, {street: 's', n: 1}, %s, 'Größe')", (i, i % 5))
         node.cql("UPDATE shop.counted SET c = c + %s WHERE id = %s", (i + 1, i % 10))
         node.cql("INSERT INTO single.t (id, v) VALUES (%s, %s)", (i, str(i)))
     for i in range(0, ROWS, 9):
@@ -91,13 +105,25 @@ def count(node, what):
 class Source:
     """A cluster of three racks in a backup b, and what it held."""
 
-    def __init__(self, repository, version):
-        with Cluster(version, 3, heap=HEAP, racks=("r1", "r2", "r3"), yaml=ALLOWED) as cluster:
-            for replication in (THREE, TWO, "'class': 'SimpleStrategy', 'replication_factor': 2"):
+    def __init__(self, repository, version, placements=PLACEMENTS, **yaml):
+        with Cluster(version, 3, heap=HEAP, racks=("r1", "r2", "r3"), yaml={**ALLOWED, **yaml}) as cluster:
+            for replication in placements:
                 check_placement(cluster, replication)
             self.rows = fill(cluster.node)
             for number, node in enumerate(cluster.nodes, 1):
                 Live(repository, node, f"n{number}").backup("b")
+
+
+def check(node, source, keyspace="shop"):
+    """Every row, by tables, index and view; what belongs to them."""
+    for table, expected in source.rows.items():
+        assert rows(node, table.replace("shop.", f"{keyspace}.")) == expected, table
+    wait_until(lambda: count(node, f"{keyspace}.by_n") == ROWS, 120, "the view is built")
+    wait_until(lambda: count(node, f"{keyspace}.\"Users\" WHERE n = 3") == ROWS // 5, 120, "the index is built")
+    numbers, = node.cql(f"SELECT {keyspace}.total(n), {keyspace}.plus1(max(n)) FROM {keyspace}.\"Users\"")
+    assert tuple(numbers) == (sum(i % 5 for i in range(ROWS)) + 1, 5)
+    assert f"comment = '{COMMENT}'" in node.cqlsh(f"DESCRIBE TABLE {keyspace}.\"Users\"")
+    assert "gone" not in node.cqlsh(f"DESCRIBE TABLE {keyspace}.orders")
 
 
 class Loader:
@@ -140,13 +166,12 @@ if LONG:  # minutes, and five nodes
             document = load("--yes").json
             assert document["failed"] == [] and document["loaded_before"] >= 2
             assert document["loaded"] + document["loaded_before"] == len(plan["tables"])
-            for table, expected in source.rows.items():
-                assert rows(node, table) == expected, table
-            wait_until(lambda: count(node, "shop.by_n") == ROWS, 120, "the view is built")
-            wait_until(lambda: count(node, "shop.\"Users\" WHERE n = 3") == ROWS // 5, 120, "the index is built")
-            assert "gone" not in node.cqlsh("DESCRIBE TABLE shop.orders")
+            check(node, source)
 
-            # One table goes back under another name, with the cluster as it is.
+            # A keyspace goes back under another name, with the cluster as it is; and a table, where the loader can.
+            place.create_keyspace(node, "old", TWO)
+            assert not load("--yes", "--only", "shop", "--rename", "shop=old").json["failed"]
+            check(node, source, "old")
             if version == "5.0":
                 load("--yes", "--only", "shop.orders", "--rename", "shop.orders=shop.orders_old")
                 assert rows(node, "shop.orders_old") == source.rows["shop.orders"]
@@ -164,3 +189,26 @@ if LONG:  # minutes, and five nodes
             load("--yes", "--plan-file", less, "--partial")
             assert set(rows(node, "single.t")) < set(source.rows["single.t"])
         assert not list(repository.program.cache.glob("restore-cluster/*"))
+
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_single_tokens_are_loaded_into_two_nodes(repository, version):
+        source = Source(repository, version, num_tokens=1)
+        with Cluster(version, 2, heap=HEAP, racks=("a", "b"), yaml={**ALLOWED, "num_tokens": 1}) as cluster:
+            load = Loader(repository, cluster)
+            place.create_keyspace(cluster.node, "shop", TWO)
+            plan = load("--plan").json
+            assert (plan["case"], {target["tokens"] for target in plan["targets"]}) == ("loaded", {1})
+            assert [(one["copies"], len(one["sources"])) for one in plan["keyspaces"] if one["keyspace"] in ("shop", "single")] == [(1, 1), (1, 3)]
+            load("--yes")
+            check(cluster.node, source)
+
+    def test_three_nodes_are_loaded_into_one_and_into_four(repository):
+        """Of 4.1, whose sstableloader can do less. Four nodes of 5.0: test_cluster_grows.py."""
+        source = Source(repository, "4.1", placements=())
+        for count_of_nodes, replication in ((1, ONE), (4, THREE)):
+            with Cluster("4.1", count_of_nodes, heap=HEAP, racks=("a", "b", "c", "a")[:count_of_nodes], yaml=ALLOWED) as cluster:
+                place.create_keyspace(cluster.node, "shop", replication)
+                load = Loader(repository, cluster)
+                assert load("--plan").json["case"] == "loaded"
+                load("--yes", "--throttle", "200M")
+                check(cluster.node, source)
