@@ -24,7 +24,7 @@ PACKAGES_BUILD=(gcc libc6-dev cmake ninja-build pkg-config ca-certificates fuse3
 	libyaml-dev)
 PACKAGES_CHECK=(openssh-client openssh-server clang-14 clang libclang-rt-14-dev clang-format-14 clang-tidy-14 libcriterion-dev python3 python3-venv rsync openssl
 	git procps psmisc attr systemd spin patch)
-PACKAGES_CASSANDRA=(maven openjdk-17-jre-headless python3 python3-venv)
+PACKAGES_CASSANDRA=(maven openjdk-17-jre-headless python3 python3-venv openssh-client openssh-server iproute2)
 
 say() { printf '%s\n' "$*"; }
 

@@ -9,20 +9,29 @@ SECONDS = 900  # of one command, which starts some twenty JVMs
 
 
 class Hosts:
-    def __init__(self, cluster, repository, supervisor, name="hosts"):
-        self.cluster, self.repository, self.supervisor = cluster, repository, supervisor
+    """port: of every sshd (default: one that is free). prefix: words before a command of the coordinator's."""
+
+    def __init__(self, cluster, repository, supervisor, name="hosts", port=None, prefix=()):
+        self.cluster, self.repository, self.supervisor, self.prefix = cluster, repository, supervisor, prefix
         self.program = repository.program
         self.directory = self.program.directory / name
         self.directory.mkdir()
         self.environments = {node.address: self.environment(node) for node in cluster.nodes}
-        self.fleet = Fleet(self.directory / "ssh", list(self.environments.items()))
+        prefixes = {node.address: node.settings.prefix for node in cluster.nodes}
+        self.fleet = Fleet(self.directory / "ssh", list(self.environments.items()), port, prefixes.get)
         self.coordinator = self.directory / "coordinator.conf"
-        self.coordinator.write_text(f"[cassandra]\nnodetool = {cluster.node.bin / 'nodetool'}\ntimeout = {SECONDS}\n[ssh]\nconfig = {self.fleet.configuration}\n"
-                                    f"port = {self.fleet.port}\ncommand = {self.program.binary}\nconnect_timeout = 300\n")
+        self.configure(cluster.node.bin / "nodetool", connect_timeout=300)
+
+    def configure(self, nodetool, **ssh):
+        """The configuration of the coordinator."""
+        keys = {"config": self.fleet.configuration, "port": self.fleet.port, "command": self.program.binary, **ssh}
+        self.coordinator.write_text(f"[cassandra]\nnodetool = {nodetool}\ntimeout = {SECONDS}\n[ssh]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
+
+    def configuration(self, node):
+        return self.directory / f"{place.node_name(node)}.conf"
 
     def environment(self, node):
-        name = place.node_name(node)
-        configuration = self.directory / f"{name}.conf"
+        name, configuration = place.node_name(node), self.configuration(node)
         keys = {"nodetool": node.bin / "nodetool", "cqlsh": node.bin / "cqlsh", "yaml": node.config, "node": name, "timeout": SECONDS,
                 **self.supervisor.commands(node)}
         configuration.write_text(f"[repository]\nurl = {self.repository.url}\n[cassandra]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items()))
@@ -31,17 +40,17 @@ class Hosts:
 
     def backup(self, *arguments, code=DONE):
         """backup-cluster, to its end."""
-        return self.program("--config", self.coordinator, "--json", "backup-cluster", *arguments, code=code, timeout=SECONDS).json
+        return self.program("--config", self.coordinator, "--json", "backup-cluster", *arguments, code=code, timeout=SECONDS, prefix=self.prefix).json
 
     def restore(self, *arguments, code=DONE):
         """restore-cluster, to its end: its document, or the Answer where it fails."""
-        answer = self.repository("--config", self.coordinator, "--json", "restore-cluster", *arguments, code=code, timeout=3 * SECONDS)
+        answer = self.repository("--config", self.coordinator, "--json", "restore-cluster", *arguments, code=code, timeout=3 * SECONDS, prefix=self.prefix)
         print(answer.out, answer.err)
         return answer.json if code in (DONE, FOUND) else answer
 
     def on(self, node, *arguments, code=DONE):
         """sstablefs on the node's own host."""
-        return self.program(*arguments, environment=self.environments[node.address], code=code, timeout=SECONDS)
+        return self.program(*arguments, environment=self.environments[node.address], code=code, timeout=SECONDS, prefix=node.settings.prefix)
 
     def snapshots(self):
         """{address: tags} of the nodes that have snapshots of sstablefs."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real S3 servers for tests, each on free ports of 127.0.0.1 and in a temporary directory of its own.
 
-    with minio() as server:                 # also minio(tls=True), seaweedfs()
+    with minio() as server:                 # also minio(tls=True), minio(address=...), seaweedfs()
         bucket = server.make_bucket()
         server.url(bucket, "prefix")        # s3://bucket/prefix?endpoint=...
         server.environment()                # AWS_ACCESS_KEY_ID and so on

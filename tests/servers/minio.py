@@ -12,12 +12,13 @@ class MinIO(Server):
     name = "minio"
     port_count = 2
 
-    def __init__(self, tls):
+    def __init__(self, tls, address):
         self.binary = os.environ.get("SSTABLEFS_MINIO", "")
         if not os.access(self.binary, os.X_OK):
             raise ServerError("SSTABLEFS_MINIO does not name a MinIO binary; run the tests by scripts/check, or build it by "
                               "`scripts/check deps` and set the variable to what it prints")
         super().__init__()
+        self.address = address
         (self.directory / "certs").mkdir()
         (self.directory / "data").mkdir()
         if tls:
@@ -28,8 +29,8 @@ class MinIO(Server):
                     "MINIO_PROMETHEUS_AUTH_TYPE": "public", "MINIO_BROWSER": "off", "MINIO_UPDATE": "off",
                     "HOME": self.directory}
         return ["env", *(f"{key}={value}" for key, value in settings.items()), self.binary, "server", "--quiet",
-                "--certs-dir", self.directory / "certs", "--address", f"127.0.0.1:{self.ports[0]}",
-                "--console-address", f"127.0.0.1:{self.ports[1]}", self.directory / "data"]
+                "--certs-dir", self.directory / "certs", "--address", f"{self.address}:{self.ports[0]}",
+                "--console-address", f"{self.address}:{self.ports[1]}", self.directory / "data"]
 
     def count_requests(self):
         # Version 3 of the metrics is exact at once; version 2 lags behind by seconds.
@@ -39,12 +40,12 @@ class MinIO(Server):
     def _make_certificate(self):
         certs = self.directory / "certs"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-days", "2", "-subj", "/CN=sstablefs test", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-days", "2", "-subj", "/CN=sstablefs test", "-addext", f"subjectAltName=IP:{self.address}",
                         "-keyout", certs / "private.key", "-out", certs / "public.crt"],
                        check=True, stdin=subprocess.DEVNULL, capture_output=True)
         self.scheme = "https"
         self.ca_file = Path(certs / "public.crt")
 
 
-def minio(tls=False):
-    return MinIO(tls)
+def minio(tls=False, address=Server.address):
+    return MinIO(tls, address)

@@ -29,12 +29,12 @@ class ServerError(Exception):
     """A server did not start; the message holds the end of its log."""
 
 
-def free_ports(count):
-    """Ports of 127.0.0.1 that were free a moment ago. All sockets are open at once, so that all differ."""
+def free_ports(count, address):
+    """Ports of the address that were free a moment ago. All sockets are open at once, so that all differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for s in sockets:
-            s.bind(("127.0.0.1", 0))
+            s.bind((address, 0))
         return [s.getsockname()[1] for s in sockets]
     finally:
         for s in sockets:
@@ -51,6 +51,7 @@ class Server:
     secret_key = "sstablefs-test-secret"
     scheme = "http"
     ca_file = None
+    address = "127.0.0.1"
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix=f"sstablefs-{self.name}-"))
@@ -76,7 +77,7 @@ class Server:
 
     @property
     def endpoint(self):
-        return f"{self.scheme}://127.0.0.1:{self.ports[0]}"
+        return f"{self.scheme}://{self.address}:{self.ports[0]}"
 
     def url(self, bucket, prefix="", **query):
         """The repository URL of a prefix of a bucket."""
@@ -118,7 +119,7 @@ class Server:
         """Starts the server, again on its ports where it ran before, and returns when it answers."""
         attempts = 1 if self.ports else START_ATTEMPTS
         for attempt in range(attempts):
-            self.ports = self.ports or free_ports(self.port_count)
+            self.ports = self.ports or free_ports(self.port_count, self.address)
             self.guard = subprocess.Popen([sys.executable, str(GUARD), str(self.log), str(self.directory),
                                            ":".join(self.litter()), *map(str, self.command())], stdin=subprocess.PIPE, start_new_session=True)
             try:

@@ -39,9 +39,9 @@ def make_key(path):
 class Sshd:
     """Who logs in at it has this environment."""
 
-    def __init__(self, directory, address, port, environment, keys):
+    def __init__(self, directory, address, port, environment, keys, prefix):
         self.directory, self.address, self.port = Path(directory), address, port
-        self.environment, self.keys = environment, keys
+        self.environment, self.keys, self.prefix = environment, keys, prefix
         self.directory.mkdir()
         make_key(self.directory / "host_key")
         self.process = None
@@ -54,7 +54,7 @@ class Sshd:
                                                       pubkey="yes" if pubkey else "no", environment=environment))
         Path("/run/sshd").mkdir(exist_ok=True)
         log = self.directory / "log"
-        self.process = subprocess.Popen([SSHD, "-D", "-f", configuration, "-E", log], stdin=subprocess.DEVNULL, env=dict(os.environ))
+        self.process = subprocess.Popen([*self.prefix, SSHD, "-D", "-f", configuration, "-E", log], stdin=subprocess.DEVNULL, env=dict(os.environ))
         wait_until(lambda: log.exists() and "Server listening" in log.read_text(), 30, f"sshd of {self.address}")
 
     def stop(self):
@@ -66,19 +66,21 @@ class Sshd:
 
     def known_host(self):
         kind, key = (self.directory / "host_key.pub").read_text().split()[:2]
-        return f"[{self.address}]:{self.port} {kind} {key}\n"
+        name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        return f"{name} {kind} {key}\n"
 
 
 class Fleet:
-    """An sshd for each (address, environment). As a context manager they end with it."""
+    """An sshd for each (address, environment), on a port of its own or this one; `prefix` says what runs it on the host of an address. As a context manager
+    they end with it."""
 
-    def __init__(self, directory, hosts):
+    def __init__(self, directory, hosts, port=None, prefix=lambda address: ()):
         self.directory = Path(directory)
         self.directory.mkdir()
         assert shutil.which("ssh") and Path(SSHD).exists(), "openssh-client and openssh-server are missing"
         key = make_key(self.directory / "id")
-        self.port = free_port(hosts[0][0])
-        self.servers = {address: Sshd(self.directory / address, address, self.port, environment, f"{key}.pub")
+        self.port = port or free_port(hosts[0][0])
+        self.servers = {address: Sshd(self.directory / address, address, self.port, environment, f"{key}.pub", prefix(address))
                         for address, environment in hosts}
         (self.directory / "known_hosts").write_text("".join(server.known_host() for server in self.servers.values()))
         self.configuration = self.directory / "ssh_config"

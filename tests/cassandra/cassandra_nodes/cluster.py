@@ -19,7 +19,7 @@ POLL_SECONDS = 0.2
 
 @dataclass
 class Settings:
-    """What all nodes of a cluster share, and (seed, rack) what Cluster sets for each."""
+    """What all nodes of a cluster share, and (seed, rack, prefix) what Cluster sets for each."""
     cluster_name: str
     heap: str
     yaml: dict
@@ -31,6 +31,7 @@ class Settings:
     seed: str = ""
     dc: str = "dc1"
     rack: str = ""
+    prefix: tuple = ()
 
 
 def free_address(taken):
@@ -52,7 +53,8 @@ class Cluster:
     """version: "5.0" or "4.1". nodes: how many. heap: of each. yaml: changes of cassandra.yaml. racks: one a node, which also
     chooses GossipingPropertyFileSnitch. data_directories: how many each node has. jmx: NONE, PASSWORD or TLS (which has the
     password too). authentication: CQL asks for cassandra/cassandra. java_options: more for the server.
-    measured: for benchmarks, as in production; else Java compiles once and quickly, which takes half the CPU time of a node that lives for a minute."""
+    measured: for benchmarks, as in production; else Java compiles once and quickly, which takes half the CPU time of a node that lives for a minute.
+    places: the address of each node and the words before a command that make it run there (else loopback addresses of this host)."""
     version: str = "5.0"
     count: int = 1
     heap: str = "512M"
@@ -65,6 +67,7 @@ class Cluster:
     java_options: tuple = ()
     measured: bool = False
     name: str = ""
+    places: tuple = ()
 
     def __post_init__(self):
         self.installation = Installation(self.version)
@@ -80,12 +83,12 @@ class Cluster:
         """One more node, which is started."""
         yaml = {**({"authenticator": "PasswordAuthenticator", "role_manager": "CassandraRoleManager"}
                    if self.authentication else {}), **self.yaml}
-        address = free_address([node.address for node in self.nodes])
         number = len(self.nodes)
+        address, prefix = self.places[number] if self.places else (free_address([node.address for node in self.nodes]), ())
         settings = Settings(self.name, self.heap, yaml, self.data_directories, self.jmx,
                             ("cassandra", "cassandra") if self.authentication else None, list(self.java_options), self.measured,
                             seed=self.nodes[0].address if self.nodes else address, dc=self.dc,
-                            rack=self.racks[number] if self.racks else "")
+                            rack=self.racks[number] if self.racks else "", prefix=tuple(prefix))
         # Of its own, so that the guard of the node removes all there is.
         home = Path(tempfile.mkdtemp(prefix=f"sstablefs-cassandra-{number + 1}-"))
         node = Node(self.installation, home, address, settings)

@@ -140,7 +140,7 @@ class Node:
             self._write_files()
             self.pid_file.unlink(missing_ok=True)
             begin = self.log.stat().st_size if self.log.exists() else 0
-            self.guard = subprocess.Popen([sys.executable, GUARD, self.log, self.home, "", self.bin / "cassandra"],
+            self.guard = subprocess.Popen([sys.executable, GUARD, self.log, self.home, "", *self.settings.prefix, self.bin / "cassandra"],
                                           stdin=subprocess.PIPE, start_new_session=True)
             try:
                 self._wait_for_cql()
@@ -253,7 +253,7 @@ class Node:
 
     def run(self, tool, *arguments, code=0, timeout=TOOL_SECONDS, environment=None, cwd=None):
         """Runs a tool of bin/ and expects this exit status (None: any). An Answer."""
-        done = subprocess.run([self.bin / tool, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([*self.settings.prefix, self.bin / tool, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
                               cwd=cwd or self.home, timeout=timeout,
                               env={**os.environ, "HOME": str(self.home), **(environment or {})})
         answer = Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
