@@ -6,6 +6,7 @@
 #include "tools/asknode.h"
 #include "tools/clusterview.h"
 #include "tools/filesreport.h"
+#include "tools/filesshow.h"
 #include "tools/planfile.h"
 
 /* ---- what was begun before ---- */
@@ -150,6 +151,7 @@ int clusterfiles_begin(struct clusterfiles *f, const struct clusterplan *p,
 			e, ERR_USAGE, -EINVAL,
 			"%s: nodes take all files of a node as they are; --only, --rename, --map-dc, --leave-out-dc, --all-replicas, --throttle and --restart are for rows that are loaded (--load)",
 			p->mapping.reason);
+	f->made_of = p;
 	return filesplan_make(p, &wish, &f->plan, e);
 }
 
@@ -165,7 +167,8 @@ static char *append(char *command, const char *option, const char *value)
 static char *make_command(const struct clusterfiles *f, const struct sshconf *ssh,
 			  const struct filesplan_node *n)
 {
-	static const char *const last[] = { "--yes", "--abort", "--finish" };
+	static const char *const last[] = { "--yes", "--abort", "--finish", "--plan" };
+	enum filesrun_what what = f->plan_only ? FILESRUN_PLAN : f->what;
 	const struct filesplan *p = f->plan;
 	char *command = strdup(ssh->command), number[32];
 
@@ -175,8 +178,8 @@ static char *make_command(const struct clusterfiles *f, const struct sshconf *ss
 	command = append(command, "restore-node", "--coordinated");
 	snprintf(number, sizeof(number), "%llu", (unsigned long long)f->wait_s);
 	command = append(command, "--wait", number);
-	command = append(command, last[f->what], NULL);
-	if (f->what != FILESRUN_RESTORE)
+	command = append(command, last[what], NULL);
+	if (what == FILESRUN_ABORT || what == FILESRUN_FINISH)
 		return command;
 	command = append(command, p->backup, NULL);
 	command = append(command, p->remote ? "--remote" : "--in-place", NULL);
@@ -216,17 +219,24 @@ static struct lead_host *make_hosts(const struct clusterfiles *f, const struct s
 
 static int lead(struct clusterfiles *f, struct filesrun *run, struct err *e)
 {
-	_cleanup_free_ char *cache = session_cache_dir();
 	struct clusterview view;
-	int r = cache ? filesplan_lock(f->plan, cache, e) : err_nomem(e);
+	int r;
 
-	if (r < 0)
-		return r;
 	clusterview_init(&view, f->cli);
 	run->lead.sink = clusterview_sink(&view);
 	r = filesrun_run(run, e);
 	clusterview_deinit(&view);
 	return r;
+}
+
+/* A plan changes nothing, and keeps nobody from anything. */
+static int lock(struct clusterfiles *f, struct err *e)
+{
+	_cleanup_free_ char *cache = f->plan_only ? NULL : session_cache_dir();
+
+	if (f->plan_only)
+		return 0;
+	return cache ? filesplan_lock(f->plan, cache, e) : err_nomem(e);
 }
 
 /* Nothing is left to go on with, to abort or to finish. */
@@ -236,25 +246,39 @@ static bool is_at_its_end(const struct filesrun *run)
 	       run->what != FILESRUN_RESTORE;
 }
 
+static int report(const struct clusterfiles *f, const struct filesrun *run, int64_t begun_ms,
+		  struct err *e)
+{
+	int r = 0;
+
+	if (f->plan_only)
+		return filesshow(f->cli, run, f->made_of, e);
+	if (is_at_its_end(run))
+		r = filesplan_end(f->plan, e);
+	return r < 0 ? r : filesreport(f->cli, run, clock_elapsed_ms(f->cli->clock) - begun_ms, e);
+}
+
 static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err *e)
 {
+	_cleanup_free_ size_t *group = calloc(f->plan->count, sizeof(*group));
 	int64_t begun_ms = clock_elapsed_ms(f->cli->clock);
 	struct filesrun run = { .lead = { .ssh = ssh,
 					  .clock = f->cli->clock,
 					  .cancel = &f->cli->cancel,
 					  .hosts = make_hosts(f, ssh),
 					  .count = f->plan->count },
-				.what = f->what,
+				.what = f->plan_only ? FILESRUN_PLAN : f->what,
 				.plan = f->plan,
 				.parallel = f->parallel,
 				.has_query = f->query.query,
-				.wait_ms = (int64_t)f->wait_s * 1000 };
-	int r = run.lead.hosts ? lead(f, &run, e) : err_nomem(e);
+				.wait_ms = (int64_t)f->wait_s * 1000,
+				.group = group };
+	int r = group && run.lead.hosts ? lock(f, e) : err_nomem(e);
 
-	if (r == 0 && is_at_its_end(&run))
-		r = filesplan_end(f->plan, e);
 	if (r == 0)
-		r = filesreport(f->cli, &run, clock_elapsed_ms(f->cli->clock) - begun_ms, e);
+		r = lead(f, &run, e);
+	if (r == 0)
+		r = report(f, &run, begun_ms, e);
 	if (run.lead.hosts)
 		lead_free_hosts(run.lead.hosts, run.lead.count);
 	return r;
@@ -284,8 +308,6 @@ int clusterfiles_run(struct clusterfiles *f, struct err *e)
 		r = take_list(f, e);
 	if (r < 0)
 		return r;
-	if (f->plan_only)
-		return filesreport_plan(f->cli, f->plan, e);
 	r = sshconf_init(&ssh, f->cli, e);
 	if (r == 0)
 		r = run_all(f, &ssh, e);

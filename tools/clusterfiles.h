@@ -12,15 +12,16 @@ struct clusterfiles { /* borrowed */
 	const char *backup, *cluster; /* cluster NULL: any */
 	const char *url;
 	bool no_stage, keep_auth;
-	bool plan_only; /* shows it */
+	bool plan_only; /* asks every host what it would do, and shows it */
 	struct checkquery query;
 	uint64_t wait_s;
 	unsigned parallel; /* hosts that fetch at once; 0: all */
 	/* What was named on the command line, and must be what was begun; NULL: not named. */
 	const char *host_list, *plan_file;
-	bool in_place;		/* with host_list */
-	bool loads;		/* an option that is for loading rows was given */
-	struct filesplan *plan; /* owned; set by find and begin */
+	bool in_place;			   /* with host_list */
+	bool loads;			   /* an option that is for loading rows was given */
+	struct filesplan *plan;		   /* owned; set by find and begin */
+	const struct clusterplan *made_of; /* borrowed, by begin; NULL: it was begun before */
 };
 
 /* Whether a restore of this backup was begun from here: then f->plan is set. */

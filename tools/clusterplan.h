@@ -81,7 +81,7 @@ int clusterplan_replication(const struct schema *schema, const struct schema_ite
 			    struct replication *ret, struct err *e);
 /* As JSON ("format": 1), as a plan file has it (tools/planfile.h). NULL: out of memory. */
 json_t *clusterplan_json(const struct clusterplan *p);
-/* For people. */
+/* For people; where nodes take files, but for the nodes (tools/filesshow.h). */
 int clusterplan_print(const struct clusterplan *p, struct err *e);
 
 #endif

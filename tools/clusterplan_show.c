@@ -140,22 +140,6 @@ json_t *clusterplan_json(const struct clusterplan *p)
 
 /* ---- for people ---- */
 
-static int print_targets(const struct clusterplan *p, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < p->targets->count; i++) {
-		uint32_t t = p->mapping.order[i];
-		const struct mapping_node *n = &p->targets->nodes[t],
-					  *s = &p->sources[p->mapping.source_of[t]];
-
-		r = cli_print_line(e, "  %3zu. %s%s gets %s (%s %s, %zu tokens)", i + 1, n->name,
-				   n->seed ? ", a seed," : "", s->name, s->dc, s->rack,
-				   s->token_count);
-	}
-	return r;
-}
-
 static int print_table(const struct clusterplan *p, const struct clusterplan_table *t,
 		       struct err *e)
 {
@@ -234,7 +218,7 @@ int clusterplan_print(const struct clusterplan *p, struct err *e)
 	if (r == 0)
 		r = cli_print_line(e, "to %zu nodes: %s", p->targets->count, p->mapping.reason);
 	if (r == 0 && p->mapping.source_of)
-		return print_targets(p, e);
+		return 0;
 	if (r == 0)
 		r = cli_print_line(e, "schema: %zu statements (sstablefs schema %s)",
 				   p->schema->item_count, p->records[0]->backup);

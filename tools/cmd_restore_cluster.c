@@ -3,7 +3,6 @@
 #include "tools/clusterapply.h"
 #include "tools/clusterfiles.h"
 #include "tools/commands.h"
-#include "tools/filesreport.h"
 #include "tools/names.h"
 #include "tools/planfile.h"
 #include "tools/schemaargs.h"
@@ -310,30 +309,15 @@ static int plan(struct work *w, struct err *e)
 	return r;
 }
 
-/* As JSON each target has its command, too; a plan that is read again passes over it. */
-static int show_json(const struct work *w, const struct filesplan *files, struct err *e)
-{
-	json_t *document = clusterplan_json(w->plan);
-	json_t *targets = json_object_get(document, "targets");
-
-	for (size_t i = 0; files && i < files->count; i++) {
-		_cleanup_free_ char *command = filesplan_command(files, &files->nodes[i]);
-
-		json_object_set_new(json_array_get(targets, i), "command",
-				    json_text(command ? command : ""));
-	}
-	return document ? cli_print_json(w->cli, document) : err_nomem(e);
-}
-
+/* Of rows that would be loaded. */
 static int show(const struct work *w, struct err *e)
 {
-	const struct filesplan *files = w->a->files.plan;
-	int r;
+	json_t *document;
 
-	if (w->cli->json)
-		return show_json(w, files, e);
-	r = clusterplan_print(w->plan, e);
-	return r == 0 && files ? filesreport_commands(files, e) : r;
+	if (!w->cli->json)
+		return clusterplan_print(w->plan, e);
+	document = clusterplan_json(w->plan);
+	return document ? cli_print_json(w->cli, document) : err_nomem(e);
 }
 
 /* ---- doing it ---- */
@@ -420,7 +404,7 @@ static int run(struct work *w)
 
 	fill_files(w);
 	r = find_or_plan(w, &e);
-	if (r == 0 && f->plan && (f->plan->saved || w->a->yes))
+	if (r == 0 && f->plan)
 		r = clusterfiles_run(&w->a->files, &e);
 	else if (r == 0 && w->a->yes)
 		return apply(w);

@@ -110,10 +110,10 @@ static int check_arguments(struct arguments *a, int count, struct err *e)
 	r = other ? 0 : check_case(a, e);
 	if (r < 0)
 		return r;
-	if (a->coordinated && (a->plan || w->only_count > 0))
+	if (a->coordinated && w->only_count > 0)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"--coordinated is how restore-cluster runs restore-node on a node: neither --plan nor --only goes with it");
+			"--coordinated is how restore-cluster runs restore-node on a node: --only does not go with it");
 	r = checkquery_is_whole(&a->query, e);
 	if (r < 0)
 		return r;
@@ -179,14 +179,16 @@ struct work {
 	int lock;
 };
 
-/* One that is led follows soon after another that was, and may still be at a step. */
+/* One that is led follows soon after another that was, and may still be at a step; who only plans says so. */
 static int take_lock(struct work *w, const char *data_dir, bool make, struct err *e)
 {
-	return nodefollow_lock(w->cli, data_dir, make, w->follow ? (int64_t)w->a->wait_s * 1000 : 0,
+	bool waits = w->follow && !w->a->plan;
+
+	return nodefollow_lock(w->cli, data_dir, make, waits ? (int64_t)w->a->wait_s * 1000 : 0,
 			       &w->lock, e);
 }
 
-/* Whoever leads is told how things are, and says when to begin. */
+/* Whoever leads is told how things are, and says when to begin; where this is a plan, nothing is. */
 static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 {
 	const char *repository = w->session.repo ? repo_id(w->session.repo) : "";
@@ -199,7 +201,7 @@ static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 	if (!w->journal && w->record)
 		writer = ulid_format(text, &w->record->writer);
 	r = nodefollow_ready(w->cli, &w->ask, facts, w->journal, writer, repository, e);
-	return r < 0 ? r : follow_pass(w->follow, 0, e);
+	return r < 0 || w->a->plan ? r : follow_pass(w->follow, 0, e);
 }
 
 /* Where the journal is, if there is one. NULL: cassandra.yaml does not say. */
@@ -425,7 +427,9 @@ static int restore_anew(struct work *w, int64_t begun_ms, struct err *e)
 	int r = nodecheck_run(w->cli, &w->ask, &w->session, w->record, &w->a->wish, &k, e);
 
 	if (r == 0 && w->a->plan) {
-		r = nodeplan_show(w->cli, &k, w->record, e);
+		r = get_ready(w, k.facts, e);
+		if (r == 0)
+			r = nodeplan_show(w->cli, &k, w->record, e);
 	} else if (r == 0) {
 		r = begin(w, &k, e);
 		if (r == 0)
@@ -448,7 +452,7 @@ static int restore(struct work *w, struct err *e)
 	if (!w->journal)
 		return restore_anew(w, begun_ms, e);
 	r = check_journal(w, e);
-	if (r == 0 && !w->a->plan)
+	if (r == 0)
 		r = get_ready(w, NULL, e);
 	if (r < 0)
 		return r;
@@ -524,6 +528,7 @@ static int follow(struct work *w, struct err *e)
 	return follow_start(cli,
 			    w->a->abort	   ? &nodefollow_abort
 			    : w->a->finish ? &nodefollow_finish
+			    : w->a->plan   ? &nodefollow_plan
 					   : &nodefollow_restore,
 			    &w->follow, e);
 }

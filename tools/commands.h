@@ -101,7 +101,9 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"Example:\n  sstablefs -r /srv/backups restore 20261122T104200Z --only shop.orders /var/tmp/orders\n"
 
 #define RESTORE_CLUSTER_HELP                                                                                      \
-	"  --plan                  print what would be done, on which host, and why; nothing is changed\n"        \
+	"  --plan                  print what would be done, on which host, and why; nothing is changed. Where\n" \
+	"                          nodes take files as they are each is asked over ssh, and what is in the way\n" \
+	"                          is said (exit code 3)\n"                                                       \
 	"  --yes                   do it. Interrupted, the same command goes on. Nodes that take files as they\n" \
 	"                          are: restore-node on each over ssh; all fetch, all stop, seeds start first.\n" \
 	"                          Rows that are loaded: the schema, then sstableloader from a mount\n"           \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What restore-cluster tells of nodes that take files as they are: what would be run where, and what became of each. */
+/* What restore-cluster tells of nodes that took files as they are: what became of each. */
 #ifndef SSTABLEFS_TOOLS_FILESREPORT_H
 #define SSTABLEFS_TOOLS_FILESREPORT_H
 
@@ -7,9 +7,5 @@
 
 /* What became of each host, and how to go on. An exit code, or < 0 where it cannot be told. */
 int filesreport(struct cli *cli, const struct filesrun *run, int64_t took_ms, struct err *e);
-/* One that was begun before. */
-int filesreport_plan(struct cli *cli, const struct filesplan *p, struct err *e);
-/* The commands of all hosts, in the order of their start. */
-int filesreport_commands(const struct filesplan *p, struct err *e);
 
 #endif

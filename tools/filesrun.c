@@ -51,6 +51,7 @@ static const struct {
 		{ "nothing is changed there by this run" },
 		{ "runs with the backup's data; a part of the data of before is left" },
 	},
+	[FILESRUN_PLAN] = { .count = 0 },
 };
 
 static bool is_step(const struct filesrun *run, const char *word)
@@ -73,12 +74,19 @@ const char *filesrun_condition(const struct filesrun *run, const struct lead_hos
 
 static const char *done(const struct lead_host *h)
 {
-	static const char *const names[] = { "restored", "aborted", "finished", "nothing" };
+	static const char *const names[] = { "restored", "aborted", "finished",
+					     "nothing",	 "planned", "begun" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(lead_text(h->result, "state"), names[i]) == 0)
 			return names[i];
 	return NULL;
+}
+
+/* Or is to be seen whether it could. */
+static bool restores(const struct filesrun *run)
+{
+	return run->what == FILESRUN_RESTORE || run->what == FILESRUN_PLAN;
 }
 
 /* ---- is it the host that it should be? ---- */
@@ -161,7 +169,7 @@ static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
 		lead_fail(l, h, EXIT_USAGE, strdup("it is configured for another repository"));
 	else
 		check_begun(l, h, event);
-	if (!lead_is_over(h) && run->what == FILESRUN_RESTORE)
+	if (!lead_is_over(h) && restores(run))
 		check_identity(l, h);
 }
 
@@ -315,7 +323,7 @@ static bool goes_on(const struct filesrun *run)
 
 const char *filesrun_word(enum filesrun_what what)
 {
-	static const char *const words[] = { "", "abort", "finish" };
+	static const char *const words[] = { "", "abort", "finish", "" };
 
 	return words[what];
 }
@@ -376,33 +384,56 @@ static int find_order(struct filesrun *run, struct err *e)
 	return r == 0 && run->seeds == 0 ? filesseeds_refuse(run->plan, l->hosts, e) : r;
 }
 
+/* Whether hosts that are all ready may begin together. */
+static void check_together(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	struct err e = ERR_INIT;
+
+	check_apart(l);
+	if (!l->stopping)
+		check_all_begun(run);
+	/* Who has to go back, or is done, goes alone as well. */
+	if (!l->stopping && restores(run))
+		check_cluster(l);
+	if (!l->stopping && restores(run))
+		check_mapping(run);
+	if (!l->stopping && find_order(run, &e) < 0)
+		lead_refuse(l, e.kind, "%s", e.message);
+}
+
 /* Everybody is there, or nothing is begun. */
 static void begin(struct filesrun *run)
 {
 	struct lead *l = &run->lead;
 	struct err e = ERR_INIT;
-	int r;
 
 	if (has_failed(run)) {
 		lead_stop(l);
 		return;
 	}
-	check_apart(l);
-	if (!l->stopping)
-		check_all_begun(run);
-	/* Who has to go back, or is done, goes alone as well. */
-	if (!l->stopping && run->what == FILESRUN_RESTORE)
-		check_cluster(l);
-	if (!l->stopping && run->what == FILESRUN_RESTORE)
-		check_mapping(run);
-	if (l->stopping)
-		return;
-	r = find_order(run, &e);
-	if (r == 0)
-		r = keep_in_mind(run, &e);
-	if (r < 0)
+	check_together(run);
+	if (!l->stopping && keep_in_mind(run, &e) < 0)
 		lead_refuse(l, e.kind, "%s", e.message);
 	run->begun = !l->stopping;
+}
+
+/* Each host says what it would do, whatever the others are like. */
+static void advance_plan(struct lead *l)
+{
+	(void)l;
+}
+
+/* What is not known of a host that failed is not held against the others; but the order is told, as far as it is known. */
+static int look_at_plan(struct filesrun *run, struct err *e)
+{
+	struct lead *l = &run->lead;
+
+	if (cancel_is_set(l->cancel))
+		return err_set(e, ERR_IO, -ECANCELED, "interrupted");
+	if (!has_failed(run))
+		check_together(run);
+	return filesseeds_group(run->plan, l->hosts, run->group, &run->seeds, e);
 }
 
 static void advance(struct lead *l)
@@ -428,7 +459,7 @@ static void advance(struct lead *l)
 
 int filesrun_run(struct filesrun *run, struct err *e)
 {
-	_cleanup_free_ size_t *group = calloc(run->lead.count, sizeof(*group));
+	bool plans = run->what == FILESRUN_PLAN;
 	int r;
 
 	run->task = (struct lead_task){
@@ -440,15 +471,11 @@ int filesrun_run(struct filesrun *run, struct err *e)
 			"it did not end after it was told to stop: look there with restore-node --plan",
 		.undone = "what was run there ended without having done it",
 		.ready = take_ready,
-		.advance = advance,
+		.advance = plans ? advance_plan : advance,
 		.done = done,
 	};
-	if (!group)
-		return err_nomem(e);
 	run->lead.task = &run->task;
 	run->lead.ctx = run;
-	run->group = group;
 	r = lead_run(&run->lead, e);
-	run->group = NULL;
-	return r;
+	return r == 0 && plans ? look_at_plan(run, e) : r;
 }

@@ -7,6 +7,8 @@
  *     abort:   ready -> stopping -> exchanged -> starting -> aborted
  *     finish:  ready -> finishing -> finished
  *
+ *     plan:    ready -> planned, begun (a host that began it before)
+ *
  * But for the start: one seed after another, then rack after rack, the nodes of a rack together. A host that fails keeps the others from the next step, but for the start, where the others go on as long as a seed is up.
  */
 #ifndef SSTABLEFS_TOOLS_FILESRUN_H
@@ -15,27 +17,30 @@
 #include "tools/filesplan.h"
 #include "tools/lead.h"
 
-enum filesrun_what { FILESRUN_RESTORE, FILESRUN_ABORT, FILESRUN_FINISH };
+enum filesrun_what { FILESRUN_RESTORE, FILESRUN_ABORT, FILESRUN_FINISH, FILESRUN_PLAN };
 
 struct filesrun {
 	/* Filled by the caller. */
 	struct lead lead; /* but for task and ctx; a host for each node of the plan, in its order */
 	enum filesrun_what what;
-	struct filesplan *plan; /* locked; it is saved before the first word */
+	struct filesplan *plan; /* locked, and saved before the first word; but for a plan */
 	unsigned parallel;	/* hosts that fetch at once; 0: all */
 	bool has_query;	 /* the last step may ask for rows that only all nodes together have */
 	int64_t wait_ms; /* for a node to stop, and to answer again */
+	size_t *group; /* a number for each host, to be filled: those with the least start first */
 	/* The run's own. */
 	struct lead_task task;
-	bool begun;    /* some host was told to do something */
-	size_t step;   /* that hosts take now */
-	size_t *group; /* of each host: those with the least number start first */
-	size_t seeds;  /* how many groups are of a seed */
+	bool begun;   /* some host was told to do something */
+	size_t step;  /* that hosts take now */
+	size_t seeds; /* how many groups are of a seed */
 };
 
-/* 0: every host came to an end (its state says which). < 0: nothing was begun, *e says why. */
+/*
+ * 0: every host came to an end (its state says which). < 0: nothing was begun, *e says why. Of a plan lead.refusal says why nothing would be, though each host would; whoever failed, or has refusals in
+ * its result, does not.
+ */
 int filesrun_run(struct filesrun *run, struct err *e);
-/* "abort", "finish": of the option that asks for it; "" for a restore. */
+/* "abort", "finish": of the option that asks for it; "" for a restore and its plan. */
 const char *filesrun_word(enum filesrun_what what);
 /* What is the matter with a host whose work is not done, in words: "is stopped, with the backup's data in place". */
 const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h);

@@ -23,6 +23,7 @@ static const struct follow_step finish_steps[] = { { FOLLOW_WORD_FINISH, NULL, t
 const struct follow_task nodefollow_restore = { "the restore", restore_steps,
 						ARRAY_SIZE(restore_steps) };
 const struct follow_task nodefollow_abort = { "the abort", abort_steps, ARRAY_SIZE(abort_steps) };
+const struct follow_task nodefollow_plan = { "the plan", NULL, 0 };
 const struct follow_task nodefollow_finish = { "it", finish_steps, ARRAY_SIZE(finish_steps) };
 
 /* As cassandra.yaml has it: so it is known of a node that is stopped, too. */

@@ -11,7 +11,9 @@
 enum { NODEFOLLOW_FETCHED = 1, NODEFOLLOW_EXCHANGED, NODEFOLLOW_STARTED }; /* of a restore */
 enum { NODEFOLLOW_BACK = 1 }; /* of an abort: the data of before are in place again */
 
-extern const struct follow_task nodefollow_restore, nodefollow_abort, nodefollow_finish;
+/* A plan has no step: it is told, behind `ready`. */
+extern const struct follow_task nodefollow_plan, nodefollow_restore, nodefollow_abort,
+	nodefollow_finish;
 
 /* What is true before anything is done. `facts`: of the running node; NULL: it was not asked. `journal`: NULL: nothing is begun. `writer`: of the backup that is, or is to be, restored; "": of none. */
 int nodefollow_ready(const struct cli *cli, const struct asknode *ask, const struct facts *facts,

@@ -49,42 +49,71 @@ static json_t *to_json(const struct nodecheck *k, const struct record *rec)
 	for (size_t i = 0; i < j->only_count; i++)
 		json_array_append_new(only, json_text(j->only[i]));
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:o, s:I, s:I, s:o, s:O, s:O, s:o}",
-		"cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup, "case",
-		case_name(j), "keep_auth", j->keep_auth, "no_stage", j->no_stage, "running",
-		k->running, "tokens", j->tokens, "only", only, "files", (json_int_t)rec->file_count,
-		"total_bytes", (json_int_t)rec->total_bytes, "directories", places, "refusals",
-		k->refusals, "notes", k->notes, "steps", steps(j));
+		"{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:I, s:I, s:o, s:O, s:O, s:o}",
+		"cluster", rec->where.cluster, "node", rec->where.node, "name", rec->backup,
+		"state", "planned", "case", case_name(j), "keep_auth", j->keep_auth, "no_stage",
+		j->no_stage, "running", k->running, "tokens", j->tokens, "yaml", json_text(j->yaml),
+		"only", only, "files", (json_int_t)rec->file_count, "total_bytes",
+		(json_int_t)rec->total_bytes, "directories", places, "refusals", k->refusals,
+		"notes", k->notes, "steps", steps(j));
 }
 
-static int print_list(struct err *e, const char *before, const json_t *list)
+static const char *text(const json_t *o, const char *key)
 {
+	const char *value = json_string_value(json_object_get(o, key));
+
+	return value ? value : "";
+}
+
+static int print_list(const char *indent, const char *before, const json_t *list, struct err *e)
+{
+	const json_t *line;
+	size_t i;
 	int r = 0;
 
-	for (size_t i = 0; i < json_array_size(list) && r == 0; i++)
-		r = cli_print_line(e, "%s%s", before, json_string_value(json_array_get(list, i)));
+	json_array_foreach(list, i, line)
+		if (r == 0 && json_is_string(line))
+			r = cli_print_line(e, "%s%s%s", indent, before, json_string_value(line));
 	return r;
 }
 
-static int print_places(const struct nodejournal *j, struct err *e)
+static int print_places(const json_t *document, const char *indent, struct err *e)
 {
-	const char *word = j->only_count > 0 ? "adds to " : "replaces";
+	const char *word = strcmp(text(document, "case"), "only") == 0 ? "adds to " : "replaces";
+	const char *tokens = text(document, "tokens");
+	const json_t *place, *places = json_object_get(document, "directories");
+	size_t i;
 	int r = 0;
 
-	for (size_t i = 0; i < j->place_count && r == 0; i++)
-		r = cli_print_line(e, "  %s %s", j->places[i].data ? word : "empties ",
-				   j->places[i].path);
-	if (r == 0 && *j->tokens)
-		r = cli_print_line(e, "  edits    %s: initial_token: %.100s%s", j->yaml, j->tokens,
-				   strlen(j->tokens) > 100 ? "…" : "");
-	if (r == 0 && j->keep_auth)
-		r = cli_print_line(e, "  keeps    system_auth as it is on this node");
+	json_array_foreach(places, i, place)
+		if (r == 0)
+			r = cli_print_line(e, "%s%s %s", indent,
+					   strcmp(text(place, "kind"), "data") == 0 ? word
+										    : "empties ",
+					   text(place, "path"));
+	if (r == 0 && *tokens)
+		r = cli_print_line(e, "%sedits    %s: initial_token: %.100s%s", indent,
+				   text(document, "yaml"), tokens, strlen(tokens) > 100 ? "…" : "");
+	if (r == 0 && json_is_true(json_object_get(document, "keep_auth")))
+		r = cli_print_line(e, "%skeeps    system_auth as it is on this node", indent);
 	return r;
 }
 
-static int print(const struct nodecheck *k, const struct record *rec, struct err *e)
+int nodeplan_print(const json_t *document, const char *indent, struct err *e)
 {
-	_cleanup_json_ json_t *words = steps(k->journal);
+	int r = print_places(document, indent, e);
+
+	if (r == 0)
+		r = print_list(indent, "then:  ", json_object_get(document, "steps"), e);
+	if (r == 0)
+		r = print_list(indent, "note:  ", json_object_get(document, "notes"), e);
+	return r < 0 ? r
+		     : print_list(indent, "REFUSED: ", json_object_get(document, "refusals"), e);
+}
+
+static int print(const struct nodecheck *k, const struct record *rec, const json_t *document,
+		 struct err *e)
+{
 	_cleanup_free_ char *options = nodejournal_options(k->journal);
 	char bytes[32];
 	int r = options ? cli_print_line(e, "restore %s of %s/%s %s (%llu files, %s):", rec->backup,
@@ -93,26 +122,22 @@ static int print(const struct nodecheck *k, const struct record *rec, struct err
 					 util_format_bytes(bytes, rec->total_bytes))
 			: err_nomem(e);
 
-	if (r == 0)
-		r = print_places(k->journal, e);
-	if (r == 0)
-		r = print_list(e, "  then:  ", words);
-	if (r == 0)
-		r = print_list(e, "  note:  ", k->notes);
-	return r < 0 ? r : print_list(e, "  REFUSED: ", k->refusals);
+	return r < 0 ? r : nodeplan_print(document, "  ", e);
 }
 
 int nodeplan_show(struct cli *cli, const struct nodecheck *k, const struct record *rec,
 		  struct err *e)
 {
+	_cleanup_json_ json_t *document = to_json(k, rec);
 	int code = json_array_size(k->refusals) ? EXIT_FOUND : EXIT_DONE;
 	int r;
 
+	if (!document)
+		return err_nomem(e);
 	if (cli->json) {
-		int printed = cli_print_json(cli, to_json(k, rec));
-
-		return printed == EXIT_DONE ? code : printed;
+		r = cli_print_json(cli, json_incref(document));
+		return r == EXIT_DONE ? code : r;
 	}
-	r = print(k, rec, e);
-	return r < 0 ? cli_fail(cli, e) : code;
+	r = print(k, rec, document, e);
+	return r < 0 ? r : code;
 }

@@ -5,8 +5,10 @@
 
 #include "tools/nodecheck.h"
 
-/* The exit code: EXIT_FOUND where something is in the way. */
+/* The exit code: EXIT_FOUND where something is in the way. < 0: it cannot be told. */
 int nodeplan_show(struct cli *cli, const struct nodecheck *k, const struct record *rec,
 		  struct err *e);
+/* What its document says, for people, each line behind `indent`. */
+int nodeplan_print(const json_t *document, const char *indent, struct err *e);
 
 #endif

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness import ABSENT, FAILED, USAGE, is_sentence
+from harness import ABSENT, FAILED, FOUND, USAGE, is_sentence
 from sshstandin import Hosts
 
 SCHEMA = """CREATE KEYSPACE shop WITH replication = {'class': 'NetworkTopologyStrategy', 'dc 1': '3'};
@@ -63,14 +63,15 @@ def refused(answer, *words):
 
 
 def test_the_same_nodes_get_their_own_files(plan):
-    document = plan()
+    """What the hosts say to it: test_restore_cluster_plan.py. These are none that could be restored."""
+    document = plan(code=FOUND).json
     assert (document["case"], document["missing"], document["tables"]) == ("same", [], [])
     assert pairs(document) == {"10.0.0.1": "n1", "10.0.0.2": "n2", "10.0.0.3": "n3"}
 
 
 def test_another_cluster_of_the_same_shape_takes_over_by_racks(plan):
     plan.towards(status(OTHER_IDS[:3], ["r3", "r1", "r2"]))
-    document = plan()
+    document = plan(code=FOUND).json
     assert document["case"] == "other"
     assert pairs(document) == {"10.1.0.1": "n3", "10.1.0.2": "n1", "10.1.0.3": "n2"}
 
@@ -102,7 +103,7 @@ def test_less_or_more_can_be_asked_for(plan):
 def test_a_host_list_decides_where_it_can_be_right(plan, program):
     path = program.directory / "list"
     path.write_text("# is_seed,target,source\n\nFalse, 10.2.0.1, n2\nTrue,10.2.0.2,n1 # the seed\nfalse,10.2.0.3,n3\n")
-    document = plan("--host-list", path)
+    document = plan("--host-list", path, code=FOUND).json
     assert document["case"] == "other"
     assert [(target["host"], target["source"], target["seed"]) for target in document["targets"]] == [
         ("10.2.0.2", "n1", True), ("10.2.0.1", "n2", False), ("10.2.0.3", "n3", False)]

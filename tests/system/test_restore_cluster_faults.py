@@ -154,7 +154,7 @@ def test_nodes_of_a_backup_do_not_become_each_other(program, restoring):
     first["source"], second["source"] = second["source"], first["source"]
     path = program.directory / "plan.json"
     path.write_text(json.dumps(plan))
-    restoring.refused("--plan-file", path, words=[f"{FIRST} is node n1 of the backup itself, and would become n2"], code=USAGE)
+    restoring.refused("--plan-file", path, words=[f"{SEED} is node n2 of the backup itself, and would become n1"], code=USAGE)
 
 
 def test_a_host_of_another_cluster_is_the_one_that_was_asked_about(program, repository, hosts):
@@ -546,7 +546,6 @@ def test_a_backup_that_was_made_again_is_not_mixed_with_the_one_of_before(restor
 
 def test_a_coordinated_restore_is_no_command_for_people(restoring, hosts):
     words = ["--config", hosts.nodes[FIRST].configuration, "restore-node", "b", "--in-place", "--coordinated"]
-    for more in (["--plan"], ["--only", "shop", "--yes"]):
-        assert restoring.repository(*words, *more, code=USAGE)
+    assert "--only does not go with it" in restoring.repository(*words[:-2], "--only", "shop", "--yes", "--coordinated", code=USAGE).err
     answer = restoring.repository(*words, "--yes", code=129)
     assert "the coordinator hung up" in answer.err and restoring.is_as_before()

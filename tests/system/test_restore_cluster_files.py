@@ -77,7 +77,7 @@ def test_people_read_what_became_of_each_and_what_comes_next(restoring, hosts):
     assert "backup b of cluster Live_Test__1: restored, 3 of 3 nodes" in said and "restore-cluster b --finish" in said
     assert f"{SEED}: was restored as n2 before, and waits for --finish" in restoring("--yes", json=False).out
     said = restoring("--plan", json=False).out
-    assert "was begun" in said and f"{SEED}: sstablefs restore-node b --cluster Live_Test__1 --node n2 --in-place --yes" in said
+    assert "was begun" in said and "sstablefs restore-node b --cluster Live_Test__1 --node n2 --in-place --yes\n" in said
     assert restoring("--plan")["state"] == "begun"
     assert f"{LAST}: aborted" in restoring("--abort", json=False).out
 
@@ -85,9 +85,8 @@ def test_people_read_what_became_of_each_and_what_comes_next(restoring, hosts):
 def test_the_plan_has_the_commands_of_all_hosts(restoring, hosts):
     targets = restoring("--plan", "--no-stage", "--keep-auth")["targets"]
     assert [target["command"] for target in targets] == [
-        f"sstablefs restore-node b --cluster Live_Test__1 --node n{number} --in-place --no-stage --keep-auth --yes" for number in (1, 2, 3)]
-    assert f"{LAST}: sstablefs restore-node b" in restoring("--plan", json=False).out
-    assert hosts.events() == [] and restoring.is_as_before() and not restoring.plans()
+        f"sstablefs restore-node b --cluster Live_Test__1 --node n{number} --in-place --no-stage --keep-auth --yes" for number in (2, 1, 3)]
+    assert restoring("--plan", json=False).out.count("sstablefs restore-node b ") == 3
 
 
 def test_so_many_fetch_at_once_as_wanted(restoring, hosts):
