@@ -11,7 +11,7 @@ from cassandra_nodes import VERSIONS, Cluster
 import place
 from harness import LONG
 from hosts import Hosts, list_file, tokens_of, tokens_seen_by
-from test_restore_node import CONTROL, stop
+from test_restored_node import CONTROL, stop
 
 pytestmark = pytest.mark.timeout(place.LIMIT_SECONDS)
 
