@@ -11,6 +11,8 @@
 
 #define JOURNAL "journal.json"
 #define LOCK "lock"
+#define SPARE "spare"
+#define SPARE_BYTES ((size_t)64 * 1024)
 #define LOCK_ATTEMPTS 10
 #define NAME_BYTES 128
 #define TOKENS_BYTES ((size_t)64 * 1024)
@@ -459,6 +461,26 @@ static json_t *to_json(const struct nodejournal *j)
 	return o;
 }
 
+static bool is_full(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT;
+}
+
+/* Room for the journal where the disk is full later: --abort and --finish, which make room, have to be noted before they remove anything. Where there is none for it now there is no harm. */
+static void keep_spare(int own)
+{
+	_cleanup_close_ int fd = -1;
+	char *zeros;
+
+	if (faccessat(own, SPARE, F_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0)
+		return;
+	zeros = calloc(1, SPARE_BYTES);
+	fd = openat(own, SPARE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && (!zeros || io_write_full(fd, zeros, SPARE_BYTES) < 0 || fsync(fd) < 0))
+		unlinkat(own, SPARE, 0);
+	free(zeros);
+}
+
 int nodejournal_write(const struct nodejournal *j, struct err *e)
 {
 	_cleanup_json_ json_t *o = to_json(j);
@@ -473,6 +495,10 @@ int nodejournal_write(const struct nodejournal *j, struct err *e)
 		return err_set(e, ERR_IO, r, "%s/" SWAP_DIRECTORY " is gone", j->places[0].path);
 	if (r == 0)
 		r = io_publish_file(own, JOURNAL, text, len, 0644, e);
+	if (is_full(r) && unlinkat(own, SPARE, 0) == 0)
+		r = io_publish_file(own, JOURNAL, text, len, 0644, e);
+	else if (r == 0)
+		keep_spare(own);
 	return r < 0 ? err_wrap(e, r, "%s/" SWAP_DIRECTORY, j->places[0].path) : 0;
 }
 

@@ -84,6 +84,7 @@ char *nodejournal_options(const struct nodejournal *j);
 int nodejournal_lock(const char *data_dir, bool make, int *ret_fd, struct err *e);
 /* NULL in *ret: there is none. ERR_CORRUPT: it cannot be understood. */
 int nodejournal_read(const char *data_dir, struct nodejournal **ret, struct err *e);
+/* Durable when it returns. A file beside it keeps some room for it, which it takes where the disk is full. */
 int nodejournal_write(const struct nodejournal *j, struct err *e);
 /* Removes everything of ours from the places, the journal last. May take minutes, as swap_empty. */
 int nodejournal_end(const struct nodejournal *j, const struct cancel *cancel, struct err *e);

@@ -463,6 +463,20 @@ int swap_usage(const struct swap_place *p, const char *keep, const struct cancel
 
 /* ---- the rest ---- */
 
+/* What it says is for people; without a block for it, its name does for Cassandra. */
+static int put_guard_up(int own, struct err *e)
+{
+	int r = io_publish_file(own, GUARD, GUARD_TEXT, strlen(GUARD_TEXT), 0644, e), fd;
+
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	fd = openat(own, GUARD, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return r;
+	close(fd);
+	return 0;
+}
+
 int swap_guard(const struct swap_place *p, bool up, struct err *e)
 {
 	_cleanup_close_ int own = -1;
@@ -473,8 +487,8 @@ int swap_guard(const struct swap_place *p, bool up, struct err *e)
 	r = swap_open_own(p, false, &own, e);
 	if (r == -ENOENT && !up)
 		return 0;
-	if (r == 0 && up)
-		r = io_publish_file(own, GUARD, GUARD_TEXT, strlen(GUARD_TEXT), 0644, e);
+	if (r == 0 && up && faccessat(own, GUARD, F_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
+		r = put_guard_up(own, e);
 	if (r < 0)
 		return err_wrap(e, r, "%s", p->path);
 	if (!up && unlinkat(own, GUARD, 0) < 0 && errno != ENOENT)

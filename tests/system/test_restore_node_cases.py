@@ -536,6 +536,26 @@ def test_what_is_staged_leaves_the_running_node_some_room(repository, host, moun
     assert plan(7_500_000, DONE) == []
 
 
+@pytest.mark.parametrize("words", [["--finish"], ["--abort"]], ids=["finish", "abort"])
+def test_full_disks_are_freed_by_finish_and_by_abort(stored, host, mount_tmpfs, words):
+    """Which is noted before anything is removed: to the last block of every disk, as Cassandra does that runs on."""
+    host.kill()
+    for data in host.data:
+        small_disk(mount_tmpfs, data, "8M")
+    host.start()
+    restore(stored, host, *REBOOTED)
+    for data in host.data:
+        with open(data / "filling", "wb", buffering=0) as filling, pytest.raises(OSError, match="No space left"):
+            while True:
+                filling.write(bytes(4096))
+    restore(stored, host, *words)
+    assert host.running and with_own(host) == []
+    for data in host.data:
+        (data / "filling").unlink(missing_ok=True)
+    assert files(host.content()) == (stored.before if words == ["--finish"] else files(stored.spoilt))
+    host.kill()
+
+
 @pytest.mark.parametrize("after, words", [("stop", REBOOTED), ("start", REBOOTED), ("start", ["--abort"])], ids=["fetched", "exchanged", "abort"])
 def test_a_disk_that_is_not_mounted_after_a_reboot_is_not_taken_for_one_that_is_done(stored, host, after, words):
     """Its mount point is an empty directory: as if all that was fetched into it, or set aside, had been moved."""
