@@ -19,6 +19,15 @@
 #define WORDS_MAX 16
 #define CONNECT_MS 1000 /* to each address that the name has */
 
+/* Of a password that it does not know, and of one that it cannot look up, Cassandra says "Bad credentials" alike. */
+int cqlsh_outcome(const char *said)
+{
+	if (strstr(said, "Cannot achieve consistency level") ||
+	    strstr(said, "Unable to perform authentication"))
+		return -EAGAIN;
+	return strstr(said, "AuthenticationFailed") ? -EACCES : -EIO;
+}
+
 static int explain(const struct cqlsh *c, const struct process_options *o, int r, int status,
 		   struct err *e)
 {
@@ -31,8 +40,10 @@ static int explain(const struct cqlsh *c, const struct process_options *o, int r
 	if (ended) {
 		o->errors->max++;
 		wbuf_u8(o->errors, 0);
-		if (!wbuf_error(o->errors))
+		if (!wbuf_error(o->errors)) {
 			nodetool_reason((char *)o->errors->data, "", reason, sizeof(reason));
+			r = cqlsh_outcome((char *)o->errors->data);
+		}
 	}
 	return *reason ? err_set(e, ERR_IO, r, "%s failed: %s", c->program, reason)
 		       : err_wrap(e, r, "%s", c->program);

@@ -10,6 +10,9 @@
 
 #define CQLSH_SCHEMA_MAX ((size_t)16 * 1024 * 1024)
 
+/*
+ * Where cqlsh fails all of these are ERR_IO with what it said: -EACCES: Cassandra refuses the login. -EAGAIN: it does not see enough of its neighbours for it, or for the statement. Others.
+ */
 struct cqlsh { /* strings are borrowed; NULL: cqlsh's own default */
 	const char *program, *host, *port, *credentials_file;
 	const char *rcfile; /* its configuration, also of TLS; NULL: ~/.cassandra/cqlshrc */
@@ -40,6 +43,8 @@ int cqlsh_execute(const struct cqlsh *c, const char *statement, struct err *e);
 /* Whether somebody takes connections at the address that cqlsh is told, within a second or so: what a poll of the node costs without starting cqlsh. True where cqlsh chooses host or port (cqlshrc, environment). */
 bool cqlsh_listens(const struct cqlsh *c);
 
+/* Pure: -EACCES, -EAGAIN or -EIO, by what cqlsh said on standard error. */
+int cqlsh_outcome(const char *said);
 /* Pure: where the statements begin in what cqlsh printed (it greets with warnings); NULL: they are not whole. */
 const char *cqlsh_statements(const char *text);
 /* Pure: "value" of the JSON row in what SELECT JSON printed, as cqlsh_value. NULL: out of memory. */

@@ -31,7 +31,7 @@ static int bad(const struct reading *r, const char *why, struct err *e)
 }
 
 /* Every setting that is a word: "key", or "key.key" of a mapping in the file. */
-#define SETTINGS 22
+#define SETTINGS 24
 struct setting {
 	const char *key;
 	char **value;
@@ -43,6 +43,8 @@ static void list_settings(struct nodeconf *y, struct setting ret[SETTINGS])
 		{ "cluster_name", &y->cluster },
 		{ "partitioner", &y->partitioner },
 		{ "storage_compatibility_mode", &y->compatibility_mode },
+		{ "authenticator", &y->authenticator },
+		{ "authenticator.class_name", &y->authenticator_class },
 		{ "rpc_address", &y->rpc_address },
 		{ "broadcast_rpc_address", &y->broadcast_rpc_address },
 		{ "native_transport_port", &y->native_port },

@@ -17,6 +17,8 @@ struct nodeconf { /* strings are owned; "" = not set */
 	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *broadcast_rpc_address,
 		*native_port, *num_tokens, *uuid_ids, *listen_address, *listen_interface,
 		*broadcast_address;
+	char *authenticator,
+		*authenticator_class; /* a word, or from 5.0 on the class of a mapping */
 	char *seeds;		/* of seed_provider, as they stand there */
 	char *local_system_dir; /* of the node's own system tables */
 	char *commitlog_dir, *hints_dir, *saved_caches_dir, *cdc_dir;

@@ -113,6 +113,23 @@ static int check_remote(struct nodechecking *c, struct err *e)
 	return 0;
 }
 
+/* ---- whose password is asked for afterwards ---- */
+
+static void note_login(struct nodechecking *c)
+{
+	const struct nodeconf *y = c->conf;
+	const char *file = c->ask->cqlsh.credentials_file;
+	const char *class = *y->authenticator ? y->authenticator : y->authenticator_class;
+	bool asks = *class && !strstr(class, "AllowAllAuthenticator");
+
+	if (c->wish->keep_auth || (!file && !asks))
+		return;
+	nodecheck_note(
+		c,
+		"roles and passwords are the backup's afterwards: %s must hold a login of the backup, else the check after the start fails",
+		file ? file : "the file that cql_credentials_file under [cassandra] names");
+}
+
 /* ---- cassandra.yaml and the backup ---- */
 
 static void check_cluster(struct nodechecking *c)
@@ -384,6 +401,7 @@ static int check_whole(struct nodechecking *c, struct err *e)
 	if (!c->wish->remote)
 		check_token_count(c);
 	check_encryption(c);
+	note_login(c);
 	nodecheck_node(c);
 	return r;
 }

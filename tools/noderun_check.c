@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-#include <strings.h>
 #include <time.h>
-#include "cassandra/nodetokens.h"
+#include "tools/nodeanswer.h"
 #include "tools/nodecommand.h"
 #include "tools/noderun_state.h"
 
@@ -68,96 +66,42 @@ struct cqlsh noderun_cqlsh(const struct noderun *n, const struct facts *none)
 	return c;
 }
 
-#define WHO "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'"
-
-/* Until the node answers; who it says that it is. A cqlsh that finds nobody would take from the start, each half a second, what it needs itself. */
-static int await_cql(struct noderun *n, const struct cqlsh *c, char **ret_id, struct err *e)
+/* One that has answered counts as started, whatever it thinks of the password: the others may be what it waits for, to read its roles. */
+static int check_who(struct noderun *n, const struct nodeanswer *a, int answered, char **id,
+		     struct err *e)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
-	struct err why = ERR_INIT;
+	/* Some rows may be there only when others have started, too. */
+	int r = answered == 0 ? nodeanswer_identity(a, n->journal, *id, e) : 0;
 
-	for (;;) {
-		int r = cqlsh_listens(c)
-				? cqlsh_value(c, WHO, ret_id, &why)
-				: err_set(&why, ERR_IO, -ECONNREFUSED,
-					  "nobody takes connections at %s:%s", c->host, c->port);
-
-		if (r == 0)
-			break;
-		cancel_waits(&n->cli->cancel);
-		r = noderun_stopped(n, e);
-		if (r < 0)
-			return r;
-		if (clock_elapsed_ms(n->cli->clock) >= end_ms)
-			return err_set(
-				e, ERR_IO, -ETIMEDOUT,
-				"Cassandra does not answer after %lld s (its log says why): %s",
-				(long long)n->wait_ms / 1000, why.message);
-		nanosleep(&pause, NULL);
-	}
-	n->answered_ms = clock_elapsed_ms(n->cli->clock);
-	return 0;
-}
-
-static int check_tokens(const struct noderun *n, const struct cqlsh *c, struct err *e)
-{
-	_cleanup_free_ char *found = NULL;
-	int r = cqlsh_value(c, "SELECT JSON tokens AS value FROM system.local WHERE key = 'local'",
-			    &found, e);
-
-	if (r == 0 && !nodetokens_same(found, n->journal->tokens))
-		r = err_set(e, ERR_CONFLICT, -EBADMSG,
-			    "the node says that its tokens are %.200s, and the backup's are %.200s",
-			    found, n->journal->tokens);
-	return r;
-}
-
-/* A node that has just started, or whose neighbours have, does not know yet that they live: Cassandra's word for it (Unavailable) is no answer. */
-static int check_query(struct noderun *n, const struct cqlsh *c, struct err *e)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	int64_t end_ms = clock_elapsed_ms(n->cli->clock) + n->wait_ms;
-
-	for (;;) {
-		int r;
-
-		*e = ERR_INIT;
-		r = checkquery_run(&n->query, c, e);
-		if (r >= 0 || !strstr(e->message, "Cannot achieve consistency level") ||
-		    clock_elapsed_ms(n->cli->clock) >= end_ms)
-			return r;
-		r = noderun_stopped(n, e);
-		if (r < 0)
-			return r;
-		nanosleep(&pause, NULL);
-	}
+	if (r == 0)
+		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
+	if (r < 0 || answered == 0)
+		return r;
+	r = nodeanswer_login(a, id, e);
+	return r < 0 ? r : nodeanswer_identity(a, n->journal, *id, e);
 }
 
 int noderun_check(struct noderun *n, struct err *e)
 {
 	_cleanup_(facts_freep) struct facts *none = facts_new();
 	_cleanup_free_ char *id = NULL;
-	bool restored = n->journal->mode == NODEJOURNAL_RESTORE;
-	const char *wanted = restored ? n->journal->host_id : "";
-	struct cqlsh c;
+	struct nodeanswer a = { .cli = n->cli, .wait_ms = n->wait_ms };
 	int r;
 
 	if (!none)
 		return err_nomem(e);
-	c = noderun_cqlsh(n, none);
+	a.cqlsh = noderun_cqlsh(n, none);
 	r = n->started ? 0 : noderun_start(n, e);
 	if (r == 0)
-		r = await_cql(n, &c, &id, e);
-	if (r == 0 && *wanted && strcasecmp(id, wanted) != 0)
-		r = err_set(e, ERR_CONFLICT, -EBADMSG,
-			    "the node says its host id is %s, and the backup's is %s", id, wanted);
-	if (r == 0 && restored && *n->journal->tokens)
-		r = check_tokens(n, &c, e);
-	/* Some rows may be there only when others have started, too. */
-	if (r == 0 && restored)
-		r = follow_pass(n->follow, NODEFOLLOW_STARTED, e);
+		r = nodeanswer_await(&a, &id, e);
+	if (r < 0)
+		return r;
+	n->answered_ms = clock_elapsed_ms(n->cli->clock);
+	/* What it had before is back as it was. */
+	if (n->journal->mode != NODEJOURNAL_RESTORE)
+		return noderun_tell(n, e, "Cassandra answers CQL");
+	r = check_who(n, &a, r, &id, e);
 	if (r == 0)
-		r = check_query(n, &c, e);
+		r = nodeanswer_query(&a, &n->query, e);
 	return r < 0 ? r : noderun_tell(n, e, "Cassandra answers CQL");
 }

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 from harness import is_alive, is_sentence, wait_until
@@ -137,6 +138,21 @@ class Host(Cassandra):
         self.write(self.table("shop", "later"), 1)
         self.write(self.table("system_auth", "roles"), 2)
         (self.beside["commitlog"] / "commitlog-2").write_bytes(b"later")
+
+    def password(self):
+        """That cqlsh is asked for from now on: it is among the data, of the node or of the backup."""
+        self.node["roles"] = True
+        self.save()
+        roles = sorted(path.read_bytes() for data in self.data for path in data.glob("system_auth/roles-*/*-Data.db"))
+        return zlib.crc32(b"".join(roles))
+
+    def log_in_with(self, password):
+        path = self.directory / "credentials"
+        if not path.exists():
+            path.touch(0o600)
+            with open(self.configuration, "a") as configuration:
+                configuration.write(f"cql_credentials_file = {path}\n")
+        path.write_text(f"[plain_text_auth]\nusername = backup\npassword = {password}\n")
 
     def journal(self):
         path = self.data[0] / OWN / "journal.json"

@@ -136,6 +136,23 @@ def is_up():
     return not node.get("process") or pid.exists() and Path("/proc", pid.read_text()).exists()
 
 
+def check_login():
+    """"roles": what system_auth holds is the password, so that it comes and goes with it. "needs": a file without which roles cannot be read, as where their replicas are others."""
+    if node.get("needs") and not Path(node["needs"]).exists():
+        refuse("Unable to perform authentication: Cannot achieve consistency level LOCAL_QUORUM")
+    if node.get("roles"):
+        import zlib
+        roles = sorted(path.read_bytes() for data in node["data"] for path in Path(data).glob("system_auth/roles-*/*-Data.db"))
+        given = [Path(word.partition("=")[2]).read_text() for word in words if word.startswith("--credentials=")]
+        if f"password = {{zlib.crc32(b''.join(roles))}}\n" not in "".join(given):
+            refuse("Provided username backup and/or password are incorrect")
+
+
+def refuse(why):
+    sys.exit("Connection error: ('Unable to connect to any servers', {{'10.0.0.1:9042': AuthenticationFailed('Failed to authenticate to 10.0.0.1:9042: "
+             f"Error from server: code=0100 [Bad credentials] message=\"{{why}}\"')" + "}})")
+
+
 def print_rows(statement):
     """Of system.local and system.peers: rows of JSON."""
     own = {{"key": "local", "host_id": node["host_id"], "data_center": node.get("dc", "dc 1"), "rack": node.get("rack", "r1"),
@@ -179,6 +196,8 @@ if fault.get("first"):
 if not is_up():
     sys.exit("Connection error: ('Unable to connect to any servers', {{}})" if tool == "cqlsh" else
              "nodetool: Failed to connect to '127.0.0.1:7199' - ConnectException: 'Connection refused (Connection refused)'.")
+if tool == "cqlsh":
+    check_login()
 password_file = globals_of_it.get("-pwf")
 if tool == "nodetool" and node.get("password"):
     given = Path(password_file).read_text() if password_file else ""

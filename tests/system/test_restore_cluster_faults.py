@@ -369,6 +369,29 @@ def test_rows_are_asked_for_when_all_run_and_a_wrong_number_is_named(restoring, 
     assert restoring("--yes", *question)["state"] == "restored"
 
 
+@pytest.mark.parametrize("back", [False, True], ids=["again", "abort"])
+def test_a_password_of_the_backups_time_leaves_all_to_run(program, repository, hosts, back):
+    """Also where a seed that is alone cannot read its roles."""
+    passwords = {name: node.password() for name, node in hosts.nodes.items()}
+    for name, node in hosts.nodes.items():
+        node.log_in_with(passwords[name])
+    restoring = Restoring(repository, hosts)
+    for name, node in hosts.nodes.items():
+        node.log_in_with(node.password())
+    change(hosts.nodes[SEED], needs=str(hosts.nodes[LAST].state / "pid"))
+    document = restoring("--yes", "--wait", 1000, code=FAILED)
+    assert states(document) == dict.fromkeys(NAMES, "failed") and hosts.running() == NAMES
+    assert all("refuses the login" in node["message"] for node in document["nodes"])
+    if back:
+        assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before()
+        return
+    for name, node in hosts.nodes.items():
+        node.log_in_with(passwords[name])
+    hosts.forget()
+    assert restoring("--yes")["state"] == "restored" and restoring.is_restored()
+    assert not hosts.happened("start") and not hosts.happened("stop")
+
+
 # ---- who leads is killed, or one of those who are led ----
 
 @pytest.mark.parametrize("event, stopped", [("ready", False), ("fetched", False), ("exchanged", True), ("started", True)])

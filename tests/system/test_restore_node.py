@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import ABSENT, FAILED, FOUND, USAGE
+from harness import ABSENT, FAILED, FOUND, USAGE, wait_until
 from host import OWN, Host, files, refused, with_own
 from standin import HOST_ID
 
@@ -190,6 +190,67 @@ def test_a_node_whose_neighbours_are_not_seen_yet_is_asked_again(stored, host):
     (host.state / "unavailable").touch()
     restore(stored, host, "--yes", "--check-query", "SELECT id FROM shop.users", "--check-rows", 4)
     assert (host.state / "available").exists()
+
+
+# ---- CQL with a password ----
+
+@pytest.fixture
+def passwords(repository, host):
+    """Of the backup, and of now: it was changed since."""
+    of_backup = host.password()
+    host.log_in_with(of_backup)
+    return of_backup
+
+
+@pytest.fixture
+def changed(passwords, stored, host):
+    host.log_in_with(host.password())
+    return stored
+
+
+def test_a_password_that_was_changed_since_the_backup_is_told_at_once_and_costs_nothing(passwords, changed, host):
+    answer = restore(changed, host, "--yes", "--wait", 86400, code=FAILED)
+    refused(answer, "the node runs, and refuses the login", "cql_credentials_file", "Bad credentials", "run the same command again", "--abort")
+    assert host.running and host.journal()["step"] == "check"
+    refused(changed.program("--config", host.configuration, "restore-node", "--finish", code=FAILED), "is not done", "step check")
+    host.log_in_with(passwords)
+    host.calls()
+    restore(changed, host, "--yes")
+    assert [words[0] for words in host.calls()] == ["cqlsh"] and files(host.content()) == files(changed.before)
+
+
+@pytest.mark.parametrize("login", ["of now", "of the backup"])
+def test_a_node_that_refuses_the_login_can_go_back(passwords, changed, host, login):
+    of_now = host.password()
+    restore(changed, host, "--yes", code=FAILED)
+    host.log_in_with(of_now if login == "of now" else passwords)
+    changed.program("--config", host.configuration, "restore-node", "--abort")
+    assert host.content() == changed.spoilt and host.running
+
+
+def test_roles_that_stay_keep_their_passwords(changed, host):
+    restore(changed, host, "--yes", "--keep-auth")
+    assert host.journal()["done"]
+
+
+def test_the_plan_says_whose_password_is_asked_for(changed, host):
+    said = "must hold a login of the backup"
+    assert said in restore(changed, host, "--plan").out
+    assert said not in restore(changed, host, "--plan", "--keep-auth").out
+
+
+def test_roles_that_cannot_be_read_yet_are_asked_for_again(stored, host):
+    """Their replicas are other nodes, which start meanwhile."""
+    neighbour = host.directory / "neighbour"
+    host.node["needs"] = str(neighbour)
+    host.save()
+    running = stored.start("--config", host.configuration, "restore-node", "b", "--in-place", "--yes")
+    asked = host.state / "calls"
+    wait_until(lambda: host.journal() and host.journal()["step"] == "check", 120, "the check")
+    before = asked.read_text().count('"cqlsh"')
+    wait_until(lambda: asked.read_text().count('"cqlsh"') > before + 2, 120, "three questions")
+    neighbour.touch()
+    assert running.wait(120) == 0 and host.journal()["done"]
 
 
 def test_rows_that_are_missing_fail_it_and_the_way_back_is_open(stored, host):
