@@ -175,7 +175,7 @@ static int explain_end(int status, enum err_kind kind, struct err *e)
 int process_explain(const struct process_options *o, int r, int status, enum err_kind kind,
 		    struct err *e)
 {
-	size_t max = 0;
+	const struct wbuf *full = o->out && wbuf_error(o->out) ? o->out : o->errors;
 
 	switch (r) {
 	case 0:
@@ -185,8 +185,10 @@ int process_explain(const struct process_options *o, int r, int status, enum err
 	case -ENOMEM:
 		return err_nomem(e);
 	case -E2BIG:
-		max = o->out && wbuf_error(o->out) ? o->out->max : o->errors->max;
-		return err_set(e, kind, r, "it printed more than %zu bytes", max);
+		return full && wbuf_error(full)
+			       ? err_set(e, kind, r, "it printed more than %zu bytes", full->max)
+			       : err_set(e, kind, r,
+					 "it cannot be run: its arguments are too long");
 	case -ETIMEDOUT:
 		return err_set(e, kind, r, "it did not end within %d s and was killed",
 			       o->timeout_ms / 1000);

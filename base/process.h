@@ -23,7 +23,7 @@ struct process_options {
 
 /*
  * 0: it ended by itself, *ret_status is what waitpid(2) says of it. -ETIMEDOUT, -ECANCELED: given up and killed. -E2BIG: killed, as it
- * printed too much. -ENOMEM. Others: it could not be run at all.
+ * printed too much; or its arguments are more than Linux takes. -ENOMEM. Others: it could not be run at all.
  */
 int process_run(const struct process_options *o, int *ret_status);
 /*

@@ -6,18 +6,22 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/io.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "cassandra/cql.h"
 #include "cassandra/nodetool.h"
 
 #define SAID_BYTES (64 * 1024)
 #define SETTING_BYTES_MAX (64 * 1024)
 #define REASON_BYTES 400
 #define WORDS_MAX 16
-#define CONNECT_MS 1000 /* to each address that the name has */
+#define WORD_BYTES_MAX ((size_t)64 * 1024) /* Linux takes less than 128 KiB (MAX_ARG_STRLEN) */
+#define CONNECT_MS 1000			   /* to each address that the name has */
 
 /* Of a password that it does not know, and of one that it cannot look up, Cassandra says "Bad credentials" alike. */
 int cqlsh_outcome(const char *said)
@@ -49,11 +53,53 @@ static int explain(const struct cqlsh *c, const struct process_options *o, int r
 		       : err_wrap(e, r, "%s", c->program);
 }
 
+/* After each line of a file cqlsh looks through all that it has so far for the end of the statement: on many lines, as DESCRIBE prints a table, a long one would take hours. */
+void cqlsh_put_line(const char *statement, struct wbuf *out)
+{
+	size_t len = strlen(statement), pos = 0, end = 0;
+	struct err ignored = ERR_INIT;
+	struct cql_token t;
+	int r;
+
+	while ((r = cql_next(statement, len, &pos, &t, &ignored)) == 1) {
+		if (end > 0 && t.at > end)
+			wbuf_u8(out, ' ');
+		wbuf_put(out, statement + t.at, t.len_bytes);
+		end = t.at + t.len_bytes;
+	}
+	if (r < 0)
+		wbuf_put(out, statement + end, len - end);
+	if (end == 0 || statement[end - 1] != ';')
+		wbuf_u8(out, ';');
+	wbuf_u8(out, '\n');
+}
+
+/* Nobody else can read it, and nothing of it stays. *ret_path is good for as long as *ret_fd is open. */
+static int make_file(const char *statement, int *ret_fd, char **ret_path, struct err *e)
+{
+	_cleanup_close_ int fd = memfd_create("cql", MFD_CLOEXEC);
+	_cleanup_wbuf_ struct wbuf text;
+	int r = fd < 0 ? -errno : 0;
+
+	wbuf_init(&text, 2 * CQL_TEXT_MAX);
+	cqlsh_put_line(statement, &text);
+	if (wbuf_error(&text))
+		return err_nomem(e);
+	if (r == 0)
+		r = io_write_full(fd, text.data, text.len);
+	if (r < 0)
+		return err_errno(e, r, "a statement for cqlsh cannot be written");
+	*ret_path = util_printf("/proc/%d/fd/%d", getpid(), fd);
+	*ret_fd = steal_fd(&fd);
+	return *ret_path ? 0 : err_nomem(e);
+}
+
 static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, struct err *e)
 {
 	char *words[WORDS_MAX];
 	_cleanup_wbuf_ struct wbuf errors;
-	_cleanup_free_ char *credentials = NULL, *rcfile = NULL;
+	_cleanup_free_ char *credentials = NULL, *rcfile = NULL, *file = NULL;
+	_cleanup_close_ int fd = -1;
 	struct process_options o = { .words = words,
 				     .timeout_ms = c->timeout_ms,
 				     .cancel = c->cancel,
@@ -71,6 +117,13 @@ static int run(const struct cqlsh *c, const char *statement, struct wbuf *out, s
 	int status = 0, r;
 
 	wbuf_init(&errors, SAID_BYTES);
+	if (strlen(statement) > WORD_BYTES_MAX) {
+		r = make_file(statement, &fd, &file, e);
+		if (r < 0)
+			return r;
+		fixed[ARRAY_SIZE(fixed) - 2] = "-f";
+		fixed[ARRAY_SIZE(fixed) - 1] = file;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		words[count++] = (char *)(size_t)fixed[i];
 	if (c->credentials_file) {

@@ -45,6 +45,8 @@ bool cqlsh_listens(const struct cqlsh *c);
 
 /* Pure: -EACCES, -EAGAIN or -EIO, by what cqlsh said on standard error. */
 int cqlsh_outcome(const char *said);
+/* Pure: a statement with its `;` on a line of its own, with no more line ends than its strings have, and without comments. */
+void cqlsh_put_line(const char *statement, struct wbuf *out);
 /* Pure: where the statements begin in what cqlsh printed (it greets with warnings); NULL: they are not whole. */
 const char *cqlsh_statements(const char *text);
 /* Pure: "value" of the JSON row in what SELECT JSON printed, as cqlsh_value. NULL: out of memory. */

@@ -98,6 +98,60 @@ static int add_dir(struct reading *r, const char *value, size_t len, struct err 
 	return 0;
 }
 
+/* "key", or "key.key", of where the reading is. */
+static void put_where(const struct reading *r, char key[LEVELS * KEY_BYTES + LEVELS])
+{
+	*key = '\0';
+	for (unsigned i = 0; i < MIN_OF(r->depth, LEVELS); i++) {
+		if (i > 0)
+			strcat(key, ".");
+		strcat(key, r->levels[i].key);
+	}
+}
+
+/* Whether a setting, or one in it, would be what is said there. */
+static bool matters(struct reading *r)
+{
+	static const char *const lists[] = { "data_file_directories", "seed_provider" };
+	char key[LEVELS * KEY_BYTES + LEVELS];
+	struct setting all[SETTINGS];
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		if (r->depth > 0 && strcmp(r->levels[0].key, lists[i]) == 0)
+			return true;
+	put_where(r, key);
+	len = strlen(key);
+	list_settings(r->y, all);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (len > 0 && strncmp(all[i].key, key, len) == 0 &&
+		    (!all[i].key[len] || all[i].key[len] == '.'))
+			return true;
+	return false;
+}
+
+/* libyaml has read on by then. */
+static int refuse_alias(const struct reading *r, const yaml_event_t *event, struct err *e)
+{
+	return err_set(
+		e, ERR_USAGE, -EBADMSG,
+		"%s, line %zu: an alias (*) or a merge (<<) of YAML, which are not followed: write there what is meant",
+		r->path, event->start_mark.line + 1);
+}
+
+/* "<<: *others" brings keys of another mapping, which may be any. */
+static bool is_merge(struct reading *r, const char *key)
+{
+	bool of_settings;
+
+	if (strcmp(key, "<<") != 0)
+		return false;
+	r->depth--;
+	of_settings = r->depth == 0 || matters(r);
+	r->depth++;
+	return of_settings;
+}
+
 /* The innermost open mapping that is looked at; NULL: it lies deeper, or is a sequence. */
 static struct level *mapping(struct reading *r)
 {
@@ -116,14 +170,10 @@ static void take_key(struct level *m, const char *value, size_t len)
 
 static int take_value(struct reading *r, const char *value, size_t len, struct err *e)
 {
-	char key[LEVELS * KEY_BYTES + LEVELS] = "";
+	char key[LEVELS * KEY_BYTES + LEVELS];
 	char **string;
 
-	for (unsigned i = 0; i < r->depth; i++) {
-		if (i > 0)
-			strcat(key, ".");
-		strcat(key, r->levels[i].key);
-	}
+	put_where(r, key);
 	string = wanted(r->y, key);
 	return string && facts_set(string, value, len, e) < 0 ? bad(r, "a value is too long", e)
 							      : 0;
@@ -152,7 +202,7 @@ static int take_scalar(struct reading *r, const yaml_event_t *event, struct err 
 		return take_provider(r, value, len, e);
 	if (m && !m->at_value) {
 		take_key(m, value, len);
-		return 0;
+		return is_merge(r, m->key) ? refuse_alias(r, event, e) : 0;
 	}
 	if (m)
 		return take_value(r, value, len, e);
@@ -168,6 +218,14 @@ static void take_turn(struct reading *r)
 
 	if (m)
 		m->at_value = !m->at_value;
+}
+
+/* In a list everything is one. */
+static bool is_at_value(struct reading *r)
+{
+	const struct level *m = mapping(r);
+
+	return !m || m->at_value;
 }
 
 /* A list, a mapping or an alias as a key is none of ours. */
@@ -201,6 +259,8 @@ static int take_event(struct reading *r, const yaml_event_t *event, struct err *
 		take_turn(r);
 		return n;
 	case YAML_ALIAS_EVENT:
+		if (is_at_value(r) && matters(r))
+			return refuse_alias(r, event, e);
 		take_other(r);
 		take_turn(r);
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The few settings of cassandra.yaml that are of use where the running node cannot be asked. Read through libyaml's events: aliases
- * are not followed, and what is not known is passed over. Limits: 4 MiB, 100,000 events, 32 levels.
+ * The few settings of cassandra.yaml that are of use where the running node cannot be asked. Read through libyaml's events. What is
+ * not known is passed over; aliases are not followed: one that stands for a setting, or may, is refused. Limits: 4 MiB, 100,000 events, 32 levels.
  */
 #ifndef SSTABLEFS_CASSANDRA_NODECONF_H
 #define SSTABLEFS_CASSANDRA_NODECONF_H

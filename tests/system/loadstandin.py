@@ -11,7 +11,7 @@ import json, sys
 from pathlib import Path
 
 state = Path({state!r})
-statement = sys.argv[sys.argv.index("-e") + 1]
+statement = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else Path(sys.argv[sys.argv.index("-f") + 1]).read_text()
 if statement.startswith("DESCRIBE"):
     print(state.joinpath("schema.cql").read_text(), end="")
     sys.exit()

@@ -57,6 +57,24 @@ def test_the_schema_is_made_the_tables_are_loaded_and_nothing_is_left(load, targ
     assert left_behind(program) == []
 
 
+@pytest.fixture
+def columns(repository, hosts):
+    """Of a table in backup w."""
+    columns = [f"a_column_with_quite_a_long_name_{number} text" for number in range(5000)]
+    for node in hosts.nodes.values():
+        node.node["schema"] += "CREATE TABLE shop.wide (\n    id int PRIMARY KEY,\n    " + ",\n    ".join(columns) + "\n);\n"
+        node.save()
+    repository("--config", hosts.configuration, "backup-cluster", "--name", "w", timeout=300)
+    return columns
+
+
+def test_a_table_that_is_too_wide_for_a_command_line_is_made(columns, load, target):
+    """A word of one may have 128 KiB."""
+    load(backup="w")
+    made = [statement for statement in target.statements() if "shop.wide" in statement]
+    assert len(made) == 1 and all(column in made[0] for column in columns)
+
+
 def test_so_many_are_loaded_at_once_and_share_the_throttle(repository, load, target):
     target.fail(**{"shop.orders": "hang", "shop.Users": "hang", "ks2.t": "hang"})
     program = repository.start("--config", target.configuration, "restore-cluster", "b", "--yes", "--parallel", "3", "--throttle", "10M")

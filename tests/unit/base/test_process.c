@@ -94,6 +94,25 @@ Test(process, too_much_output_ends_it_but_too_many_errors_are_cut)
 	wbuf_deinit(&errors);
 }
 
+Test(process, arguments_that_are_too_long_are_not_taken_for_output)
+{
+	_cleanup_free_ char *script = malloc(200001);
+	struct wbuf out;
+	char *words[4];
+	struct process_options o = { .words = words, .timeout_ms = LONG_MS, .out = &out };
+	struct err e = ERR_INIT;
+	int status = 0, r;
+
+	memset(script, 'x', 200000);
+	script[200000] = '\0';
+	wbuf_init(&out, 1000);
+	words_of(script, words);
+	r = process_run(&o, &status);
+	cr_expect_eq(process_explain(&o, r, status, ERR_IO, &e), -E2BIG);
+	cr_expect_str_eq(e.message, "it cannot be run: its arguments are too long");
+	wbuf_deinit(&out);
+}
+
 /* Not where it is the zombie of an init that has not looked yet. */
 static bool is_alive(pid_t pid)
 {

@@ -35,7 +35,7 @@ Test(nodeconf, what_is_of_use_is_read_and_all_else_passed_over)
 			"commitlog_directory: /c\nhints_directory: /h\n"
 			"saved_caches_directory: /k\ncdc_raw_directory: /r\n"
 			"anchor: &x data\n"
-			"alias: *x\n"
+			"alias: *x\n*x : *x\nlist: [*x]\nother: {<<: *x, rpc_address: *x}\n"
 			"rpc_address: 10.0.0.1\nlisten_address: 10.0.0.2\nlisten_interface: eth0\nbroadcast_address: 10.0.0.3\n"
 			"native_transport_port: 9042\n"
 			"storage_compatibility_mode: NONE\n"
@@ -74,6 +74,16 @@ Test(nodeconf, what_is_no_mapping_is_refused_with_its_line)
 		{ "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
 		  "too deeply" },
 		{ "cluster_name: \"a\\0b\"\n", "NUL" },
+		{ "x: &d /a\ndata_file_directories: [*d, /b]\n", "line 2: an alias" },
+		{ "x: &d [/a]\ndata_file_directories:\n  *d\n", "line 3: an alias" },
+		{ "x: &d /a\ncdc_raw_directory: *d\n", "line 2: an alias" },
+		{ "x: &t {keystore: /k}\nclient_encryption_options: *t\n", "line 2: an alias" },
+		{ "x: &k /k\nclient_encryption_options:\n  keystore: *k\n", "line 3: an alias" },
+		{ "x: &t {keystore: /k}\nclient_encryption_options:\n  <<: *t\n",
+		  "line 3: an alias" },
+		{ "x: &t {keystore: /k}\n<<: *t\n", "line 2: an alias" },
+		{ "x: &s 10.0.0.1\nseed_provider:\n  - parameters:\n    - seeds: *s\n",
+		  "line 4: an alias" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
