@@ -31,7 +31,7 @@ static int bad(const struct reading *r, const char *why, struct err *e)
 }
 
 /* Every setting that is a word: "key", or "key.key" of a mapping in the file. */
-#define SETTINGS 24
+#define SETTINGS 25
 struct setting {
 	const char *key;
 	char **value;
@@ -46,7 +46,8 @@ static void list_settings(struct nodeconf *y, struct setting ret[SETTINGS])
 		{ "authenticator", &y->authenticator },
 		{ "authenticator.class_name", &y->authenticator_class },
 		{ "rpc_address", &y->rpc_address },
-		{ "broadcast_rpc_address", &y->broadcast_rpc_address },
+		{ "rpc_interface", &y->rpc_interface },
+		{ "rpc_interface_prefer_ipv6", &y->rpc_prefer_ipv6 },
 		{ "native_transport_port", &y->native_port },
 		{ "num_tokens", &y->num_tokens },
 		{ "listen_address", &y->listen_address },

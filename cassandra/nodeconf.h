@@ -14,13 +14,13 @@
 #define NODECONF_DEPTH_MAX 32
 
 struct nodeconf { /* strings are owned; "" = not set */
-	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *broadcast_rpc_address,
-		*native_port, *num_tokens, *uuid_ids, *listen_address, *listen_interface,
-		*broadcast_address;
+	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *rpc_interface,
+		*rpc_prefer_ipv6, *native_port, *num_tokens, *uuid_ids, *listen_address,
+		*listen_interface, *broadcast_address;
 	char *authenticator,
 		*authenticator_class; /* a word, or from 5.0 on the class of a mapping */
-	char *seeds;		/* of seed_provider, as they stand there */
-	char *local_system_dir; /* of the node's own system tables */
+	char *seeds;		      /* of seed_provider, as they stand there */
+	char *local_system_dir;	      /* of the node's own system tables */
 	char *commitlog_dir, *hints_dir, *saved_caches_dir, *cdc_dir;
 	/* Of server_encryption_options, client_encryption_options and transparent_data_encryption_options. */
 	char *internode_encryption, *internode_keystore;

@@ -67,7 +67,7 @@ struct nodejournal *nodejournal_new(void)
 	_cleanup_(nodejournal_freep) struct nodejournal *j = calloc(1, sizeof(*j));
 
 	if (!j || !(j->tokens = strdup("")) || !(j->yaml = strdup("")) ||
-	    !(j->importing = strdup("")))
+	    !(j->importing = strdup("")) || !(j->address = strdup("")))
 		return NULL;
 	return steal_pointer(&j);
 }
@@ -85,6 +85,7 @@ void nodejournal_free(struct nodejournal *j)
 	free(j->tokens);
 	free(j->yaml);
 	free(j->importing);
+	free(j->address);
 	free(j->cluster);
 	free(j->node);
 	free(j->backup);
@@ -275,6 +276,8 @@ static int take_case(struct nodejournal *j, const json_t *o, struct err *e)
 	}
 	if (r == 0 && json_object_get(o, "importing"))
 		r = copy(o, "importing", 2 * NAME_BYTES, &j->importing, e);
+	if (r == 0 && json_object_get(o, "address"))
+		r = copy(o, "address", NAME_BYTES, &j->address, e);
 	if (r == 0 && j->only_count > 0 && (j->no_stage || *j->tokens))
 		r = err_set(e, ERR_CORRUPT, -EBADMSG, "what it is to do contradicts itself");
 	return r;
@@ -420,6 +423,8 @@ static bool put_case(json_t *o, const struct nodejournal *j)
 		       json_object_set_new(o, "yaml", json_text(j->yaml)) == 0;
 	if (*j->importing)
 		good = good && json_object_set_new(o, "importing", json_text(j->importing)) == 0;
+	if (*j->address)
+		good = good && json_object_set_new(o, "address", json_text(j->address)) == 0;
 	if (j->only_count > 0)
 		good = good && json_object_set_new(o, "only", json_array()) == 0;
 	for (size_t i = 0; i < j->only_count && good; i++)

@@ -50,7 +50,8 @@ struct nodejournal { /* strings are owned */
 	char *yaml;    /* --remote: cassandra.yaml; "" else */
 	char **only;   /* --only: what is imported into a node that runs */
 	size_t only_count;
-	char *importing;  /* the table whose import was begun last, "shop.users"; "": none was */
+	char *importing; /* the table whose import was begun last, "shop.users"; "": none was */
+	char *address; /* of the node, as it said itself before; "": it was not asked, or cassandra.yaml says where CQL is taken */
 	bool was_running; /* the node, when it began */
 	bool made; /* our directories in all places: one that is missing from then on is on a disk that is not mounted */
 	struct swap_place *places; /* the data directories come first */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/asknode.h"
 
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include "cassandra/cqlfacts.h"
 #include "catalog/parallel.h"
@@ -136,6 +139,34 @@ static int init_cqlsh(struct asknode *a, const struct cli *cli, int timeout_ms, 
 				    e);
 }
 
+static bool is_address_of(const struct ifaddrs *i, const char *name, int family)
+{
+	return i->ifa_addr && i->ifa_addr->sa_family == family && strcmp(i->ifa_name, name) == 0;
+}
+
+/* Cassandra takes the first of the interface's addresses that is of the wanted kind, or else the first. */
+static void find_interface(struct asknode *a)
+{
+	const char *name = a->conf->rpc_interface;
+	bool six = strcasecmp(a->conf->rpc_prefer_ipv6, "true") == 0;
+	const int families[] = { six ? AF_INET6 : AF_INET, six ? AF_INET : AF_INET6 };
+	struct ifaddrs *all = NULL;
+
+	if (!*name || getifaddrs(&all) < 0)
+		return;
+	for (size_t k = 0; k < ARRAY_SIZE(families) && !*a->interface_address; k++) {
+		socklen_t len = families[k] == AF_INET ? sizeof(struct sockaddr_in)
+						       : sizeof(struct sockaddr_in6);
+
+		for (const struct ifaddrs *i = all; i && !*a->interface_address; i = i->ifa_next)
+			if (is_address_of(i, name, families[k]) &&
+			    getnameinfo(i->ifa_addr, len, a->interface_address,
+					sizeof(a->interface_address), NULL, 0, NI_NUMERICHOST) != 0)
+				*a->interface_address = '\0';
+	}
+	freeifaddrs(all);
+}
+
 int asknode_init(struct asknode *a, const struct cli *cli, struct err *e)
 {
 	const char *timeout = setting(cli, "timeout"), *yaml = setting(cli, "yaml");
@@ -157,6 +188,8 @@ int asknode_init(struct asknode *a, const struct cli *cli, struct err *e)
 		e->kind = r == -ENOMEM ? e->kind : ERR_USAGE;
 		return r;
 	}
+	if (a->conf)
+		find_interface(a);
 	return 0;
 }
 
@@ -316,7 +349,7 @@ int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct er
 
 /* ---- CQL ---- */
 
-struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f)
+struct cqlsh asknode_cqlsh(const struct asknode *a, const char *address)
 {
 	struct cqlsh c = a->cqlsh;
 	const char *rpc = a->conf ? a->conf->rpc_address : "";
@@ -326,7 +359,10 @@ struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f)
 	if (!c.port && a->conf && *a->conf->native_port)
 		c.port = a->conf->native_port;
 	if (!c.host)
-		c.host = any ? "127.0.0.1" : *rpc ? rpc : f->address;
+		c.host = any			 ? "127.0.0.1"
+			 : *rpc			 ? rpc
+			 : *a->interface_address ? a->interface_address
+						 : address;
 	return c;
 }
 
@@ -340,7 +376,7 @@ int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err
 	wbuf_init(&text, FACTS_TEXT_MAX);
 	if (!f)
 		return err_nomem(e);
-	c = asknode_cqlsh(a, f);
+	c = asknode_cqlsh(a, "");
 	if (!*c.host || !cqlsh_listens(&c))
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "nobody takes CQL at the rpc_address that %s names", a->yaml);
@@ -354,7 +390,7 @@ int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err
 
 int asknode_mode(const struct asknode *a, struct facts *f, struct err *e)
 {
-	struct cqlsh c = asknode_cqlsh(a, f);
+	struct cqlsh c = asknode_cqlsh(a, f->address);
 	_cleanup_free_ char *value = NULL;
 	struct err ignored = ERR_INIT;
 

@@ -3,6 +3,7 @@
 #ifndef SSTABLEFS_TOOLS_ASKNODE_H
 #define SSTABLEFS_TOOLS_ASKNODE_H
 
+#include <netdb.h>
 #include "cassandra/cqlsh.h"
 #include "cassandra/facts.h"
 #include "cassandra/nodeconf.h"
@@ -16,6 +17,8 @@ struct asknode {
 	struct nodeconf *conf; /* what it says; NULL: it cannot be read */
 	struct err conf_error; /* why */
 	char *cql_host;	       /* owned; cqlsh points at it */
+	char interface_address
+		[NI_MAXHOST]; /* of rpc_interface in cassandra.yaml; "": it names none, or there is none of that name */
 };
 
 /* -EINVAL (ERR_USAGE) for what the configuration says wrongly; others can read a file of secrets: the same. */
@@ -33,7 +36,7 @@ int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err
 int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e);
 /* Adds storage_compatibility_mode, from the node where it has it (5.0), else from cassandra.yaml; not known is no failure. */
 int asknode_mode(const struct asknode *a, struct facts *f, struct err *e);
-/* cqlsh, at the address of this node. */
-struct cqlsh asknode_cqlsh(const struct asknode *a, const struct facts *f);
+/* cqlsh, where the configuration or cassandra.yaml says that CQL is taken, else at `address` (borrowed): of the node. */
+struct cqlsh asknode_cqlsh(const struct asknode *a, const char *address);
 
 #endif

@@ -109,13 +109,12 @@ static int reach(struct work *w, struct err *e)
 {
 	const struct cli *cli = w->a->cli;
 	const struct targets *t = w->a->plan->targets;
-	const struct facts facts = { .address = t->address };
 	const char *program = config_get(cli->config, "cassandra", "sstableloader");
 	int r = asknode_init(&w->ask, cli, e);
 
 	if (r < 0)
 		return r;
-	w->cqlsh = asknode_cqlsh(&w->ask, &facts);
+	w->cqlsh = asknode_cqlsh(&w->ask, t->address);
 	w->hosts = list_hosts(t, w->cqlsh.host);
 	if (!w->hosts)
 		return err_nomem(e);

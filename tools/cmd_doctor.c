@@ -259,7 +259,7 @@ static bool is_configured(const struct cli *cli)
 /* Backups store the schema that cqlsh tells, restore-node knows by it when the node answers again. */
 static void check_cql(struct report *r, const struct asknode *ask, const struct facts *f)
 {
-	const struct cqlsh cqlsh = asknode_cqlsh(ask, f);
+	const struct cqlsh cqlsh = asknode_cqlsh(ask, f->address);
 	_cleanup_free_ char *id = NULL;
 	struct err e = ERR_INIT;
 	int n = cqlsh_value(&cqlsh,

@@ -346,8 +346,12 @@ static int begin(struct work *w, struct nodecheck *k, struct err *e)
 		r = check_still_alone(k->journal, e);
 	if (r == 0) {
 		k->journal->was_running = k->running;
+		if (k->facts)
+			r = facts_set(&k->journal->address, k->facts->address,
+				      strlen(k->facts->address), e);
 		w->journal = steal_pointer(&k->journal);
-		r = nodejournal_write(w->journal, e);
+		if (r == 0)
+			r = nodejournal_write(w->journal, e);
 	}
 	return r;
 }

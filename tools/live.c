@@ -283,7 +283,7 @@ bool live_close(struct live *l)
 
 static int write_schema(struct live *l, bool *ret_there, struct err *e)
 {
-	struct cqlsh c = asknode_cqlsh(&l->ask, l->facts);
+	struct cqlsh c = asknode_cqlsh(&l->ask, l->facts->address);
 	_cleanup_wbuf_ struct wbuf text;
 	struct err why = ERR_INIT;
 	int r;

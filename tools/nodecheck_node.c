@@ -107,7 +107,7 @@ static void check_facts(struct nodechecking *c, const struct facts *f)
 /* By which the restored node is to be checked. One that is out of order may be the reason for the restore. */
 static void check_cqlsh(struct nodechecking *c, const struct facts *f)
 {
-	const struct cqlsh cqlsh = asknode_cqlsh(c->ask, f);
+	const struct cqlsh cqlsh = asknode_cqlsh(c->ask, f->address);
 	_cleanup_free_ char *id = NULL;
 	struct err why = ERR_INIT;
 

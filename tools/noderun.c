@@ -169,17 +169,16 @@ static struct nodetool importer(const struct noderun *n)
 static int import(struct noderun *n, struct err *e)
 {
 	const struct nodetool nodetool = importer(n);
-	_cleanup_(facts_freep) struct facts *none = facts_new();
 	_cleanup_free_ char *before = strdup(n->journal->importing);
 	const struct nodeimport m = { &nodetool, before, note_import, tell_imported, n };
 	struct cqlsh c;
-	int r = none && before ? 0 : err_nomem(e);
+	int r = before ? 0 : err_nomem(e);
 
 	for (size_t i = 0; i < n->journal->place_count && r == 0; i++)
 		r = nodeimport_run(&m, &n->journal->places[i], e);
 	if (r < 0)
 		return r;
-	c = noderun_cqlsh(n, none);
+	c = noderun_cqlsh(n);
 	return checkquery_run(&n->query, &c, e);
 }
 

@@ -57,9 +57,12 @@ int noderun_start(struct noderun *n, struct err *e)
 
 /* ---- check ---- */
 
-struct cqlsh noderun_cqlsh(const struct noderun *n, const struct facts *none)
+/* Where it answered before. Where it did not run then, Cassandra takes CQL at listen_address if nothing else is said. */
+struct cqlsh noderun_cqlsh(const struct noderun *n)
 {
-	struct cqlsh c = asknode_cqlsh(n->ask, none);
+	const char *address = n->journal->address;
+	const char *listen = n->ask->conf ? n->ask->conf->listen_address : "";
+	struct cqlsh c = asknode_cqlsh(n->ask, *address ? address : listen);
 
 	if (c.host && !*c.host)
 		c.host = NULL;
@@ -83,15 +86,10 @@ static int check_who(struct noderun *n, const struct nodeanswer *a, int answered
 
 int noderun_check(struct noderun *n, struct err *e)
 {
-	_cleanup_(facts_freep) struct facts *none = facts_new();
 	_cleanup_free_ char *id = NULL;
-	struct nodeanswer a = { .cli = n->cli, .wait_ms = n->wait_ms };
-	int r;
+	const struct nodeanswer a = { n->cli, noderun_cqlsh(n), n->wait_ms };
+	int r = n->started ? 0 : noderun_start(n, e);
 
-	if (!none)
-		return err_nomem(e);
-	a.cqlsh = noderun_cqlsh(n, none);
-	r = n->started ? 0 : noderun_start(n, e);
 	if (r == 0)
 		r = nodeanswer_await(&a, &id, e);
 	if (r < 0)

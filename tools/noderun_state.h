@@ -11,8 +11,8 @@ int noderun_tell(const struct noderun *n, struct err *e, const char *text);
 int noderun_stopped(const struct noderun *n, struct err *e);
 /* unfinished.db, in all data directories. */
 int noderun_guard(const struct noderun *n, bool up, struct err *e);
-/* Of the node itself, whoever it says that it is; `none`: facts of nobody, and live as long. */
-struct cqlsh noderun_cqlsh(const struct noderun *n, const struct facts *none);
+/* Of the node itself, whoever it says that it is. */
+struct cqlsh noderun_cqlsh(const struct noderun *n);
 
 /* noderun_check.c: takes the guard down, and starts the node where it does not run; and waits until it answers, as who it should be, with the rows that are asked for. */
 int noderun_start(struct noderun *n, struct err *e);

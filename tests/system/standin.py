@@ -127,8 +127,10 @@ def take_in():
 
 
 def is_up():
-    """Whether the process of host.py lives; a stand-in that never had one is always up. "listens": CQL is taken where cqlsh is sent."""
+    """Whether the process of host.py lives; a stand-in that never had one is always up. "listens": CQL is taken where cqlsh is sent; "only_at": at that address alone."""
     pid = state / "pid"
+    if tool == "cqlsh" and node.get("only_at"):
+        return node["only_at"] in words
     if tool == "cqlsh" and node.get("listens"):
         import socket
         with socket.socket() as s:

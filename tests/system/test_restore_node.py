@@ -79,6 +79,22 @@ def test_a_node_that_never_listens_is_named_by_its_address(stored, host):
         refused(answer, "does not answer after 2 s", f"nobody takes connections at 127.0.0.1:{port.getsockname()[1]}")
 
 
+@pytest.mark.parametrize("values, at, runs", [({}, "10.0.0.1", True), ({"rpc_interface": "lo"}, "127.0.0.1", True), ({"rpc_interface": "lo"}, "127.0.0.1", False),
+                                              ({"listen_address": "10.0.0.7"}, "10.0.0.7", False)], ids=["node", "interface", "stopped-interface", "stopped-listen"])
+@pytest.mark.parametrize("way", ["restored", "aborted"])
+def test_a_node_is_asked_afterwards_where_it_takes_cql(stored, host, values, at, runs, way):
+    """No rpc_address in cassandra.yaml: Cassandra has others to choose from, and cqlsh would take 127.0.0.1."""
+    host.write_yaml(**values)
+    host.node["only_at"] = at
+    host.save()
+    if not runs:
+        host.kill()
+    restore(stored, host, "--yes", "--wait", 20)
+    if way == "aborted":
+        stored.program("--config", host.configuration, "restore-node", "--abort", "--wait", 20)
+        assert host.content() == stored.spoilt
+
+
 def test_abort_puts_everything_back(stored, host):
     restore(stored, host, "--yes")
     (host.beside["commitlog"] / "commitlog-9").write_bytes(b"of the restored node")
