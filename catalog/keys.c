@@ -63,6 +63,12 @@ void keys_clean_name(char out[FORMAT_NAME_BYTES + 1], const char *original)
 		memcpy(out + n, "_", 2);
 }
 
+/* Older records have what --cluster gave, which had to be clean already; what Cassandra says may be clean by itself. */
+bool keys_is_alias(const char *original, const char *cluster)
+{
+	return !*original || strcmp(original, cluster) == 0;
+}
+
 bool keys_node_equal(const struct node_name *a, const struct node_name *b)
 {
 	return strcmp(a->cluster, b->cluster) == 0 && strcmp(a->node, b->node) == 0;

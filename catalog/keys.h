@@ -23,6 +23,8 @@ struct node_name {
 int keys_check_name(const char *what, const char *name, struct err *e);
 /* Every character that is not allowed becomes '_' (and a leading one that is not alphanumeric gets an 'x' before it); cut at 128. Never fails. */
 void keys_clean_name(char out[FORMAT_NAME_BYTES + 1], const char *original);
+/* Whether `original`, of a record below the name `cluster`, says no more than that name does: Cassandra's own may be another one. */
+bool keys_is_alias(const char *original, const char *cluster);
 bool keys_node_equal(const struct node_name *a, const struct node_name *b);
 
 enum key_object { KEY_OBJECT_DATA, KEY_OBJECT_META }; /* objects/ and trees/ */

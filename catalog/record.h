@@ -42,7 +42,7 @@ struct record {
 	struct ulid writer;
 	char *backup;
 	struct node_name where;
-	char *cluster_original; /* before keys_clean_name */
+	char *cluster_original; /* as Cassandra says it; docs/format.md, section 10 */
 	char *host_id, *address, *dc, *rack;
 	char **tokens;
 	size_t token_count;

@@ -47,7 +47,8 @@ static bool is_own(const struct find *f, const struct record *r)
 
 	return r->state == RECORD_OPEN && r->refused == 0 &&
 	       strcmp(r->host_id, own->host_id) == 0 &&
-	       strcmp(r->cluster_original, own->cluster_original) == 0;
+	       (strcmp(r->cluster_original, own->cluster_original) == 0 ||
+		keys_is_alias(r->cluster_original, own->where.cluster));
 }
 
 static bool is_young(const struct find *f, const struct record *r, int64_t now_ns)

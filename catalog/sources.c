@@ -122,10 +122,12 @@ static int check_owner(const struct load *l, struct err *e)
 		if (!c->committed)
 			continue;
 		if (!cluster_seen && c->cluster_original[0]) {
-			if (strcmp(c->cluster_original, own->cluster_original) != 0)
+			bool same = strcmp(c->cluster_original, own->cluster_original) == 0;
+
+			if (!same && !keys_is_alias(c->cluster_original, own->where.cluster))
 				return refuse(l, c, "cluster", c->cluster_original,
 					      own->cluster_original, e);
-			cluster_seen = true;
+			cluster_seen = same;
 		}
 		if (!host_seen && c->host_id[0]) {
 			if (strcmp(c->host_id, own->host_id) != 0)

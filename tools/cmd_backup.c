@@ -234,7 +234,6 @@ static struct record *template_record(struct cli *cli, const struct arguments *a
 	const struct facts *f = live ? live_facts(live) : NULL;
 	_cleanup_(record_freep) struct record *rec = record_new();
 	_cleanup_free_ char *node = node_name(cli, a, f);
-	const char *original = a->common.cluster == a->cluster ? f->cluster : a->common.cluster;
 	char name[CLOCK_RFC3339_BYTES];
 
 	if (!rec || !node) {
@@ -245,9 +244,7 @@ static struct record *template_record(struct cli *cli, const struct arguments *a
 		return NULL;
 	free(rec->backup);
 	rec->backup = strdup(a->name ? a->name : clock_compact(name, clock_wall_ns(cli->clock)));
-	free(rec->cluster_original);
-	rec->cluster_original = strdup(original);
-	if (!rec->backup || !rec->cluster_original) {
+	if (!rec->backup) {
 		err_nomem(e);
 		return NULL;
 	}

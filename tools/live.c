@@ -388,9 +388,9 @@ int live_record(const struct live *l, struct record *r, struct err *e)
 {
 	const struct facts *f = l->facts;
 
-	if (put(&r->host_id, f->host_id) < 0 || put(&r->address, f->address) < 0 ||
-	    put(&r->dc, f->dc) < 0 || put(&r->rack, f->rack) < 0 ||
-	    put(&r->cassandra_version, f->version) < 0 ||
+	if (put(&r->cluster_original, f->cluster) < 0 || put(&r->host_id, f->host_id) < 0 ||
+	    put(&r->address, f->address) < 0 || put(&r->dc, f->dc) < 0 ||
+	    put(&r->rack, f->rack) < 0 || put(&r->cassandra_version, f->version) < 0 ||
 	    put(&r->partitioner, f->partitioner) < 0 ||
 	    put(&r->compatibility_mode, f->compatibility_mode) < 0 || put_tokens(f, r) < 0)
 		return err_nomem(e);

@@ -132,32 +132,6 @@ static void note_login(struct nodechecking *c)
 
 /* ---- cassandra.yaml and the backup ---- */
 
-static void check_cluster(struct nodechecking *c)
-{
-	const char *name = *c->conf->cluster ? c->conf->cluster : "Test Cluster";
-	const struct record *rec = c->rec;
-	char clean[FORMAT_NAME_BYTES + 1];
-
-	keys_clean_name(clean, name);
-	if (strcmp(clean, rec->where.cluster) == 0 || strcmp(name, rec->cluster_original) == 0)
-		return;
-	if (c->wish->remote)
-		nodecheck_note(
-			c,
-			"the backup is of cluster %s and this node is of '%s', which it stays in",
-			rec->where.cluster, name);
-	else if (c->wish->only_count > 0)
-		nodecheck_refuse(
-			c,
-			"the backup is of cluster %s and this node is of '%s': --only is for a node's own backup; load another cluster's tables with sstableloader",
-			rec->where.cluster, name);
-	else
-		nodecheck_refuse(
-			c,
-			"the backup is of cluster %s and cluster_name in %s is '%s': Cassandra would not start; take the node's own backup, correct the name, or take the backup's tokens over with --remote",
-			rec->where.cluster, c->ask->yaml, name);
-}
-
 static void check_partitioner(struct nodechecking *c)
 {
 	const char *ours = strrchr(c->conf->partitioner, '.');
@@ -431,7 +405,7 @@ static int run(struct nodechecking *c, struct session *s, struct err *e)
 
 	if (r < 0)
 		return r;
-	check_cluster(c);
+	nodecheck_cluster(c, s);
 	check_partitioner(c);
 	check_formats(c);
 	if (c->wish->only_count > 0)

@@ -21,6 +21,8 @@ struct nodechecking {
 _printf_(2, 3) void nodecheck_refuse(struct nodechecking *c, const char *fmt, ...);
 _printf_(2, 3) void nodecheck_note(struct nodechecking *c, const char *fmt, ...);
 
+/* nodecheck_cluster.c: cluster_name in cassandra.yaml, and what the backup says Cassandra called its cluster. */
+void nodecheck_cluster(struct nodechecking *c, struct session *s);
 /* nodecheck_places.c: the directories that cassandra.yaml names, into the journal; with --only the data directories alone. */
 int nodecheck_places(struct nodechecking *c, struct err *e);
 /* nodecheck_node.c: the running node, for a restore of all of it, and for --only. */

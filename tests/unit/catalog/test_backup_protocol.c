@@ -457,6 +457,31 @@ Test(backup_protocol, one_that_is_cancelled_before_it_begins_leaves_nothing)
 
 /* ---- whose backups they are ---- */
 
+/* As older programs kept it where --cluster gave a name. */
+Test(backup_protocol, a_record_that_names_its_cluster_as_the_repository_does_proves_nothing)
+{
+	_cleanup_rig_ struct rig rig;
+	_cleanup_(record_freep) struct record *r1 = NULL, *r2 = NULL, *r3 = NULL;
+	struct err e;
+
+	rig_init(&rig, OBJECT_COMPRESS_NONE);
+	one_file(&rig);
+	strcpy(rig.host_id, "host-a");
+	strcpy(rig.cluster_original, "c1");
+	r1 = rig_commit(&rig, "b1");
+	strcpy(rig.cluster_original, "Test Cluster");
+	r2 = rig_commit(&rig, "b2");
+	strcpy(rig.host_id, "host-b");
+	cr_expect_eq(rig_backup(&rig, "b3", NULL, &e), -EPERM);
+	strcpy(rig.host_id, "host-a");
+	strcpy(rig.cluster_original, "c1");
+	cr_expect_eq(rig_backup(&rig, "b3", NULL, &e), -EPERM,
+		     "what is known of the own one is compared");
+	rig.options.takeover = true;
+	r3 = rig_commit(&rig, "b3");
+	rig.options.takeover = false;
+}
+
 Test(backup_protocol, another_host_is_refused_unless_it_takes_over)
 {
 	static const struct {

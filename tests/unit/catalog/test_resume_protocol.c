@@ -99,6 +99,35 @@ Test(resume, a_name_that_was_taken_meanwhile_is_left_to_the_other)
 	}
 }
 
+/* Older programs kept the name that was given by hand where this one keeps Cassandra's. */
+Test(resume, one_that_is_of_another_cluster_is_not_continued)
+{
+	static const struct {
+		const char *left, *own;
+		bool same;
+	} cases[] = { { "Test Cluster", "Test Cluster", true },
+		      { "c1", "Test Cluster", true },
+		      { "Test Cluster", "Another", false },
+		      { "Test Cluster", "c1", false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_rig_ struct rig rig;
+		_cleanup_free_ char *dir = NULL;
+		_cleanup_(record_freep) struct record *first = NULL, *record = NULL;
+		struct err e;
+
+		resume_init(&rig, &dir);
+		strcpy(rig.cluster_original, cases[i].left);
+		resume_kill(&rig, "b1", "put /objects/", 3, false);
+		first = rig_read_record(&rig, "b1");
+		strcpy(rig.cluster_original, cases[i].own);
+		cr_assert_eq(resume_run(&rig, "b1", &record, &e), 0, "%zu: %s", i, e.message);
+		cr_expect_eq(memcmp(&record->writer, &first->writer, sizeof(first->writer)) == 0,
+			     cases[i].same, "%zu", i);
+		cr_expect_str_eq(record->cluster_original, cases[i].own);
+	}
+}
+
 static int keep_key(void *ctx, const struct store_entry *entry, struct err *e)
 {
 	snprintf(ctx, KEY_BYTES, "%s", entry->key);
