@@ -76,7 +76,7 @@ const char *schema_dc(const struct schema_dc *dcs, size_t count, const char *nam
 	return name;
 }
 
-static bool is_system(const char *keyspace)
+bool schema_is_system(const char *keyspace)
 {
 	static const char *const names[] = {
 		"system",	 "system_schema", "system_auth",	   "system_distributed",
@@ -435,7 +435,7 @@ static int choose(struct choice *c, const struct cql *q, const struct schema_opt
 	int r = index_statements(c, q, e);
 
 	for (size_t i = 0; r == 0 && i < q->statement_count; i++)
-		if (!is_system(q->statements[i].keyspace) && is_chosen(o, &q->statements[i]))
+		if (!schema_is_system(q->statements[i].keyspace) && is_chosen(o, &q->statements[i]))
 			r = add_item(c, item_of(o, &q->statements[i]), e);
 	if (r == 0)
 		r = add_needed(c, e);

@@ -50,6 +50,9 @@ struct schema {
 	size_t item_count;
 };
 
+/* Whether the keyspace is Cassandra's own, which every cluster has. */
+bool schema_is_system(const char *keyspace);
+
 /* 0; -EINVAL where it is no "ks" or "ks.table". */
 int schema_parse_name(const char *text, struct schema_name *ret);
 /* "ks.t=ks2.t2" or "ks=ks2". */

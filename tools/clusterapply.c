@@ -491,24 +491,31 @@ json_t *clusterapply_json(const struct clusterapply *a)
 {
 	const struct record *rec = a->plan->records[0];
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:O*, s:f}", "cluster",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:O*, s:O, s:f}", "cluster",
 			 rec->where.cluster, "name", rec->backup, "case",
 			 mapping_case_name(a->plan->mapping.which), "statements",
 			 (json_int_t)a->statements, "loaded", (json_int_t)a->load.loaded,
 			 "loaded_before", (json_int_t)a->load.kept, "loaded_bytes",
-			 (json_int_t)a->load.loaded_bytes, "failed", a->load.failed,
-			 "duration_seconds", (double)a->took_ms / 1000);
+			 (json_int_t)a->load.loaded_bytes, "failed", a->load.failed, "incomplete",
+			 a->plan->incomplete, "duration_seconds", (double)a->took_ms / 1000);
 }
 
 int clusterapply_print(const struct clusterapply *a, struct err *e)
 {
 	char size[32];
 
-	return cli_print_line(
-		e, "%s: %llu statements of the schema run, %llu tables loaded (%s)%s in %.1f s%s",
-		a->plan->records[0]->backup, (unsigned long long)a->statements,
-		(unsigned long long)a->load.loaded, util_format_bytes(size, a->load.loaded_bytes),
-		a->load.kept ? ", the others before," : "", (double)a->took_ms / 1000,
-		clusterplan_has_roles(a->plan) ? "; roles and passwords of the backup count now"
-					       : "");
+	int r = clusterplan_print_incomplete(a->plan, e);
+
+	return r < 0 ? r
+		     : cli_print_line(
+			       e,
+			       "%s: %llu statements of the schema run, %llu tables loaded (%s)%s in %.1f s%s",
+			       a->plan->records[0]->backup, (unsigned long long)a->statements,
+			       (unsigned long long)a->load.loaded,
+			       util_format_bytes(size, a->load.loaded_bytes),
+			       a->load.kept ? ", the others before," : "",
+			       (double)a->took_ms / 1000,
+			       clusterplan_has_roles(a->plan)
+				       ? "; roles and passwords of the backup count now"
+				       : "");
 }

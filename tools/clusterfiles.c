@@ -149,7 +149,7 @@ int clusterfiles_begin(struct clusterfiles *f, const struct clusterplan *p,
 	if (f->loads)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"%s: nodes take all files of a node as they are; --only, --rename, --map-dc, --leave-out-dc, --all-replicas, --throttle and --restart are for rows that are loaded (--load)",
+			"%s: nodes take all files of a node as they are; --only, --rename, --map-dc, --leave-out-dc, --schema-of, --all-replicas, --throttle and --restart are for rows that are loaded (--load)",
 			p->mapping.reason);
 	f->made_of = p;
 	return filesplan_make(p, &wish, &f->plan, e);

@@ -150,6 +150,47 @@ static const struct schema_item *find_table(const struct clusterplan *p, const c
 	return NULL;
 }
 
+static bool is_wanted(const struct schema_options *o, const char *keyspace, const char *table)
+{
+	for (size_t i = 0; i < o->only_count; i++)
+		if (strcmp(o->only[i].keyspace, keyspace) == 0 &&
+		    (!*o->only[i].table || strcmp(o->only[i].table, table) == 0))
+			return true;
+	return o->only_count == 0;
+}
+
+static bool is_in_schema(const struct clusterplan *p, const char *keyspace, const char *table)
+{
+	for (size_t i = 0; i < p->cql->statement_count; i++) {
+		const struct cql_statement *s = &p->cql->statements[i];
+
+		if ((s->kind == CQL_TABLE || s->kind == CQL_VIEW) &&
+		    strcmp(s->keyspace, keyspace) == 0 && strcmp(s->name, table) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What nobody can make: it was dropped, or made, between the snapshot and the schema. */
+static int note_unknown(struct clusterplan *p, const char *keyspace, const char *table,
+			struct err *e)
+{
+	bool loaded;
+
+	if (schema_is_system(keyspace) || !is_wanted(&p->options->schema, keyspace, table) ||
+	    is_in_schema(p, keyspace, table) || clusterplan_is_noted(p, keyspace, table, &loaded))
+		return 0;
+	if (!p->options->partial)
+		return err_set(
+			e, ERR_CONFLICT, -EBUSY,
+			"the backup holds table %s.%s, and its schema.cql has no CREATE for it, or has it in a comment, as of COMPACT STORAGE (--partial leaves it out; --schema-of names another node's schema)",
+			keyspace, table);
+	return clusterplan_note(
+		p, keyspace, table, false,
+		"schema.cql has no CREATE for it, or has it in a comment, as of COMPACT STORAGE",
+		e);
+}
+
 /* data/<keyspace>/<table>-<id>: directories with exactly two slashes. */
 static int directory(void *ctx, const char *path, const struct child *self, const struct tree *tree,
 		     struct err *e)
@@ -175,7 +216,7 @@ static int directory(void *ctx, const char *path, const struct child *self, cons
 		return err_nomem(e);
 	item = is_loaded_from(p, keyspace, c->source) ? find_table(p, keyspace, table) : NULL;
 	if (!item)
-		return 0;
+		return note_unknown(p, keyspace, table, e);
 	if (util_grow(&p->tables, &p->table_cap, p->table_count + 1, sizeof(*p->tables)) < 0)
 		return err_nomem(e);
 	p->tables[p->table_count++] =
@@ -317,6 +358,8 @@ static int plan_loading(struct cli *cli, struct session *s, struct clusterplan *
 	bool all = o->all_replicas || json_array_size(p->missing) > 0;
 	int r = check_partitioner(p, e);
 
+	if (r == 0)
+		r = clusterplan_read_schema(cli, s, p, e);
 	/* Who names tables means these alone. */
 	if (r == 0 && !o->keep_auth && o->schema.only_count == 0)
 		r = roles_choose(p->cql, &p->roles, e);
@@ -336,8 +379,6 @@ static int make(struct cli *cli, struct session *s, struct clusterplan *p,
 
 	if (r == 0)
 		r = find_missing(p, o->partial, e);
-	if (r == 0)
-		r = clusterplan_read_schema(cli, s, p, o, e);
 	if (r == 0)
 		r = mapping_decide(p->sources, p->source_count, p->targets->nodes,
 				   p->targets->count, &p->mapping, e);
@@ -362,6 +403,9 @@ int clusterplan_make(struct cli *cli, struct session *s, const struct found *f,
 	p->found = f;
 	p->targets = targets;
 	p->options = o;
+	p->incomplete = json_array();
+	if (!p->incomplete)
+		return err_nomem(e);
 	r = make(cli, s, p, o, e);
 	if (r == 0)
 		*ret = steal_pointer(&p);
@@ -386,6 +430,7 @@ void clusterplan_free(struct clusterplan *p)
 		ring_free(p->ring);
 	mapping_deinit(&p->mapping);
 	json_decref(p->missing);
+	json_decref(p->incomplete);
 	free(p->ring_nodes);
 	free(p->whole);
 	free(p->sources);

@@ -34,10 +34,11 @@ struct clusterplan {
 	bool *whole; /* of each: its backup was not made with --only, so that what it has not, it did not have */
 	size_t source_count;
 	json_t *missing; /* nodes of the cluster that have no finished backup: [{host_id, address}] */
+	json_t *incomplete; /* what of the backup is not loaded, or not whole: [{keyspace, table (null: all of it), loaded, reason}] */
 	struct mapping mapping;
 	struct ring *ring; /* of the sources; NULL where nothing is loaded */
 	struct ring_node *ring_nodes;
-	struct cql *cql;
+	struct cql *cql; /* NULL, as is the schema, where nothing is loaded */
 	struct schema *schema;
 	struct schema
 		*roles; /* the tables of system_auth that are loaded; nothing of it is ever made */
@@ -49,6 +50,7 @@ struct clusterplan {
 
 struct clusterplan_options {
 	struct schema_options schema; /* which tables, and under which names */
+	const char *schema_of; /* the node whose schema is made; NULL: all nodes must have the same */
 	bool all_replicas, partial;
 	bool keep_auth; /* roles stay those of the cluster */
 	bool load;	/* also where the nodes could have the files as they are */
@@ -81,6 +83,8 @@ int clusterplan_replication(const struct schema *schema, const struct schema_ite
 			    struct replication *ret, struct err *e);
 /* As JSON ("format": 1), as a plan file has it (tools/planfile.h). NULL: out of memory. */
 json_t *clusterplan_json(const struct clusterplan *p);
+/* For people: what of the backup is not loaded, or not whole. */
+int clusterplan_print_incomplete(const struct clusterplan *p, struct err *e);
 /* For people; where nodes take files, but for the nodes (tools/filesshow.h). */
 int clusterplan_print(const struct clusterplan *p, struct err *e);
 

@@ -129,13 +129,14 @@ json_t *clusterplan_json(const struct clusterplan *p)
 {
 	const struct schema_options *o = &p->options->schema;
 
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:O, s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "format", CLUSTERPLAN_FORMAT, "cluster", p->records[0]->where.cluster,
-			 "name", p->records[0]->backup, "case", mapping_case_name(p->mapping.which),
-			 "reason", p->mapping.reason, "missing", p->missing, "keep_auth",
-			 p->options->keep_auth, "only", only_json(o), "renames", renames_json(o),
-			 "dcs", dcs_json(o), "targets", targets_json(p), "keyspaces",
-			 keyspaces_json(p), "tables", tables_json(p));
+	return json_pack(
+		"{s:i, s:s, s:s, s:s, s:s, s:O, s:O, s:b, s:o, s:o, s:o, s:s?, s:o, s:o, s:o}",
+		"format", CLUSTERPLAN_FORMAT, "cluster", p->records[0]->where.cluster, "name",
+		p->records[0]->backup, "case", mapping_case_name(p->mapping.which), "reason",
+		p->mapping.reason, "missing", p->missing, "incomplete", p->incomplete, "keep_auth",
+		p->options->keep_auth, "only", only_json(o), "renames", renames_json(o), "dcs",
+		dcs_json(o), "schema_of", p->options->schema_of, "targets", targets_json(p),
+		"keyspaces", keyspaces_json(p), "tables", tables_json(p));
 }
 
 /* ---- for people ---- */
@@ -163,6 +164,27 @@ static int print_keyspace(const struct clusterplan *p, const struct clusterplan_
 	for (size_t i = 0; r == 0 && i < p->table_count; i++)
 		if (strcmp(p->tables[i].keyspace, k->name) == 0)
 			r = print_table(p, &p->tables[i], e);
+	return r;
+}
+
+int clusterplan_print_incomplete(const struct clusterplan *p, struct err *e)
+{
+	int r = 0;
+	size_t i;
+	json_t *o;
+
+	json_array_foreach(p->incomplete, i, o) {
+		const char *table = json_string_value(json_object_get(o, "table"));
+
+		r = cli_print_line(e, "%s %s%s%s is %s: %s", table ? "table" : "keyspace",
+				   json_string_value(json_object_get(o, "keyspace")),
+				   table ? "." : "", table ? table : "",
+				   json_is_true(json_object_get(o, "loaded")) ? "loaded in part"
+									      : "not loaded",
+				   json_string_value(json_object_get(o, "reason")));
+		if (r < 0)
+			break;
+	}
 	return r;
 }
 
@@ -226,6 +248,8 @@ int clusterplan_print(const struct clusterplan *p, struct err *e)
 		r = print_replication(p, e);
 	for (size_t i = 0; r == 0 && i < p->keyspace_count; i++)
 		r = print_keyspace(p, &p->keyspaces[i], e);
+	if (r == 0)
+		r = clusterplan_print_incomplete(p, e);
 	if (r == 0)
 		r = print_roles(p, e);
 	if (r == 0 && !p->options->all_replicas)

@@ -16,6 +16,7 @@ enum {
 	OPT_RENAME,
 	OPT_MAP_DC,
 	OPT_LEAVE_OUT_DC,
+	OPT_SCHEMA_OF,
 	OPT_LOAD,
 	OPT_KEEP_AUTH,
 	OPT_ALL_REPLICAS,
@@ -110,6 +111,9 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	case OPT_HOST_LIST:
 		a->host_list = value;
 		return 0;
+	case OPT_SCHEMA_OF:
+		a->options.schema_of = value;
+		return 0;
 	case OPT_LOAD:
 		a->options.load = true;
 		return 0;
@@ -154,11 +158,12 @@ static int check_ways(const struct arguments *a, struct err *e)
 	const struct clusterplan_options *o = &a->options;
 	const struct clusterfiles *f = &a->files;
 
-	if (a->plan_file && (a->host_list || o->schema.only_count || o->schema.rename_count ||
-			     o->schema.dc_count || o->load || o->keep_auth || o->all_replicas))
+	if (a->plan_file &&
+	    (a->host_list || o->schema.only_count || o->schema.rename_count || o->schema.dc_count ||
+	     o->schema_of || o->load || o->keep_auth || o->all_replicas))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"--plan-file says what --host-list, --only, --rename, --map-dc, --leave-out-dc, --load, --keep-auth and --all-replicas would");
+			"--plan-file says what --host-list, --only, --rename, --map-dc, --leave-out-dc, --schema-of, --load, --keep-auth and --all-replicas would");
 	if (a->host_list && o->load)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
@@ -179,8 +184,9 @@ static int check(const struct arguments *a, int rest, struct err *e)
 	if (rest != 1)
 		return err_set(e, ERR_USAGE, -EINVAL, "restore-cluster needs one backup");
 	if (a->common.node)
-		return err_set(e, ERR_USAGE, -EINVAL,
-			       "restore-cluster means every node: --node does not go with it");
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"restore-cluster means every node of the backup, so --node does not go with it: restore-node is for one of them, and --schema-of for the node whose schema is made where rows are loaded");
 	if (a->plan + a->yes + a->abort + a->finish != 1)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
@@ -194,7 +200,7 @@ static bool loads(const struct arguments *a)
 	const struct clusterplan_options *o = &a->options;
 
 	return o->schema.only_count || o->schema.rename_count || o->schema.dc_count || o->load ||
-	       o->all_replicas || a->throttle || a->restart;
+	       o->schema_of || o->all_replicas || a->throttle || a->restart;
 }
 
 /* Whether something is asked for that takes nodes that are restored as they were. */
@@ -216,6 +222,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "rename", required_argument, NULL, OPT_RENAME },
 		{ "map-dc", required_argument, NULL, OPT_MAP_DC },
 		{ "leave-out-dc", required_argument, NULL, OPT_LEAVE_OUT_DC },
+		{ "schema-of", required_argument, NULL, OPT_SCHEMA_OF },
 		{ "load", no_argument, NULL, OPT_LOAD },
 		{ "keep-auth", no_argument, NULL, OPT_KEEP_AUTH },
 		{ "all-replicas", no_argument, NULL, OPT_ALL_REPLICAS },
@@ -351,7 +358,9 @@ static int apply(struct work *w)
 	else if (!w->cli->quiet && clusterapply_print(&apply, &e) < 0)
 		r = cli_fail(w->cli, &e);
 	clusterapply_deinit(&apply);
-	return r == EXIT_DONE && apply.hook_failed ? EXIT_FOUND : r;
+	return r == EXIT_DONE && (apply.hook_failed || json_array_size(w->plan->incomplete) > 0)
+		       ? EXIT_FOUND
+		       : r;
 }
 
 /* What was begun is gone on with; else everything is planned now. */

@@ -122,9 +122,10 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"  --rename FROM=TO        load KS.TABLE as KS2.TABLE2, or KS as KS2; more than once\n"                   \
 	"  --map-dc A=B            what was in data centre A goes to B; more than once\n"                         \
 	"  --leave-out-dc A        as if the nodes of A were none; more than once\n"                              \
+	"  --schema-of NODE        make that node's schema, where nodes do not have the same\n"                   \
 	"  --load                  load rows also where nodes could take the files as they are\n"                 \
 	"  --all-replicas          load from every replica, not from as few as hold all\n"                        \
-	"  --partial               also where nodes of the backup are missing\n"                                  \
+	"  --partial               also where nodes, tables or replicas of the backup are missing\n"              \
 	"  --parallel N            so many sstableloaders at once (2), or hosts that fetch (all)\n"               \
 	"  --throttle RATE         of all loaders together, such as 100M a second (as fast as they can)\n"        \
 	"  --restart               forget what an interrupted run has loaded already\n"                           \

@@ -174,6 +174,7 @@ void planfile_options(const struct planfile *f, struct clusterplan_options *ret)
 					       .rename_count = f->rename_count,
 					       .dcs = f->dcs,
 					       .dc_count = f->dc_count };
+	ret->schema_of = text_of(f->document, "schema_of");
 	ret->keep_auth = json_is_true(json_object_get(f->document, "keep_auth"));
 	ret->load = ret->all_replicas = ret->given = is_loaded(f);
 }

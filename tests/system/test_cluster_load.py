@@ -205,7 +205,7 @@ def test_a_column_that_lives_is_not_dropped(repository, hosts):
         node.node["schema"] = SHOP + with_dropped + "ALTER TABLE shop.orders DROP old USING TIMESTAMP 5;\n"
         node.save()
     repository("--config", hosts.configuration, "backup-cluster", "--name", "c")
-    words = ["--config", target.configuration, "restore-cluster", "c", "--load", "--yes"]
+    words = ["--config", target.configuration, "restore-cluster", "c", "--load", "--yes", "--only", "shop.orders"]
     target.schema(SHOP + with_dropped)
     refused(repository(*words, code=FAILED), "shop.orders", "alive")
     assert target.statements() == []
