@@ -51,7 +51,7 @@ def free_address(taken):
 @dataclass
 class Cluster:
     """version: "5.0" or "4.1". nodes: how many. heap: of each. yaml: changes of cassandra.yaml. racks: one a node, which also
-    chooses GossipingPropertyFileSnitch. data_directories: how many each node has. jmx: NONE, PASSWORD or TLS (which has the
+    chooses GossipingPropertyFileSnitch; dcs: the same, with racks, where not all are in `dc`. data_directories: how many each node has. jmx: NONE, PASSWORD or TLS (which has the
     password too). authentication: CQL asks for cassandra/cassandra. java_options: more for the server.
     measured: for benchmarks, as in production; else Java compiles once and quickly, which takes half the CPU time of a node that lives for a minute.
     places: the address of each node and the words before a command that make it run there (else loopback addresses of this host)."""
@@ -61,6 +61,7 @@ class Cluster:
     yaml: dict = field(default_factory=dict)
     racks: tuple = ()
     dc: str = "dc1"
+    dcs: tuple = ()
     data_directories: int = 1
     jmx: str = NONE
     authentication: bool = False
@@ -87,7 +88,8 @@ class Cluster:
         address, prefix = self.places[number] if self.places else (free_address([node.address for node in self.nodes]), ())
         settings = Settings(self.name, self.heap, yaml, self.data_directories, self.jmx,
                             ("cassandra", "cassandra") if self.authentication else None, list(self.java_options), self.measured,
-                            seed=self.nodes[0].address if self.nodes else address, dc=self.dc,
+                            seed=self.nodes[0].address if self.nodes else address,
+                            dc=self.dcs[number] if self.dcs else self.dc,
                             rack=self.racks[number] if self.racks else "", prefix=tuple(prefix))
         # Of its own, so that the guard of the node removes all there is.
         home = Path(tempfile.mkdtemp(prefix=f"sstablefs-cassandra-{number + 1}-"))
