@@ -285,12 +285,15 @@ static json_int_t sum(const struct clusterrun *run, const char *key)
 	return all;
 }
 
+/* A host that failed as it is another one's second name is missing nowhere. */
+static bool is_complete(const struct outcome *o)
+{
+	return o->finished > 0 && o->finished >= o->expected && json_array_size(o->missing) == 0;
+}
+
 static const char *state_word(const struct outcome *o)
 {
-	return o->finished == 0 ? "failed"
-	       : o->failed > 0 || json_array_size(o->missing) > 0 || o->finished < o->expected
-		       ? "incomplete"
-		       : "complete";
+	return o->finished == 0 ? "failed" : is_complete(o) ? "complete" : "incomplete";
 }
 
 /* The name of the cluster that the nodes belong to; "" where none answered. */
@@ -341,6 +344,7 @@ static int print_node(const struct lead *l, const struct lead_host *n, struct er
 static int print_result(const struct arguments *a, const struct clusterrun *run,
 			const struct outcome *o, double seconds, struct err *e)
 {
+	const char *cluster = cluster_of(run);
 	json_t *member;
 	size_t i;
 	int r = 0;
@@ -356,10 +360,10 @@ static int print_result(const struct arguments *a, const struct clusterrun *run,
 		r = cli_print_line(e, "the snapshots were taken within %.1f s",
 				   (double)run->snapshot_ms / 1000);
 	if (r == 0)
-		r = cli_print_line(e, "backup %s of cluster %s: %s, %zu of %zu nodes, in %.1f s",
-				   a->name, cluster_of(run), state_word(o), o->finished,
-				   o->expected, seconds);
-	if (r == 0 && o->failed > 0)
+		r = cli_print_line(e, "backup %s%s%s: %s, %zu of %zu nodes, in %.1f s", a->name,
+				   *cluster ? " of cluster " : "", cluster, state_word(o),
+				   o->finished, o->expected, seconds);
+	if (r == 0 && o->failed > 0 && !is_complete(o))
 		r = cli_print_line(e, "complete it with: %s --name %s --retry-failed", a->again,
 				   a->name);
 	return r;
@@ -392,7 +396,7 @@ static int report(struct cli *cli, const struct arguments *a, const struct clust
 		fail_all(&o, e);
 		code = cli_fail_with(cli, e, result_json(a, run, &o, seconds));
 	} else if (r == 0) {
-		bool whole = strcmp(state_word(&o), "complete") == 0 && !o.found;
+		bool whole = is_complete(&o) && o.failed == 0 && !o.found;
 
 		code = cli->json ? cli_print_json(cli, result_json(a, run, &o, seconds)) : 0;
 		code = code ? code : whole ? EXIT_DONE : EXIT_FOUND;

@@ -289,6 +289,8 @@ def test_no_node_at_all(hosts, cluster):
     result = cluster(code=FAILED)
     assert result["error"]["message"].startswith("no node made the backup") and result["state"] == "failed"
     assert states(result) == dict.fromkeys(hosts.names, "failed")
+    said = cluster(code=FAILED, json=False).out
+    assert "backup b: failed, 0 of 3 nodes" in said and "--name b --retry-failed" in said
 
 
 def test_a_store_that_no_node_reaches(hosts, cluster, repository):
@@ -321,9 +323,12 @@ def test_the_command_that_completes_it_is_the_same_as_it_was(hosts, cluster):
 def test_a_node_that_is_there_under_two_names_is_counted_once(hosts, cluster):
     hosts.environments["n3.example.com"] = hosts.environments["10.0.0.3"]
     hosts.save()
-    result = cluster("--host-list", hosts.list_file(*hosts.names, "n3.example.com"), code=FOUND)
+    path = hosts.list_file(*hosts.names, "n3.example.com")
+    result = cluster("--host-list", path, code=FOUND)
     assert "it is the node that 10.0.0.3 is" in result["nodes"][3]["message"]
-    assert (result["nodes_finished"], result["nodes_expected"], result["missing"]) == (3, 3, [])
+    assert (result["state"], result["nodes_finished"], result["nodes_expected"], result["missing"]) == ("complete", 3, 3, [])
+    said = cluster("--host-list", path, "--retry-failed", code=FOUND, json=False).out
+    assert "complete, 3 of 3 nodes" in said and "complete it with" not in said, "a retry could not make it any better"
 
 
 def test_two_hosts_with_one_name_are_told_apart(hosts, cluster):
