@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/io.h"
 
+#define ANCESTORS_MAX 100
 #define NAMED_MAX 20 /* processes named */
 #define MOUNTINFO_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
@@ -349,4 +350,41 @@ bool dirusers_list(const char *const *directories, char *out, size_t size)
 	if (proc)
 		closedir(proc);
 	return here;
+}
+
+/* ---- this process, and those that it comes from ---- */
+
+static long parent_of(long pid)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	const char *at;
+	long parent = 0;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	if (io_read_file(AT_FDCWD, path, 4096, &text, &len) < 0)
+		return 0;
+	/* "12 (a (strange) name) S 11 …" */
+	at = strrchr(text, ')');
+	return at && sscanf(at, ") %*c %ld", &parent) == 1 ? parent : 0;
+}
+
+bool dirusers_among_own(const char *const *directories, long *ret_pid, char out[PATH_MAX])
+{
+	long pid = getpid();
+
+	for (unsigned depth = 0; pid > 0 && depth < ANCESTORS_MAX; depth++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%ld", pid);
+		for (size_t i = 0; read_link(text, "cwd", out, PATH_MAX) && directories[i]; i++) {
+			if (below(out, directories[i])) {
+				*ret_pid = pid;
+				return true;
+			}
+		}
+		pid = parent_of(pid);
+	}
+	return false;
 }

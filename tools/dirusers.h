@@ -6,6 +6,7 @@
 #ifndef SSTABLEFS_TOOLS_DIRUSERS_H
 #define SSTABLEFS_TOOLS_DIRUSERS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,6 +17,9 @@
  * most 20, "" where none is seen. Whether one of them has the first directory at this very path.
  */
 bool dirusers_list(const char *const *directories, char *out, size_t size);
+
+/* Whether this process, or one that it was started from, as a shell, has its working directory in one of them: which process, and where. */
+bool dirusers_among_own(const char *const *directories, long *ret_pid, char out[PATH_MAX]);
 
 struct dirusers_place { /* where a directory is in its file system */
 	unsigned major, minor;

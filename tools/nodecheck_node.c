@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -142,6 +143,20 @@ static bool knows_by_cql(struct nodechecking *c)
 	       asknode_facts_by_cql(c->ask, &c->k->facts, &ignored) == 0;
 }
 
+/* It would be waited for in vain, with Cassandra stopped, as for anybody who uses the directories. */
+static void check_own_directory(struct nodechecking *c)
+{
+	char where[PATH_MAX];
+	long pid;
+
+	if (nodecommand_is_within(c->k->journal, &pid, where))
+		nodecheck_refuse(
+			c,
+			"process %ld%s is in %s, which is to be exchanged: leave the directory (cd /) and run the command again",
+			pid, pid == getpid() ? ", this one," : ", from which this one was started,",
+			where);
+}
+
 void nodecheck_node(struct nodechecking *c)
 {
 	char users[NODECOMMAND_USERS_BYTES];
@@ -152,6 +167,7 @@ void nodecheck_node(struct nodechecking *c)
 	nodecommand_users(c->k->journal, users);
 	c->k->running = *users;
 	check_programs(c);
+	check_own_directory(c);
 	by_cql = knows_by_cql(c);
 	r = by_cql ? 0 : asknode_facts(c->ask, false, &c->k->facts, &why);
 	if (!c->k->running && r == 0)

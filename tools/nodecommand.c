@@ -116,6 +116,15 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 	return err_wrap(e, r, "%s", nodecommand_text(cli, which));
 }
 
+bool nodecommand_is_within(const struct nodejournal *j, long *ret_pid, char out[PATH_MAX])
+{
+	const char *paths[NODEJOURNAL_PLACES_MAX + 1] = { NULL };
+
+	for (size_t i = 0; i < j->place_count; i++)
+		paths[i] = j->places[i].path;
+	return dirusers_among_own(paths, ret_pid, out);
+}
+
 bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES])
 {
 	const char *paths[NODEJOURNAL_PLACES_MAX + 1] = { NULL };

@@ -3,6 +3,7 @@
 #ifndef SSTABLEFS_TOOLS_NODECOMMAND_H
 #define SSTABLEFS_TOOLS_NODECOMMAND_H
 
+#include <limits.h>
 #include "cassandra/nodejournal.h"
 #include "tools/cli.h"
 
@@ -17,6 +18,8 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 /* Whether the program can be found, through PATH where it has no slash. */
 bool nodecommand_exists(const char *program);
 
+/* dirusers_among_own, of the places. */
+bool nodecommand_is_within(const struct nodejournal *j, long *ret_pid, char out[PATH_MAX]);
 #define NODECOMMAND_USERS_BYTES 512
 /* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. Whether one of them has it at the same path, as none of a container may. */
 bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);

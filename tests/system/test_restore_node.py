@@ -315,6 +315,14 @@ def test_while_it_is_not_finished_cassandra_does_not_start(stored, host):
 
 # ---- refused before anything is done ----
 
+@pytest.mark.parametrize("shell", ['cd "$0"; exec "$@"', 'cd "$0"; (cd /; "$@")'], ids=["itself", "its shell"])
+def test_who_stands_in_a_data_directory_is_told_to_leave_it(stored, host, shell):
+    """An operator's shell would use the directory for as long as the restore waits that nobody does."""
+    prefix = ("sh", "-c", f"{shell}; exit $?", host.data[0] / "shop")
+    refused(restore(stored, host, "--yes", "--wait", 5, prefix=prefix, code=FAILED), "nothing was done", host.data[0] / "shop", "leave the directory")
+    assert host.content() == stored.spoilt and host.running
+
+
 YAML = [({"cluster_name": "other"}, "cluster_name"), ({"partitioner": "ByteOrderedPartitioner"}, "ByteOrderedPartitioner"),
         ({"num_tokens": 16}, "num_tokens: 2"), ({"hints_directory": None}, "hints_directory"),
         ({"hints_directory": "hints"}, "no absolute path"), ({"local_system_data_file_directory": "/var/x"}, "local_system"),
