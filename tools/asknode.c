@@ -201,6 +201,13 @@ void asknode_deinit(struct asknode *a)
 	*a = (struct asknode){ .yaml = NULL };
 }
 
+char *asknode_whom(const struct asknode *a)
+{
+	const struct nodetool *n = &a->nodetool;
+
+	return util_printf("%s %s %s", n->program, n->host ? n->host : "", n->port ? n->port : "");
+}
+
 /* ---- facts ---- */
 
 /* One call of nodetool, and what it said. */

@@ -25,6 +25,9 @@ struct asknode {
 int asknode_init(struct asknode *a, const struct cli *cli, struct err *e);
 void asknode_deinit(struct asknode *a);
 
+/* By what nodetool finds its node: two that are the same ask the same one. A new string; NULL: out of memory. */
+char *asknode_whom(const struct asknode *a);
+
 /* What the running node says; `data_dirs`: also where its data are. Three calls of nodetool and one for data_dirs, each a JVM, all at once. */
 int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e);
 /*

@@ -36,6 +36,7 @@ struct cli {
 	const char *command;
 	struct config *config;
 	struct cancel cancel; /* set by SIGINT and SIGTERM */
+	struct cancel hurry; /* a second SIGINT: also what only comes to its end is not waited for */
 	struct log *log;
 	struct metrics *metrics;
 	const struct clock *clock;

@@ -101,50 +101,131 @@ static int take_file(const struct clusterfiles *f, struct err *e)
 	return r;
 }
 
-/* A cluster that answers must be the one that it was begun with; one that is down, or not whole, cannot be asked. */
-static int check_cluster(const struct clusterfiles *f, struct err *e)
+/* By its address, or by a host id that it had when the restore was begun, or gets by it: neither alone stays in a cluster whose machines change. */
+static bool is_planned(const struct filesplan *p, const struct facts_member *m)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (strcmp(p->nodes[i].host, m->address) == 0 ||
+		    (*m->host_id && (strcmp(p->nodes[i].target_id, m->host_id) == 0 ||
+				     (!p->remote && strcmp(p->nodes[i].host_id, m->host_id) == 0))))
+			return true;
+	return false;
+}
+
+static int is_another(const struct clusterfiles *f, const struct facts_member *m, struct err *e)
+{
+	const struct filesplan *p = f->plan;
+
+	if (f->what != FILESRUN_RESTORE)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"the restore of %s was begun into the cluster of %s, and nodetool reaches one with %s: where the first is meant say --cluster %s",
+			f->backup, p->nodes[0].host, m->address, p->cluster);
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"the restore of %s was begun into the cluster of %s, and nodetool reaches one with %s: end that first (--cluster %s with --abort or --finish); where the backup of another cluster is meant, say its --cluster",
+		f->backup, p->nodes[0].host, m->address, p->cluster);
+}
+
+/* A cluster that answers is the one that is meant. A node may have joined it before what was begun is aborted or finished. > 0: none answers. */
+static int ask_cluster(const struct clusterfiles *f, const struct asknode *ask, struct err *e)
 {
 	_cleanup_(facts_freep) struct facts *facts = NULL;
+	const struct facts_member *stranger = NULL;
 	struct err why = ERR_INIT;
+	size_t planned = 0;
+
+	if (asknode_facts(ask, false, &facts, &why) < 0 || facts->member_count == 0)
+		return 1;
+	for (size_t i = 0; i < facts->member_count; i++) {
+		bool is = is_planned(f->plan, &facts->members[i]);
+
+		planned += is;
+		stranger = is || stranger ? stranger : &facts->members[i];
+	}
+	return stranger && (planned == 0 || f->what == FILESRUN_RESTORE)
+		       ? is_another(f, stranger, e)
+		       : 0;
+}
+
+/* > 0: it cannot be told. */
+static int check_asked(const struct clusterfiles *f, struct err *e)
+{
+	_cleanup_free_ char *whom = NULL;
 	struct asknode ask;
-	int r = asknode_init(&ask, f->cli, e), n = 0;
+	int r = asknode_init(&ask, f->cli, e);
 
 	if (r == 0)
-		n = asknode_facts(&ask, false, &facts, &why);
-	for (size_t i = 0; r == 0 && n == 0 && i < facts->member_count; i++)
-		if (!filesplan_node(f->plan, facts->members[i].address))
-			r = err_set(
-				e, ERR_USAGE, -EINVAL,
-				"the restore of %s was begun into the cluster of %s, and nodetool reaches one with %s: --abort or --finish that first",
-				f->backup, f->plan->nodes[0].host, facts->members[i].address);
+		r = ask_cluster(f, &ask, e);
+	whom = r > 0 ? asknode_whom(&ask) : NULL;
+	/* It would be asked of the node that was asked then. */
+	if (whom && strcmp(whom, f->plan->whom) == 0)
+		r = 0;
 	asknode_deinit(&ask);
 	return r;
 }
 
-/* Whether what was begun is what is asked for now. */
-static int check_same(const struct clusterfiles *f, struct err *e)
+/* What was left behind of another cluster would stop its nodes, or remove their data, where backups of several have one name: so the cluster that answers, or would be asked, says which is meant, or its name does. */
+static int check_cluster(const struct clusterfiles *f, struct err *e)
 {
-	int r = check_options(f, e);
+	const struct filesplan *p = f->plan;
+	bool asks = p->asked && (!f->cluster || f->what == FILESRUN_RESTORE);
+	int r = asks ? check_asked(f, e) : 1;
 
-	if (r < 0)
-		return r;
+	if (r <= 0 || f->cluster)
+		return MIN_OF(r, 0);
+	return err_set(
+		e, ERR_USAGE, -EINVAL,
+		"a restore of backup %s of cluster %s into %zu hosts, %s the first, was begun from here, and nothing says that it is the one that is meant: %s; where it is, say --cluster %s",
+		f->backup, p->cluster, p->count, p->nodes[0].host,
+		p->asked ? "nodetool reaches nobody, and was told another way then"
+			 : "its --host-list is not named",
+		p->cluster);
+}
+
+/* Whether what was begun is what is meant now. */
+static int check_meant(const struct clusterfiles *f, struct err *e)
+{
 	if (f->host_list)
 		return take_list(f, e);
-	if (f->plan_file)
-		return take_file(f, e);
-	return f->plan->asked ? check_cluster(f, e) : 0;
+	return f->plan_file ? take_file(f, e) : check_cluster(f, e);
+}
+
+static int leave_out(struct clusterfiles *f, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < f->without_count; i++)
+		r = filesplan_leave_out(f->plan, f->without[i], e);
+	return r;
 }
 
 /* ---- a new one ---- */
 
+/* Whom nodetool asks; "" where a list was given. */
+static int find_whom(const struct clusterfiles *f, char **ret, struct err *e)
+{
+	struct asknode ask;
+	int r = f->host_list ? 0 : asknode_init(&ask, f->cli, e);
+
+	if (r < 0)
+		return r;
+	*ret = f->host_list ? strdup("") : asknode_whom(&ask);
+	if (!f->host_list)
+		asknode_deinit(&ask);
+	return *ret ? 0 : err_nomem(e);
+}
+
 int clusterfiles_begin(struct clusterfiles *f, const struct clusterplan *p,
 		       const char *repository_id, struct err *e)
 {
-	const struct filesplan_wish wish = { .url = f->url,
-					     .repository_id = repository_id,
-					     .asked = !f->host_list,
-					     .no_stage = f->no_stage,
-					     .keep_auth = p->options->keep_auth };
+	_cleanup_free_ char *whom = NULL;
+	struct filesplan_wish wish = { .url = f->url,
+				       .repository_id = repository_id,
+				       .asked = !f->host_list,
+				       .no_stage = f->no_stage,
+				       .keep_auth = p->options->keep_auth };
+	int r;
 
 	if (f->loads)
 		return err_set(
@@ -152,7 +233,11 @@ int clusterfiles_begin(struct clusterfiles *f, const struct clusterplan *p,
 			"%s: nodes take all files of a node as they are; --only, --rename, --map-dc, --leave-out-dc, --schema-of, --all-replicas, --throttle and --restart are for rows that are loaded (--load)",
 			p->mapping.reason);
 	f->made_of = p;
-	return filesplan_make(p, &wish, &f->plan, e);
+	r = find_whom(f, &whom, e);
+	wish.whom = whom;
+	if (r == 0)
+		r = filesplan_make(p, &wish, &f->plan, e);
+	return r == 0 ? leave_out(f, e) : r;
 }
 
 /* ---- the hosts ---- */
@@ -239,11 +324,18 @@ static int lock(struct clusterfiles *f, struct err *e)
 	return cache ? filesplan_lock(f->plan, cache, e) : err_nomem(e);
 }
 
-/* Nothing is left to go on with, to abort or to finish. */
+/* Nothing is left to abort or to finish: of a host that is left out it is done by hand. */
 static bool is_at_its_end(const struct filesrun *run)
 {
-	return lead_count(&run->lead, LEAD_DONE, 0) == run->lead.count &&
-	       run->what != FILESRUN_RESTORE;
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (run->lead.hosts[i].state != LEAD_DONE && !run->plan->nodes[i].without)
+			return false;
+	return run->what != FILESRUN_RESTORE;
+}
+
+static int64_t took_ms(const struct clusterfiles *f, int64_t begun_ms)
+{
+	return clock_elapsed_ms(f->cli->clock) - begun_ms;
 }
 
 static int report(const struct clusterfiles *f, const struct filesrun *run, int64_t begun_ms,
@@ -255,7 +347,7 @@ static int report(const struct clusterfiles *f, const struct filesrun *run, int6
 		return filesshow(f->cli, run, f->made_of, e);
 	if (is_at_its_end(run))
 		r = filesplan_end(f->plan, e);
-	return r < 0 ? r : filesreport(f->cli, run, clock_elapsed_ms(f->cli->clock) - begun_ms, e);
+	return r < 0 ? r : filesreport(f->cli, run, took_ms(f, begun_ms), e);
 }
 
 static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err *e)
@@ -265,6 +357,7 @@ static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err
 	struct filesrun run = { .lead = { .ssh = ssh,
 					  .clock = f->cli->clock,
 					  .cancel = &f->cli->cancel,
+					  .hurry = &f->cli->hurry,
 					  .hosts = make_hosts(f, ssh),
 					  .count = f->plan->count },
 				.what = f->plan_only ? FILESRUN_PLAN : f->what,
@@ -275,10 +368,11 @@ static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err
 				.group = group };
 	int r = group && run.lead.hosts ? lock(f, e) : err_nomem(e);
 
-	if (r == 0)
+	if (r == 0) {
 		r = lead(f, &run, e);
-	if (r == 0)
-		r = report(f, &run, begun_ms, e);
+		r = r == 0 ? report(f, &run, begun_ms, e)
+			   : filesreport_refused(f->cli, &run, took_ms(f, begun_ms), e);
+	}
 	if (run.lead.hosts)
 		lead_free_hosts(run.lead.hosts, run.lead.count);
 	return r;
@@ -292,20 +386,21 @@ static int check_ending(const struct clusterfiles *f, struct err *e)
 	return !*begun || strcmp(begun, filesrun_word(f->what)) == 0
 		       ? 0
 		       : err_set(e, ERR_CONFLICT, -EBUSY,
-				 "an earlier restore-cluster %s --%s has not ended: run sstablefs restore-cluster %s --%s again",
-				 f->backup, begun, f->backup, begun);
+				 "an earlier restore-cluster %s --%s has not ended: run sstablefs restore-cluster %s --cluster %s --%s again",
+				 f->backup, begun, f->backup, f->plan->cluster, begun);
 }
 
 int clusterfiles_run(struct clusterfiles *f, struct err *e)
 {
-	bool resumed = f->plan->saved;
 	struct sshconf ssh = { .command = NULL };
 	int r = check_ending(f, e);
 
-	if (r == 0 && resumed && f->what == FILESRUN_RESTORE)
-		r = check_same(f, e);
-	else if (r == 0 && f->host_list && f->what == FILESRUN_ABORT)
-		r = take_list(f, e);
+	if (r == 0 && f->plan->saved && f->what == FILESRUN_RESTORE)
+		r = check_options(f, e);
+	if (r == 0 && f->plan->saved)
+		r = check_meant(f, e);
+	if (r == 0 && f->plan->saved)
+		r = leave_out(f, e);
 	if (r < 0)
 		return r;
 	r = sshconf_init(&ssh, f->cli, e);

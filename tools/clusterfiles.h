@@ -6,6 +6,8 @@
 #include "tools/checkquery.h"
 #include "tools/filesrun.h"
 
+#define CLUSTERFILES_WITHOUT_MAX 64
+
 struct clusterfiles { /* borrowed */
 	struct cli *cli;
 	enum filesrun_what what;
@@ -18,6 +20,9 @@ struct clusterfiles { /* borrowed */
 	unsigned parallel; /* hosts that fetch at once; 0: all */
 	/* What was named on the command line, and must be what was begun; NULL: not named. */
 	const char *host_list, *plan_file;
+	/* Hosts that are left out of this run. */
+	const char *without[CLUSTERFILES_WITHOUT_MAX];
+	size_t without_count;
 	bool in_place;			   /* with host_list */
 	bool loads;			   /* an option that is for loading rows was given */
 	struct filesplan *plan;		   /* owned; set by find and begin */

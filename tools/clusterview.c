@@ -171,7 +171,7 @@ static void tell_of_end(struct clusterview *v, const struct lead *run)
 	v->told = true;
 	erase(v);
 	fprintf(stderr,
-		"sstablefs: %s: %zu hosts were told to end; waiting for them, at most %lld s\n",
+		"sstablefs: %s: %zu hosts were told to end; waiting for them, at most %lld s (Ctrl-C once more: no longer)\n",
 		v->cli->command, left, (long long)run->task->grace_ms / 1000);
 }
 

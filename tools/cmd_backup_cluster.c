@@ -415,7 +415,8 @@ static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
 	struct clusterrun run = { .lead = { .ssh = ssh,
 					    .command = a->command,
 					    .clock = cli->clock,
-					    .cancel = &cli->cancel },
+					    .cancel = &cli->cancel,
+					    .hurry = &cli->hurry },
 				  .parallel = (unsigned)a->parallel,
 				  .per = a->per };
 	int r = a->host_list ? hostlist_read(hosts, a->host_list, e) : hostlist_ask(hosts, cli, e);

@@ -31,7 +31,8 @@ enum {
 	OPT_QUERY,
 	OPT_ROWS,
 	OPT_RESULT,
-	OPT_WAIT
+	OPT_WAIT,
+	OPT_WITHOUT
 };
 
 #define PARALLEL 2 /* sstableloaders; hosts fetch all at once */
@@ -90,6 +91,11 @@ static int files_option(struct arguments *a, int option, const char *value, stru
 		return checkquery_rows(&f->query, "--check-rows", value, e);
 	case OPT_RESULT:
 		f->query.result = value;
+		return 0;
+	case OPT_WITHOUT:
+		if (f->without_count == ARRAY_SIZE(f->without))
+			return err_set(e, ERR_USAGE, -EINVAL, "too many --without");
+		f->without[f->without_count++] = value;
 		return 0;
 	default:
 		return cli_number("--wait", value, 1, WAIT_MAX_S, &f->wait_s, e);
@@ -208,7 +214,7 @@ static bool takes_files(const struct arguments *a)
 {
 	const struct clusterfiles *f = &a->files;
 
-	return f->no_stage || f->query.query;
+	return f->no_stage || f->query.query || f->without_count > 0;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)
@@ -238,6 +244,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		{ "check-rows", required_argument, NULL, OPT_ROWS },
 		{ "check-result", required_argument, NULL, OPT_RESULT },
 		{ "wait", required_argument, NULL, OPT_WAIT },
+		{ "without", required_argument, NULL, OPT_WITHOUT },
 		COMMON_NAMES,
 		COMMON_HELP,
 		{ NULL, 0, NULL, 0 },
@@ -380,7 +387,7 @@ static int find_or_plan(struct work *w, struct err *e)
 	if (takes_files(a))
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
-			"%s, so rows are loaded: --no-stage and --check-query are for nodes that take files as they are",
+			"%s, so rows are loaded: --no-stage, --check-query and --without are for nodes that take files as they are",
 			w->plan->mapping.reason);
 	return a->parallel <= PARALLEL_MAX
 		       ? 0

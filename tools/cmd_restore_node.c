@@ -191,16 +191,23 @@ static int take_lock(struct work *w, const char *data_dir, bool make, struct err
 /* Whoever leads is told how things are, and says when to begin; where this is a plan, nothing is. */
 static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 {
-	const char *repository = w->session.repo ? repo_id(w->session.repo) : "";
-	const char *writer = w->journal ? w->journal->writer : "";
+	struct nodefollow_self self = {
+		.cli = w->cli,
+		.ask = &w->ask,
+		.facts = facts,
+		.journal = w->journal,
+		.writer = w->journal ? w->journal->writer : "",
+		.repository = w->session.repo ? repo_id(w->session.repo) : "",
+		.has_query = w->a->query.query,
+	};
 	char text[ULID_TEXT];
 	int r;
 
 	if (!w->follow)
 		return 0;
 	if (!w->journal && w->record)
-		writer = ulid_format(text, &w->record->writer);
-	r = nodefollow_ready(w->cli, &w->ask, facts, w->journal, writer, repository, e);
+		self.writer = ulid_format(text, &w->record->writer);
+	r = nodefollow_ready(&self, e);
 	return r < 0 || w->a->plan ? r : follow_pass(w->follow, 0, e);
 }
 

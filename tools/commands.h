@@ -109,6 +109,8 @@ int cmd_doctor(struct cli *cli, int argc, char **argv);
 	"                          Rows that are loaded: the schema, then sstableloader from a mount\n"           \
 	"  --abort                 put back what all nodes had before\n"                                          \
 	"  --finish                remove it, when all are right\n"                                               \
+	"  --without HOST          one that is gone for good keeps the others from none of the three any more:\n" \
+	"                          what has to be done there, should it come back, is said; more than once\n"     \
 	"  --plan-file FILE        a plan that --json --plan printed, perhaps edited: checked, and done so\n"     \
 	"  --host-list FILE        where to: is_seed,target,source on each line (default: every node of the\n"    \
 	"                          cluster that nodetool reaches)\n"                                              \

@@ -10,6 +10,7 @@
 
 #define FORMAT 1
 #define PLAN "plan.json"
+#define LOCK "lock"
 #define BEGIN "files-"
 #define BYTES_MAX (16 * MIB)
 #define TEXT_MAX 4096
@@ -38,11 +39,12 @@ static json_t *to_json(const struct clusterplan *p, const struct filesplan_wish 
 
 	for (size_t i = 0; i < p->targets->count; i++)
 		json_array_append_new(nodes, node_json(p, p->mapping.order[i]));
-	return json_pack("{s:i, s:o, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:o}", "format", FORMAT,
-			 "url", json_text(w->url), "repository", w->repository_id, "cluster",
-			 p->records[0]->where.cluster, "backup", p->records[0]->backup, "remote",
-			 p->mapping.which == MAPPING_OTHER, "asked", w->asked, "no_stage",
-			 w->no_stage, "keep_auth", w->keep_auth, "nodes", nodes);
+	return json_pack("{s:i, s:o, s:s, s:s, s:s, s:b, s:b, s:o, s:b, s:b, s:o}", "format",
+			 FORMAT, "url", json_text(w->url), "repository", w->repository_id,
+			 "cluster", p->records[0]->where.cluster, "backup", p->records[0]->backup,
+			 "remote", p->mapping.which == MAPPING_OTHER, "asked", w->asked, "whom",
+			 json_text(w->whom), "no_stage", w->no_stage, "keep_auth", w->keep_auth,
+			 "nodes", nodes);
 }
 
 static int text(const json_t *o, const char *key, const char **ret, struct err *e)
@@ -108,8 +110,8 @@ static int take(struct filesplan *p, json_t *document, struct err *e)
 	p->asked = json_is_true(json_object_get(document, "asked"));
 	p->no_stage = json_is_true(json_object_get(document, "no_stage"));
 	p->keep_auth = json_is_true(json_object_get(document, "keep_auth"));
-	p->ending = json_string_value(json_object_get(document, "ending"));
-	p->ending = p->ending ? p->ending : "";
+	p->whom = text_or_none(document, "whom");
+	p->ending = text_or_none(document, "ending");
 	p->nodes = calloc(count, sizeof(*p->nodes));
 	if (!p->nodes)
 		return err_nomem(e);
@@ -169,15 +171,31 @@ int filesplan_make(const struct clusterplan *p, const struct filesplan_wish *wis
 	return r;
 }
 
+/* Under its lock, which goes after the plan, so that who takes the next one finds none. The directory may be that of the next one by then. */
+static int remove_plan(const struct filesplan *p)
+{
+	static const char *const names[] = { PLAN, LOCK };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_free_ char *path = util_printf("%s/%s", p->directory, names[i]);
+
+		if (!path || (unlink(path) < 0 && errno != ENOENT))
+			return path ? -errno : -ENOMEM;
+	}
+	(void)rmdir(p->directory);
+	return 0;
+}
+
 void filesplan_free(struct filesplan *p)
 {
 	/* What only was to be begun leaves nothing. */
 	if (p->lock >= 0 && !p->saved)
-		(void)io_remove_tree(AT_FDCWD, p->directory);
+		(void)remove_plan(p);
 	util_closep(&p->lock);
 	json_decref(p->document);
 	free(p->nodes);
 	free(p->directory);
+	free(p->text);
 	free(p);
 }
 
@@ -205,6 +223,7 @@ static int read_plan(const char *directory, struct filesplan **ret, struct err *
 	if (r < 0)
 		return err_wrap(e, r, "the plan %s", path);
 	p->saved = true;
+	p->text = steal_pointer(&data);
 	*ret = steal_pointer(&p);
 	return 0;
 }
@@ -269,48 +288,95 @@ static char *make_directory(const struct filesplan *p, const char *cache_dir)
 	return util_printf("%s/restore-cluster/" BEGIN "%s", cache_dir, hex);
 }
 
-int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e)
+/* What is said where the plan is not as it was read: before a lock is held another process may begin, go on and end. */
+static int changed_meanwhile(const struct filesplan *p, struct err *e)
 {
-	_cleanup_free_ char *path = NULL;
-	_cleanup_close_ int fd = -1;
-	int r;
+	return err_set(
+		e, ERR_CONFLICT, -EBUSY,
+		"another restore-cluster has begun, changed or ended the restore of backup %s meanwhile: look at it with --plan, then say again what is to be done",
+		p->backup);
+}
 
-	if (!p->directory)
-		p->directory = make_directory(p, cache_dir);
-	path = p->directory ? util_printf("%s/lock", p->directory) : NULL;
-	if (!path)
-		return err_nomem(e);
-	r = io_mkdirs(AT_FDCWD, p->directory, 0700);
+/* Who ends a restore removes the lock: one that nobody else can find is none. */
+static bool is_found(int fd, const char *path)
+{
+	struct stat mine, there;
+
+	return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_dev == there.st_dev &&
+	       mine.st_ino == there.st_ino;
+}
+
+static int take_lock(const struct filesplan *p, int *ret_fd, struct err *e)
+{
+	_cleanup_free_ char *path = util_printf("%s/" LOCK, p->directory);
+	_cleanup_close_ int fd = -1;
+	int r = path ? io_mkdirs(AT_FDCWD, p->directory, 0700) : -ENOMEM;
+
 	if (r < 0)
 		return err_errno(e, r, "cannot make %s", p->directory);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return err_errno(e, -errno, "cannot open %s", path);
+		return errno == ENOENT ? changed_meanwhile(p, e)
+				       : err_errno(e, -errno, "cannot open %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK
 			       ? err_set(e, ERR_CONFLICT, -EBUSY,
 					 "another restore-cluster is at work on backup %s",
 					 p->backup)
 			       : err_errno(e, -errno, "cannot lock %s", path);
-	p->lock = steal_fd(&fd);
+	if (!is_found(fd, path))
+		return changed_meanwhile(p, e);
+	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
-int filesplan_save(struct filesplan *p, struct err *e)
+/* Locked by now. What another one began stays, what it ended does not come again. */
+static int check_unchanged(const struct filesplan *p, struct err *e)
+{
+	_cleanup_(filesplan_freep) struct filesplan *now = NULL;
+	int r = read_plan(p->directory, &now, e);
+
+	if (r < 0 || (p->saved ? now && strcmp(now->text, p->text) == 0 : !now))
+		return r;
+	if (!now)
+		(void)remove_plan(p);
+	return changed_meanwhile(p, e);
+}
+
+int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (!p->directory)
+		p->directory = make_directory(p, cache_dir);
+	if (!p->directory)
+		return err_nomem(e);
+	r = take_lock(p, &fd, e);
+	if (r == 0)
+		r = check_unchanged(p, e);
+	if (r == 0)
+		p->lock = steal_fd(&fd);
+	return r;
+}
+
+static int write_plan(struct filesplan *p, struct err *e)
 {
 	_cleanup_free_ char *path = util_printf("%s/" PLAN, p->directory);
 	_cleanup_free_ char *data = NULL;
 	size_t len;
-	int r;
+	int r = path ? json_seal(p->document, &data, &len, e) : err_nomem(e);
 
-	if (p->saved && !p->changed)
-		return 0;
-	r = path ? json_seal(p->document, &data, &len, e) : err_nomem(e);
 	if (r == 0)
 		r = io_publish_file(AT_FDCWD, path, data, len, 0600, e);
 	p->saved = p->saved || r == 0;
 	p->changed = p->changed && r < 0;
 	return r;
+}
+
+int filesplan_save(struct filesplan *p, struct err *e)
+{
+	return p->saved && !p->changed ? 0 : write_plan(p, e);
 }
 
 int filesplan_mark(struct filesplan *p, const char *ending, struct err *e)
@@ -326,7 +392,7 @@ int filesplan_mark(struct filesplan *p, const char *ending, struct err *e)
 
 int filesplan_end(struct filesplan *p, struct err *e)
 {
-	int r = io_remove_tree(AT_FDCWD, p->directory);
+	int r = remove_plan(p);
 
 	return r < 0 ? err_errno(e, r, "cannot remove %s", p->directory) : 0;
 }
@@ -387,4 +453,34 @@ const struct filesplan_node *filesplan_node(const struct filesplan *p, const cha
 		if (strcmp(p->nodes[i].host, host) == 0)
 			return &p->nodes[i];
 	return NULL;
+}
+
+int filesplan_leave_out(struct filesplan *p, const char *host, struct err *e)
+{
+	size_t left = 0;
+	bool found = false;
+
+	if (!p->saved)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--without %s: no restore of %s was begun that the host could be left out of",
+			host, p->backup);
+	for (size_t i = 0; i < p->count; i++) {
+		struct filesplan_node *n = &p->nodes[i];
+		bool is = strcmp(n->host, host) == 0;
+
+		found = found || is;
+		n->without = n->without || is;
+		left += !n->without;
+	}
+	if (!found)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--without %s: that is no host of this restore, as --plan names them",
+			host);
+	return left > 0
+		       ? 0
+		       : err_set(e, ERR_USAGE, -EINVAL,
+				 "--without %s: no host would be left (restore-node --abort or --finish is for each alone)",
+				 host);
 }

@@ -21,25 +21,28 @@ struct filesplan_node { /* strings of the plan's document; "" and 0: not known *
 	const char *writer;		 /* of its backup */
 	const char *target_id;		 /* host id of the host before anything was done */
 	bool seed;			 /* of the host, as far as the plan knew */
+	bool without;			 /* left out of this run; not saved */
 };
 
 struct filesplan {
 	json_t *document;
 	const char *url, *repository_id, *cluster, *backup;
-	bool remote; /* hosts take tokens over; else each becomes what it was */
-	bool asked;  /* the hosts are those that nodetool told, not of a list */
+	bool remote;	  /* hosts take tokens over; else each becomes what it was */
+	bool asked;	  /* the hosts are those that nodetool told, not of a list */
+	const char *whom; /* nodetool asked (asknode_whom); "": a plan of before */
 	bool no_stage, keep_auth;
 	const char *ending;	      /* "abort", "finish": it was begun; "" */
 	struct filesplan_node *nodes; /* in the order in which they start, as far as the plan knew */
 	size_t count;
 	char *directory; /* "" before it is saved or found */
+	char *text;	 /* as it was found; NULL: it was not */
 	int lock;
 	bool saved;
 	bool changed; /* since it was saved */
 };
 
 struct filesplan_wish { /* borrowed */
-	const char *url, *repository_id;
+	const char *url, *repository_id, *whom;
 	bool asked, no_stage, keep_auth;
 };
 
@@ -52,7 +55,7 @@ int filesplan_find(const char *cache_dir, const char *url, const char *cluster, 
 void filesplan_free(struct filesplan *p);
 DEFINE_CLEANUP(struct filesplan *, filesplan_free);
 
-/* From now on nobody else leads it. -EBUSY (ERR_CONFLICT). */
+/* From now on nobody else leads it. -EBUSY (ERR_CONFLICT): somebody does, or did since it was read. */
 int filesplan_lock(struct filesplan *p, const char *cache_dir, struct err *e);
 /* Durable when it returns. Locked before. */
 int filesplan_save(struct filesplan *p, struct err *e);
@@ -71,6 +74,8 @@ int filesplan_note_target(struct filesplan *p, size_t which, const char *host_id
 int filesplan_set_seed(struct filesplan *p, size_t which, bool seed, struct err *e);
 /* That of which the backup has this host id; NULL: none, or it is "". */
 const struct filesplan_node *filesplan_of_source(const struct filesplan *p, const char *host_id);
+/* That host is left out of this run. ERR_USAGE: nothing is begun, there is no such host, or nobody would be left. */
+int filesplan_leave_out(struct filesplan *p, const char *host, struct err *e);
 /* NULL: no such host. */
 const struct filesplan_node *filesplan_node(const struct filesplan *p, const char *host);
 

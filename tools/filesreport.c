@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "cassandra/nodejournal.h"
+#include "tools/filescondition.h"
 
 struct outcome {
-	size_t done, failed, alike;    /* alike: failed with the first one's code */
+	size_t done, left;	       /* left: out of the run */
+	size_t failed, alike;	       /* of the others; alike: with the first one's code */
 	const struct lead_host *first; /* that failed; NULL: none */
 };
 
@@ -18,7 +20,8 @@ static struct outcome look(const struct filesrun *run)
 		const struct lead_host *h = &run->lead.hosts[i];
 
 		o.done += h->state == LEAD_DONE;
-		if (h->state != LEAD_FAILED)
+		o.left += run->plan->nodes[i].without;
+		if (h->state != LEAD_FAILED || run->plan->nodes[i].without)
 			continue;
 		o.first = o.first ? o.first : h;
 		o.failed++;
@@ -55,11 +58,13 @@ static json_t *host_json(const struct filesrun *run, size_t i)
 {
 	const struct lead_host *h = &run->lead.hosts[i];
 	const struct filesplan_node *n = &run->plan->nodes[i];
+	_cleanup_free_ char *condition = filescondition(run, h);
 	json_t *o = json_pack("{s:o, s:o, s:s}", "host", json_text(h->host), "source",
-			      json_text(n->source), "state", state_of(run, h));
+			      json_text(n->source), "state",
+			      n->without ? "left_out" : state_of(run, h));
 
-	if (h->state != LEAD_DONE)
-		json_object_set_new(o, "condition", json_text(filesrun_condition(run, h)));
+	if (condition && h->state != LEAD_DONE)
+		json_object_set_new(o, "condition", json_text(condition));
 	if (h->failed_at)
 		json_object_set_new(o, "failed_at", json_text(h->failed_at));
 	if (h->message)
@@ -113,8 +118,11 @@ static int print_host(const struct filesrun *run, size_t i, struct err *e)
 {
 	const struct lead_host *h = &run->lead.hosts[i];
 	const char *begun = lead_text(h->ready, "step");
-	bool unchanged = h->ready && h->step == 0 && *begun && h->state != LEAD_DONE;
+	_cleanup_free_ char *condition = filescondition(run, h);
+	bool unchanged = filescondition_is_unchanged(h) && *begun;
 
+	if (!condition)
+		return err_nomem(e);
 	if (h->state == LEAD_DONE && strcmp(h->done_name, participle(FILESRUN_RESTORE)) == 0)
 		return print_restored(h, run->plan->nodes[i].source, e);
 	if (h->state == LEAD_DONE)
@@ -122,8 +130,9 @@ static int print_host(const struct filesrun *run, size_t i, struct err *e)
 				      strcmp(h->done_name, "nothing") == 0
 					      ? "nothing was begun there"
 					      : h->done_name);
-	return cli_print_line(e, "%s: %s: %s%s%s%s%s%s", h->host, state_of(run, h),
-			      filesrun_condition(run, h), unchanged ? " (restore-node: step " : "",
+	return cli_print_line(e, "%s: %s: %s%s%s%s%s%s", h->host,
+			      run->plan->nodes[i].without ? "left out" : state_of(run, h),
+			      condition, unchanged ? " (restore-node: step " : "",
 			      unchanged ? begun : "", unchanged ? ")" : "", h->message ? ": " : "",
 			      h->message ? h->message : "");
 }
@@ -131,27 +140,27 @@ static int print_host(const struct filesrun *run, size_t i, struct err *e)
 /* What to do next; NULL: nothing. */
 static char *advice(const struct filesrun *run, const struct outcome *o)
 {
-	const char *backup = run->plan->backup;
-	bool all = o->done == run->lead.count;
+	const char *backup = run->plan->backup, *cluster = run->plan->cluster;
+	bool all = o->done + o->left == run->lead.count;
 
 	if (run->what != FILESRUN_RESTORE)
 		return all ? NULL : strdup("the same command goes on");
 	if (all && run->plan->no_stage)
 		return util_printf(
-			"there is no way back; sstablefs restore-cluster %s --finish forgets what was noted of it",
-			backup);
+			"there is no way back; sstablefs restore-cluster %s --cluster %s --finish forgets what was noted of it",
+			backup, cluster);
 	if (all)
 		return util_printf(
-			"the data of before are kept: sstablefs restore-cluster %s --finish removes them, --abort puts them back",
-			backup);
+			"the data of before are kept: sstablefs restore-cluster %s --cluster %s --finish removes them, --abort puts them back",
+			backup, cluster);
 	if (!run->plan->saved)
 		return strdup("nothing was begun; the same command tries again");
 	if (run->plan->no_stage)
 		return strdup(
 			"the same command goes on; where data were removed there is no way back");
 	return util_printf(
-		"the same command goes on; sstablefs restore-cluster %s --abort puts back what was there",
-		backup);
+		"the same command goes on; sstablefs restore-cluster %s --cluster %s --abort puts back what was there",
+		backup, cluster);
 }
 
 static int print_result(const struct filesrun *run, const struct outcome *o, int64_t took_ms,
@@ -174,15 +183,20 @@ static int print_result(const struct filesrun *run, const struct outcome *o, int
 /* No node is done. The code is theirs where all failed alike. */
 static void fail(const struct filesrun *run, const struct outcome *o, struct err *e)
 {
+	/* All could go on but for it. */
+	bool gone = o->first && !o->first->ready && !run->begun && run->plan->saved;
 	int code = o->first && o->alike == o->failed ? o->first->exit_code : EXIT_FAILED;
 	enum err_kind kind = code == EXIT_STORE	   ? ERR_STORE
 			     : code == EXIT_USAGE  ? ERR_USAGE
 			     : code == EXIT_ABSENT ? ERR_NOT_FOUND
 						   : ERR_IO;
 
-	err_set(e, kind, -EIO, "no node is %s: %zu of %zu failed%s%s%s%s", participle(run->what),
-		o->failed, run->lead.count, o->first ? ", " : "", o->first ? o->first->host : "",
-		o->first ? ": " : "", o->first ? o->first->message : "");
+	err_set(e, kind, -EIO, "no node is %s: %zu of %zu failed%s%s%s%s%s%s%s",
+		participle(run->what), o->failed, run->lead.count, o->first ? ", " : "",
+		o->first ? o->first->host : "", o->first ? ": " : "",
+		o->first ? o->first->message : "",
+		gone ? " (where that host is gone for good, --without " : "",
+		gone ? o->first->host : "", gone ? " goes on, aborts or finishes without it)" : "");
 }
 
 int filesreport(struct cli *cli, const struct filesrun *run, int64_t took_ms, struct err *e)
@@ -200,4 +214,12 @@ int filesreport(struct cli *cli, const struct filesrun *run, int64_t took_ms, st
 	}
 	code = cli->json ? cli_print_json(cli, result_json(run, &o, took_ms)) : EXIT_DONE;
 	return code ? code : o.done == run->lead.count ? EXIT_DONE : EXIT_FOUND;
+}
+
+int filesreport_refused(struct cli *cli, const struct filesrun *run, int64_t took_ms,
+			const struct err *e)
+{
+	struct outcome o = look(run);
+
+	return cli_fail_with(cli, e, result_json(run, &o, took_ms));
 }

@@ -7,7 +7,6 @@
 #include "tools/follow.h"
 
 #define GRACE_MS 300000 /* more than what a node itself takes at most to stop and to answer */
-#define STEPS_MAX 4
 
 static const struct lead_step restore_steps[] = {
 	{ FOLLOW_WORD_FETCH, FOLLOW_FETCHED, "fetching", "fetched" },
@@ -23,34 +22,13 @@ static const struct lead_step finish_steps[] = {
 	{ FOLLOW_WORD_FINISH, NULL, "finishing", "finished" },
 };
 
-/* What a node is like after so many steps, and while it takes the next. */
 static const struct {
 	const struct lead_step *steps;
 	size_t count;
-	const char *after[STEPS_MAX], *during[STEPS_MAX];
 } kinds[] = {
-	[FILESRUN_RESTORE] = {
-		restore_steps,
-		ARRAY_SIZE(restore_steps),
-		{ "nothing is changed there by this run", "runs as before, and has fetched the backup",
-		  "is stopped, with the backup's data in place", "runs with the backup's data" },
-		{ "runs as before, and has a part of the backup",
-		  "is between its own data and the backup's, and does not start by itself",
-		  "has the backup's data in place, and may run", "runs with the backup's data" },
-	},
-	[FILESRUN_ABORT] = {
-		abort_steps,
-		ARRAY_SIZE(abort_steps),
-		{ "nothing is changed there by this run", "is stopped, with its own data in place" },
-		{ "is between the backup's data and its own, and does not start by itself",
-		  "has its own data in place, and may run" },
-	},
-	[FILESRUN_FINISH] = {
-		finish_steps,
-		ARRAY_SIZE(finish_steps),
-		{ "nothing is changed there by this run" },
-		{ "runs with the backup's data; a part of the data of before is left" },
-	},
+	[FILESRUN_RESTORE] = { restore_steps, ARRAY_SIZE(restore_steps) },
+	[FILESRUN_ABORT] = { abort_steps, ARRAY_SIZE(abort_steps) },
+	[FILESRUN_FINISH] = { finish_steps, ARRAY_SIZE(finish_steps) },
 	[FILESRUN_PLAN] = { .count = 0 },
 };
 
@@ -58,18 +36,6 @@ static bool is_step(const struct filesrun *run, const char *word)
 {
 	return run->step < kinds[run->what].count &&
 	       strcmp(kinds[run->what].steps[run->step].word, word) == 0;
-}
-
-const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h)
-{
-	const char *word = h->failed_at ? h->failed_at : lead_state_name(&run->lead, h);
-
-	if (!h->ready)
-		return "what is there is not known to this run";
-	for (size_t i = 0; i < kinds[run->what].count; i++)
-		if (strcmp(word, kinds[run->what].steps[i].working) == 0)
-			return kinds[run->what].during[i];
-	return kinds[run->what].after[h->step];
 }
 
 static const char *done(const struct lead_host *h)
@@ -110,6 +76,8 @@ static void check_begun(struct lead *l, struct lead_host *h, const json_t *event
 	const struct filesplan_node *n = node_of(run, h);
 	const char *backup = lead_text(event, "backup");
 	const char *cluster = lead_text(event, "backup_cluster");
+	const char *options = lead_text(event, "options");
+	_cleanup_free_ char *planned = filesplan_options(p);
 	bool another = differ(lead_text(event, "writer"), n->writer);
 
 	if (*backup && strcmp(backup, p->backup) != 0)
@@ -121,6 +89,12 @@ static void check_begun(struct lead *l, struct lead_host *h, const json_t *event
 			util_printf(
 				"backup %s of %s/%s is being restored there (restore-node), not that of %s/%s",
 				backup, cluster, h->node, p->cluster, n->source));
+	else if (*backup && planned && differ(options, planned))
+		lead_fail(
+			l, h, EXIT_FAILED,
+			util_printf(
+				"backup %s is being restored there with %s, not with %s: end that there first (restore-node --abort or --finish)",
+				backup, options, planned));
 	else if (*backup && another)
 		lead_fail(
 			l, h, EXIT_FAILED,
@@ -165,7 +139,13 @@ static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
 {
 	const struct filesrun *run = l->ctx;
 
-	if (differ(h->repository, run->plan->repository_id))
+	/* Left alone it would live on as a node of another cluster. */
+	if (node_of(run, h)->without)
+		lead_refuse(
+			l, ERR_USAGE,
+			"%s answers, and can go on with the others: --without is for a host that is gone",
+			h->host);
+	else if (differ(h->repository, run->plan->repository_id))
 		lead_fail(l, h, EXIT_USAGE, strdup("it is configured for another repository"));
 	else
 		check_begun(l, h, event);
@@ -200,6 +180,37 @@ static void check_cluster(struct lead *l)
 				"%s and %s belong to two clusters, by their cassandra.yaml: '%s' and '%s'; nothing was begun",
 				first->host, h->host, first->cluster, h->cluster);
 		if (!first && *h->cluster)
+			first = h;
+	}
+}
+
+static bool has_member(const struct lead_host *h, const char *host_id)
+{
+	const json_t *member, *list = json_object_get(h->ready, "members");
+	size_t i;
+
+	json_array_foreach(list, i, member)
+		if (strcmp(json_string_value(member) ? json_string_value(member) : "", host_id) ==
+		    0)
+			return true;
+	return false;
+}
+
+/* Two clusters of one name do not know each other's nodes. Nodes in place of those that were backed up may have come up each by itself. */
+static void check_known(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+	const struct lead_host *first = NULL;
+
+	for (size_t i = 0; run->plan->remote && i < l->count && !l->stopping; i++) {
+		const struct lead_host *h = &l->hosts[i];
+
+		if (first && *h->host_id && !has_member(first, h->host_id))
+			lead_refuse(
+				l, ERR_USAGE,
+				"%s does not know %s, host id %s: they belong to two clusters of one name, or have not joined yet; nothing was begun",
+				first->host, h->host, h->host_id);
+		if (!first && json_array_size(json_object_get(h->ready, "members")) > 0)
 			first = h;
 	}
 }
@@ -281,9 +292,13 @@ static void start_some(struct filesrun *run)
 
 /* ---- the steps ---- */
 
+/* Of those that are waited for. */
 static bool has_failed(const struct filesrun *run)
 {
-	return lead_count(&run->lead, LEAD_FAILED, 0) > 0;
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (run->lead.hosts[i].state == LEAD_FAILED && !run->plan->nodes[i].without)
+			return true;
+	return false;
 }
 
 /* So many at once: where nothing is staged, the stop is what fetches. And nobody more is stopped than must be. */
@@ -328,25 +343,45 @@ const char *filesrun_word(enum filesrun_what what)
 	return words[what];
 }
 
+/* Somebody whose restore is at any step, or further than the fetch, or not begun; NULL: nobody. */
+enum how_far { NOT_BEGUN, BEYOND_FETCH };
+static const struct lead_host *find_host(const struct filesrun *run, enum how_far how)
+{
+	for (size_t i = 0; i < run->lead.count; i++) {
+		const char *step = lead_text(run->lead.hosts[i].ready, "step");
+		bool begun = *step;
+		bool beyond = begun && strcmp(step, nodejournal_step_name(NODEJOURNAL_FETCH)) != 0;
+
+		if (!run->plan->nodes[i].without && (how == NOT_BEGUN ? !begun : beyond))
+			return &run->lead.hosts[i];
+	}
+	return NULL;
+}
+
 /* Nobody stops before all have a journal, so one without is at its end there by somebody's hand: the others alone would be another cluster than it. */
 static void check_all_begun(struct filesrun *run)
 {
-	struct lead *l = &run->lead;
-	const struct lead_host *none = NULL, *further = NULL;
+	const struct lead_host *none = find_host(run, NOT_BEGUN),
+			       *further = find_host(run, BEYOND_FETCH);
 
-	for (size_t i = 0; i < l->count; i++) {
-		const char *step = lead_text(l->hosts[i].ready, "step");
-
-		if (!*step)
-			none = &l->hosts[i];
-		else if (strcmp(step, nodejournal_step_name(NODEJOURNAL_FETCH)) != 0)
-			further = &l->hosts[i];
-	}
 	if (none && further && !*run->plan->ending)
 		lead_refuse(
-			l, ERR_CONFLICT,
+			&run->lead, ERR_CONFLICT,
 			"there is no restore on %s any more, as after a restore-node --finish or --abort there, and %s is at step %s: end it on each of the others in the same way (restore-node --finish, --abort)",
 			none->host, further->host, lead_text(further->ready, "step"));
+}
+
+/* A cluster that runs is not stopped to become one that misses a node. */
+static void check_without(struct filesrun *run)
+{
+	const struct filesplan *p = run->plan;
+
+	for (size_t i = 0; i < p->count && !run->lead.stopping; i++)
+		if (p->nodes[i].without && !find_host(run, BEYOND_FETCH))
+			lead_refuse(
+				&run->lead, ERR_CONFLICT,
+				"no node was stopped yet, and a restore into all but %s is none: --abort --without %s, then restore into hosts that are there",
+				p->nodes[i].host, p->nodes[i].host);
 }
 
 /* A later run has to know whom this one meant, and who was a seed while all of them could say it. */
@@ -395,7 +430,11 @@ static void check_together(struct filesrun *run)
 		check_all_begun(run);
 	/* Who has to go back, or is done, goes alone as well. */
 	if (!l->stopping && restores(run))
+		check_without(run);
+	if (!l->stopping && restores(run))
 		check_cluster(l);
+	if (!l->stopping && restores(run))
+		check_known(run);
 	if (!l->stopping && restores(run))
 		check_mapping(run);
 	if (!l->stopping && find_order(run, &e) < 0)
@@ -413,6 +452,9 @@ static void begin(struct filesrun *run)
 		return;
 	}
 	check_together(run);
+	for (size_t i = 0; i < l->count; i++)
+		run->has_query = run->has_query ||
+				 json_is_true(json_object_get(l->hosts[i].ready, "query"));
 	if (!l->stopping && keep_in_mind(run, &e) < 0)
 		lead_refuse(l, e.kind, "%s", e.message);
 	run->begun = !l->stopping;

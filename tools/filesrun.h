@@ -9,7 +9,8 @@
  *
  *     plan:    ready -> planned, begun (a host that began it before)
  *
- * But for the start: one seed after another, then rack after rack, the nodes of a rack together. A host that fails keeps the others from the next step, but for the start, where the others go on as long as a seed is up.
+ * But for the start: one seed after another, then rack after rack, the nodes of a rack together. A host that fails keeps the others from the next step, but for the start, where the others go on as long as a seed is up;
+ * one that is left out (--without) is looked for, and keeps nobody.
  */
 #ifndef SSTABLEFS_TOOLS_FILESRUN_H
 #define SSTABLEFS_TOOLS_FILESRUN_H
@@ -25,7 +26,7 @@ struct filesrun {
 	enum filesrun_what what;
 	struct filesplan *plan; /* locked, and saved before the first word; but for a plan */
 	unsigned parallel;	/* hosts that fetch at once; 0: all */
-	bool has_query;	 /* the last step may ask for rows that only all nodes together have */
+	bool has_query; /* in the last step rows are asked for that only all nodes together may have; hosts may add theirs */
 	int64_t wait_ms; /* for a node to stop, and to answer again */
 	size_t *group; /* a number for each host, to be filled: those with the least start first */
 	/* The run's own. */
@@ -42,7 +43,5 @@ struct filesrun {
 int filesrun_run(struct filesrun *run, struct err *e);
 /* "abort", "finish": of the option that asks for it; "" for a restore and its plan. */
 const char *filesrun_word(enum filesrun_what what);
-/* What is the matter with a host whose work is not done, in words: "is stopped, with the backup's data in place". */
-const char *filesrun_condition(const struct filesrun *run, const struct lead_host *h);
 
 #endif

@@ -50,7 +50,9 @@ int filesseeds_group(const struct filesplan *p, const struct lead_host *hosts, s
 	if (!seeds)
 		return err_nomem(e);
 	for (size_t i = 0; i < p->count; i++)
-		group[i] = p->nodes[i].seed || is_named(seeds, &hosts[i]) ? next++ : SIZE_MAX;
+		group[i] = !p->nodes[i].without && (p->nodes[i].seed || is_named(seeds, &hosts[i]))
+				   ? next++
+				   : SIZE_MAX;
 	*ret_seeds = next;
 	for (size_t i = 0; i < p->count; i++) {
 		if (group[i] != SIZE_MAX)
@@ -79,10 +81,13 @@ static void list_seeds(const struct lead_host *h, char ret[SHOWN_BYTES])
 int filesseeds_refuse(const struct filesplan *p, const struct lead_host *hosts, struct err *e)
 {
 	char seeds[SHOWN_BYTES];
+	size_t asked = 0; /* somebody is */
 
-	list_seeds(&hosts[0], seeds);
+	while (p->nodes[asked].without)
+		asked++;
+	list_seeds(&hosts[asked], seeds);
 	return err_set(
 		e, ERR_USAGE, -EINVAL,
 		"none of the %zu hosts is known to be a seed (cassandra.yaml of %s names %s), and a node that starts without one gives up: name one with is_seed in a list, --host-list FILE%s; nothing was done",
-		p->count, hosts[0].host, seeds, p->remote ? "" : " --in-place");
+		p->count, hosts[asked].host, seeds, p->remote ? "" : " --in-place");
 }

@@ -52,6 +52,8 @@ int64_t lead_now_ms(const struct lead *l)
 
 static void move(struct lead *l, struct lead_host *h, enum lead_state state)
 {
+	if (state >= LEAD_DONE)
+		h->in_step = h->state == LEAD_WORKING;
 	h->state = state;
 	h->told_ms = h->heard_ms = lead_now_ms(l);
 	l->changed = true;
@@ -322,10 +324,28 @@ static void finish(struct lead *l, struct lead_host *h, int status)
 	}
 }
 
+/* They end by themselves, as where we are killed. */
+static void leave_all(struct lead *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		struct lead_host *h = &l->hosts[i];
+
+		if (h->peer)
+			peer_free(h->peer);
+		h->peer = NULL;
+		if (lead_is_over(h))
+			continue;
+		h->message = strdup("its end was not waited for");
+		move(l, h, LEAD_STOPPED);
+	}
+}
+
 static void advance(struct lead *l)
 {
 	if (cancel_is_set(l->cancel) || l->stopping)
 		lead_stop(l);
+	if (cancel_is_set(l->hurry))
+		leave_all(l);
 	if (!l->changed)
 		return;
 	l->changed = false;

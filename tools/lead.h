@@ -46,6 +46,7 @@ struct lead_host { /* strings are owned, or part of `ready`; NULL: not known (ye
 	char *said;	       /* the last line on its standard error, not passed on yet */
 	char *message;	       /* why it failed, one line */
 	const char *failed_at; /* the name of its state before */
+	bool in_step;	       /* it came to its end in the middle of a step */
 	int exit_code;	       /* of sstablefs there, or of ssh */
 	int64_t told_ms;       /* when its state changed, or it was told to end */
 	int64_t heard_ms;
@@ -93,7 +94,7 @@ struct lead { /* filled by the caller; what is borrowed must live as long */
 	struct lead_host *hosts;
 	size_t count;
 	const struct clock *clock;
-	const struct cancel *cancel;
+	const struct cancel *cancel, *hurry; /* hosts are told to end; and are not waited for */
 	struct lead_sink sink;
 	/* The run's own. */
 	struct pollfd *fds; /* two for each host */

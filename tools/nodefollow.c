@@ -34,37 +34,54 @@ static const char *cluster_of(const struct asknode *ask, const struct facts *fac
 	return facts ? facts->cluster : "";
 }
 
-/* Of which backup it is: names come again, and its writer does not. */
-static json_t *with_backup(json_t *o, const struct nodejournal *journal, const char *writer)
+/* Whom the running node knows: two clusters of one name are told apart by it. */
+static json_t *members(const struct facts *facts)
 {
-	json_object_set_new(o, "backup_cluster", json_text(journal ? journal->cluster : ""));
-	json_object_set_new(o, "writer", json_text(writer));
-	return o;
+	json_t *list = json_array();
+
+	for (size_t i = 0; facts && i < facts->member_count; i++)
+		if (*facts->members[i].host_id)
+			json_array_append_new(list, json_text(facts->members[i].host_id));
+	return list;
 }
 
-int nodefollow_ready(const struct cli *cli, const struct asknode *ask, const struct facts *facts,
-		     const struct nodejournal *journal, const char *writer, const char *repository,
-		     struct err *e)
+/* What was begun: names come again, and the writer of a backup does not. NULL: out of memory. */
+static json_t *begun(const struct nodefollow_self *self)
 {
+	const struct nodejournal *j = self->journal;
+	_cleanup_free_ char *options = j ? nodejournal_options(j) : strdup("");
+
+	return options ? json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "backup", j ? j->backup : "",
+				   "backup_cluster", json_text(j ? j->cluster : ""), "writer",
+				   json_text(self->writer), "step",
+				   j ? nodejournal_step_name(j->step) : "", "done", j && j->done,
+				   "options", json_text(options))
+		       : NULL;
+}
+
+int nodefollow_ready(const struct nodefollow_self *self, struct err *e)
+{
+	const struct cancel *cancel = &self->cli->cancel;
+	const struct asknode *ask = self->ask;
+	const struct facts *facts = self->facts;
 	const struct follow_ready ready = { .cluster = cluster_of(ask, facts),
-					    .node = journal ? journal->node : "",
+					    .node = self->journal ? self->journal->node : "",
 					    .host_id = facts ? facts->host_id : "",
 					    .dc = facts ? facts->dc : "",
 					    .rack = facts ? facts->rack : "",
-					    .repository = repository };
+					    .repository = self->repository };
+	json_t *o = json_pack("{s:o, s:o, s:I, s:o, s:b}", "seeds",
+			      nodeseeds_named(ask->conf, cancel), "addresses",
+			      nodeseeds_own(ask->conf, facts ? facts->address : "", cancel),
+			      "tokens", (json_int_t)(facts ? facts->token_count : 0), "members",
+			      members(facts), "query", self->has_query);
+	_cleanup_json_ json_t *more = begun(self);
 
-	return follow_ready(
-		&ready,
-		with_backup(json_pack("{s:s, s:s, s:b, s:o, s:o, s:I}", "backup",
-				      journal ? journal->backup : "", "step",
-				      journal ? nodejournal_step_name(journal->step) : "", "done",
-				      journal && journal->done, "seeds",
-				      nodeseeds_named(ask->conf, &cli->cancel), "addresses",
-				      nodeseeds_own(ask->conf, facts ? facts->address : "",
-						    &cli->cancel),
-				      "tokens", (json_int_t)(facts ? facts->token_count : 0)),
-			    journal, writer),
-		e);
+	if (!more || json_object_update(o, more) < 0) {
+		json_decref(o);
+		return err_nomem(e);
+	}
+	return follow_ready(&ready, o, e);
 }
 
 int nodefollow_lock(struct cli *cli, const char *data_dir, bool make, int64_t timeout_ms,

@@ -15,10 +15,17 @@ enum { NODEFOLLOW_BACK = 1 }; /* of an abort: the data of before are in place ag
 extern const struct follow_task nodefollow_plan, nodefollow_restore, nodefollow_abort,
 	nodefollow_finish;
 
-/* What is true before anything is done. `facts`: of the running node; NULL: it was not asked. `journal`: NULL: nothing is begun. `writer`: of the backup that is, or is to be, restored; "": of none. */
-int nodefollow_ready(const struct cli *cli, const struct asknode *ask, const struct facts *facts,
-		     const struct nodejournal *journal, const char *writer, const char *repository,
-		     struct err *e);
+/* What is true before anything is done; borrowed. */
+struct nodefollow_self {
+	const struct cli *cli;
+	const struct asknode *ask;
+	const struct facts *facts;	   /* of the running node; NULL: it was not asked */
+	const struct nodejournal *journal; /* NULL: nothing is begun */
+	const char *writer; /* of the backup that is, or is to be, restored; "": of none */
+	const char *repository;
+	bool has_query; /* in the end rows are asked for that only all nodes together may have */
+};
+int nodefollow_ready(const struct nodefollow_self *self, struct err *e);
 /*
  * nodejournal_lock, and where another restore-node is at work, waits for its end: after a coordinator was killed the one that it led may still end a step. -EBUSY (ERR_CONFLICT) after `timeout_ms`.
  */

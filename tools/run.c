@@ -11,18 +11,21 @@
 #include "tools/versions.h"
 
 /* The one place that a signal can reach; set before the handlers are installed. */
-static struct cancel *signal_target;
+static struct cli *signal_target;
 
+/* A second one of another kind may be a terminal that goes after Ctrl-C: no sign of haste. */
 static void on_signal(int signal)
 {
-	cancel_set(signal_target, signal);
+	if (signal == SIGINT && cancel_is_set(&signal_target->cancel))
+		cancel_set(&signal_target->hurry, signal);
+	cancel_set(&signal_target->cancel, signal);
 }
 
 static void catch_signals(struct cli *cli)
 {
 	struct sigaction act = { .sa_handler = on_signal }, hup;
 
-	signal_target = &cli->cancel;
+	signal_target = cli;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
 	/* A terminal that is gone: what was begun is cleaned up, unless nohup(1) wants it done. */

@@ -120,13 +120,13 @@ if LONG:  # minutes
                 for node in cluster.nodes:
                     node._disconnect()
 
-                assert hosts.restore("b", "--abort")["state"] == "aborted"
+                assert hosts.restore("b", "--abort", *options)["state"] == "aborted"
                 cluster._wait_until_joined()
                 assert tokens_of(cluster) == had and read_table(cluster.node, "own") == OWN
                 for node in cluster.nodes:
                     node._disconnect()
                 assert hosts.restore("b", "--yes", *options)["state"] == "restored"
-                assert hosts.restore("b", "--finish")["state"] == "finished"
+                assert hosts.restore("b", "--finish", *options)["state"] == "finished"
                 cluster._wait_until_joined()
                 check_tokens(cluster, source, result)
                 check_rows(cluster, source)

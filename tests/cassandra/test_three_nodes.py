@@ -230,7 +230,7 @@ def restore_by_list_and_back(hosts, cluster, shop, tables):
     cluster._wait_until_joined()
     check_tokens(cluster, hosts, "before")
     check_rows(cluster, tables, shop)
-    assert hosts.restore("before", "--abort")["state"] == "aborted"
+    assert hosts.restore("before", "--abort", "--host-list", path)["state"] == "aborted"
     for node in cluster.nodes:
         node.start()  # those that did not run before were not started
     cluster._wait_until_joined()

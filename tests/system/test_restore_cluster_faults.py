@@ -287,7 +287,7 @@ def test_one_that_does_not_stop_keeps_all_from_starting(restoring, hosts, back):
     hosts.nodes[LAST].fail("stop", first="it cannot stop today")
     answer = restoring("--yes", json=False, code=FAILED)
     assert f"{FIRST}: exchanged: is stopped, with the backup's data in place" in answer.out
-    assert f"{LAST}: failed: is between" in answer.out and "restore-cluster b --abort" in answer.out
+    assert f"{LAST}: failed: is between" in answer.out and "restore-cluster b --cluster Live_Test__1 --abort" in answer.out
     assert f"{LAST}: stopping Cassandra" in answer.err
     assert not hosts.happened("start") and hosts.running() == [LAST]
     hosts.heal()
@@ -442,7 +442,7 @@ def test_a_coordinator_that_is_killed_while_it_aborts(restoring, hosts):
     wait_until(lambda: sessions_ended(hosts), SECONDS, "the hosts give up")
     assert hosts.running() == [] and len(hosts.journals()) == 3
     for other in ("--yes", "--finish"):
-        assert "restore-cluster b --abort again" in restoring(other, json=False, code=FAILED).err
+        assert "restore-cluster b --cluster Live_Test__1 --abort again" in restoring(other, json=False, code=FAILED).err
     hosts.heal()
     assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before()
 
@@ -541,12 +541,13 @@ def test_what_another_one_began_on_a_host_is_neither_aborted_nor_finished(progra
         restoring("--yes", "--host-list", write_pairs(program, OTHERS))
         alone(restoring, others.nodes[OTHERS[2]], "--abort")
         words = begin(program, restoring, others)
-        answer = restoring(way, json=False, code=FAILED)
+        named = [way, "--cluster", CLUSTER_NAME]
+        answer = restoring(*named, json=False, code=FAILED)
         assert f"{OTHERS[2]}: {words}" in answer.err, answer.err
         assert len(others.journals()) == 3 and others.running() == OTHERS and restoring.plans()
         for other in others.nodes.values():
             alone(restoring, other, way)
-        assert restoring(way)["state"] == ("aborted" if way == "--abort" else "finished") and not restoring.plans()
+        assert restoring(*named)["state"] == ("aborted" if way == "--abort" else "finished") and not restoring.plans()
 
 
 def test_a_backup_that_was_made_again_is_not_mixed_with_the_one_of_before(restoring, hosts):

@@ -74,7 +74,7 @@ def test_people_read_what_became_of_each_and_what_comes_next(restoring, hosts):
     said = restoring("--yes", json=False).out
     for number, name in enumerate(hosts.names, 1):
         assert f"{name}: restored as n{number}, down for " in said
-    assert "backup b of cluster Live_Test__1: restored, 3 of 3 nodes" in said and "restore-cluster b --finish" in said
+    assert "backup b of cluster Live_Test__1: restored, 3 of 3 nodes" in said and "restore-cluster b --cluster Live_Test__1 --finish" in said
     assert f"{SEED}: was restored as n2 before, and waits for --finish" in restoring("--yes", json=False).out
     said = restoring("--plan", json=False).out
     assert "was begun" in said and "sstablefs restore-node b --cluster Live_Test__1 --node n2 --in-place --yes\n" in said
@@ -164,7 +164,7 @@ def test_another_cluster_as_a_list_or_a_saved_plan_says(restoring, others, progr
     assert took_over(others) == {"10.1.0.1": "n2", "10.1.0.2": "n3", "10.1.0.3": "n1"}
     for former in ("10.1.0.3", "10.1.0.2"):  # the seed of the list, that of cassandra.yaml
         assert others.at(former, "started") < others.at("10.1.0.1", "start")
-    assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before()
+    assert restoring("--abort", "--host-list", path)["state"] == "aborted" and restoring.is_as_before()
 
     plan = restoring("--plan")
     for target, source in zip(plan["targets"], ("n3", "n2", "n1")):

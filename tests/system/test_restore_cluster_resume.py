@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A restore of a cluster that was begun, and is gone on with, aborted or finished: it is the one that is meant, as it was begun, and by one coordinator. Stand-ins, as in test_restore_cluster_files.py."""
+
+import pytest
+
+from harness import FAILED, FOUND, USAGE, is_alive, run, wait_until
+from restorehosts import CONTROL, OtherHosts, RestoreHosts, Restoring
+
+SECONDS = 180
+FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
+NAMED = ["--cluster", "Live_Test__1"]
+
+
+@pytest.fixture
+def hosts(program):
+    with RestoreHosts(program) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def restoring(repository, hosts):
+    return Restoring(repository, hosts)
+
+
+def write_list(program):
+    path = program.directory / "list"
+    path.write_text("".join(f"{name == SEED},{name},n{number}\n" for number, name in enumerate(NAMES, 1)))
+    return path
+
+
+def ask(hosts, nodetool):
+    """Whom the coordinator asks from now on."""
+    lines = hosts.configuration.read_text().splitlines()
+    hosts.configuration.write_text("".join(f"nodetool = {nodetool}\n" if line.startswith("nodetool") else f"{line}\n" for line in lines))
+
+
+def leave_behind(restoring, hosts):
+    """All have fetched, but for the last, whose connection is lost: nobody is stopped."""
+    hosts.fail(LAST, die_at="fetched")
+    restoring("--yes", code=FAILED)
+    hosts.heal()
+    wait_until(lambda: not any(is_alive(hosts.pid(name)) for name in hosts.names), SECONDS, "the hosts give up")
+    hosts.forget()
+
+
+# ---- which cluster is meant ----
+
+@pytest.mark.parametrize("arguments", [["--plan"], ["--yes"], ["--abort"], ["--finish"]], ids=lambda words: words[0])
+def test_a_plan_that_is_left_is_not_taken_for_that_of_a_cluster_that_does_not_answer(program, restoring, hosts, arguments):
+    """Backups of several clusters may have one name, as those of a timer have."""
+    if arguments == ["--finish"]:
+        restoring("--yes")
+        hosts.forget()
+    else:
+        leave_behind(restoring, hosts)
+    with OtherHosts(program, OTHERS) as others:
+        for node in others.nodes.values():
+            node.kill()
+        ask(hosts, others.nodes[OTHERS[0]].directory / "nodetool")
+        answer = restoring(*arguments, json=False, code=USAGE)
+        assert f"cluster Live_Test__1 into 3 hosts, {FIRST} the first" in answer.err and "say --cluster Live_Test__1" in answer.err
+        assert hosts.events() == [] and hosts.running() == NAMES and len(hosts.journals()) == 3
+        assert restoring(*arguments, *NAMED)["state"] in ("begun", "restored", "aborted", "finished")
+
+
+def test_a_stopped_cluster_is_meant_where_nodetool_would_ask_the_node_of_then(restoring, hosts):
+    hosts.nodes[SEED].fail("start", first="no seed today")
+    restoring("--yes", code=FAILED)
+    assert hosts.running() == []
+    hosts.heal()
+    assert restoring("--yes")["state"] == "restored" and restoring.is_restored()
+
+
+def test_what_a_list_began_is_meant_by_its_list_or_by_name(program, restoring, hosts):
+    path = write_list(program)
+    restoring("--yes", "--host-list", path, "--in-place")
+    for way in ("--yes", "--abort", "--finish"):
+        assert "its --host-list is not named" in restoring(way, json=False, code=USAGE).err
+    wrong = program.directory / "wrong"
+    wrong.write_text(path.read_text().replace(LAST, "10.9.9.9"))
+    assert "with other hosts" in restoring("--abort", "--host-list", wrong, json=False, code=USAGE).err
+    assert restoring.is_restored() and len(hosts.journals()) == 3
+    assert restoring("--yes", *NAMED)["state"] == "restored"
+    assert restoring("--abort", "--host-list", path)["state"] == "aborted" and restoring.is_as_before()
+
+
+def test_a_cluster_that_answers_and_is_another_is_not_aborted_or_finished(program, restoring, hosts):
+    restoring("--yes")
+    with OtherHosts(program, OTHERS) as others:
+        ask(hosts, others.nodes[OTHERS[0]].directory / "nodetool")
+        for way in ("--abort", "--finish"):
+            answer = restoring(way, json=False, code=USAGE)
+            assert f"begun into the cluster of {FIRST}, and nodetool reaches one with 10.1.0" in answer.err and "say --cluster" in answer.err
+        assert restoring.is_restored() and restoring("--finish", *NAMED)["state"] == "finished"
+
+
+def test_a_node_that_joined_since_keeps_nothing_from_being_finished(restoring, hosts):
+    restoring("--yes")
+    first = hosts.nodes[FIRST]
+    first.node["status"].append("UN  10.0.0.4    114.42 KiB  2       100.0%            77e0ad09-2b0c-4f2e-9f31-6d9a3a1c5b11  r1")
+    first.save()
+    assert "nodetool reaches one with 10.0.0.4" in restoring("--yes", json=False, code=USAGE).err
+    assert restoring("--finish")["state"] == "finished" and not restoring.plans()
+
+
+# ---- one coordinator ----
+
+def hold_nodetool(hosts):
+    """The coordinator's waits until it is released."""
+    held = hosts.state / "held-nodetool"
+    held.write_text(CONTROL.format(name="coordinator", tool="nodetool", state=hosts.state, real=hosts.nodes[FIRST].directory / "nodetool"))
+    held.chmod(0o755)
+    ask(hosts, held)
+
+
+def begin_and_hold(restoring, hosts, *arguments):
+    """A run that has looked for a plan, and asks nodetool."""
+    hosts.forget()
+    hosts.hold("coordinator", "nodetool")
+    running = restoring.begin(*arguments)
+    wait_until(lambda: ("coordinator", "nodetool") in hosts.events(), SECONDS, "it asks the cluster")
+    return running
+
+
+def refused_as_late(running):
+    out, err = running.communicate(timeout=SECONDS)
+    assert running.returncode == FAILED and "has begun, changed or ended the restore of backup b meanwhile" in err, err
+
+
+def test_what_another_coordinator_ends_meanwhile_is_not_begun_again(program, restoring, hosts):
+    hold_nodetool(hosts)
+    restoring("--yes")
+    running = begin_and_hold(restoring, hosts)
+    assert restoring("--finish", "--host-list", write_list(program))["state"] == "finished"
+    hosts.release("coordinator", "nodetool")
+    refused_as_late(running)
+    assert not hosts.happened("stop") and not hosts.journals() and not restoring.plans() and restoring.is_restored()
+
+
+def test_what_another_coordinator_begins_meanwhile_is_not_begun_otherwise(program, restoring, hosts):
+    hold_nodetool(hosts)
+    running = begin_and_hold(restoring, hosts, "--keep-auth")
+    hosts.nodes[LAST].fail("start", first="not today")
+    restoring("--yes", "--host-list", write_list(program), "--in-place", code=FOUND)
+    plan = restoring.plans()[0].joinpath("plan.json").read_text()
+    hosts.heal()
+    hosts.release("coordinator", "nodetool")
+    refused_as_late(running)
+    assert restoring.plans()[0].joinpath("plan.json").read_text() == plan
+    assert restoring("--yes", *NAMED)["state"] == "restored" and restoring.is_restored()
+
+
+def test_a_plan_stays_where_a_full_disk_keeps_it_from_being_marked(program, restoring, hosts):
+    program.cache.mkdir(exist_ok=True)
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", program.cache)
+    try:
+        restoring("--yes")
+        with open(program.cache / "filler", "wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(bytes(4096))
+        answer = restoring("--abort", json=False, code=FAILED)
+        assert "No space left" in answer.err and restoring.is_restored() and restoring.plans(), answer.err
+        (program.cache / "filler").unlink()
+        assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before() and not restoring.plans()
+    finally:
+        run("umount", "-l", program.cache)

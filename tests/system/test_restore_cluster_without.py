@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that is gone for good, in a restore of a cluster that was begun: the others go on, back, or are finished without it, and it is said what is left to do there. Stand-ins, as in
+test_restore_cluster_files.py."""
+
+import pytest
+
+from harness import FAILED, FOUND, USAGE, is_alive, wait_until
+from restorehosts import OtherHosts, RestoreHosts, Restoring, states
+
+SECONDS = 180
+FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
+COMMAND = "sstablefs restore-node b --cluster Live_Test__1 --node n3 --in-place --yes"
+
+
+@pytest.fixture
+def hosts(program):
+    with RestoreHosts(program) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def restoring(repository, hosts):
+    return Restoring(repository, hosts)
+
+
+def lose(hosts, name):
+    """From now on nobody reaches it."""
+    wait_until(lambda: not any(is_alive(hosts.pid(host)) for host in hosts.names), SECONDS, "the hosts give up")
+    hosts.heal()
+    hosts.nodes[name].kill()
+    hosts.fail(name, say=f"ssh: connect to host {name} port 22: No route to host")
+    hosts.forget()
+
+
+def lose_at(restoring, hosts, event, name=None):
+    """It is gone when it came so far, and the others wait where they are."""
+    name = name or hosts.names[-1]
+    hosts.fail(name, die_at=event)
+    restoring("--yes", code=FAILED)
+    lose(hosts, name)
+
+
+def alone(restoring, host, *arguments):
+    """restore-node on one host, by hand."""
+    return restoring.repository("--config", host.configuration, "restore-node", *arguments)
+
+
+def entry(document, host):
+    return next(node for node in document["nodes"] if node["host"] == host)
+
+
+def test_a_stopped_cluster_goes_on_without_the_host_that_is_gone(restoring, hosts):
+    lose_at(restoring, hosts, "exchanged")
+    assert hosts.running() == []
+    for way in ("--yes", "--abort"):
+        assert f"gone for good, --without {LAST} goes on" in restoring(way, json=False, code=FAILED).err
+    document = restoring("--yes", "--without", LAST, code=FOUND)
+    assert document["state"] == "incomplete" and (document["nodes_done"], document["nodes_expected"]) == (2, 3)
+    assert states(document) == {FIRST: "restored", SEED: "restored", LAST: "left_out"}
+    assert f"must not start before {COMMAND} has ended" in entry(document, LAST)["condition"] and hosts.running() == [FIRST, SEED]
+    assert f"{LAST}: left out: its Cassandra must not start before" in restoring("--yes", "--without", LAST, json=False, code=FOUND).out
+    hosts.heal()
+    alone(restoring, hosts.nodes[LAST], *COMMAND.split()[2:])
+    assert restoring.is_restored() and restoring("--finish")["state"] == "finished" and not hosts.journals()
+
+
+def test_one_that_comes_back_is_taken_in_again(restoring, hosts):
+    lose_at(restoring, hosts, "exchanged")
+    restoring("--yes", "--without", LAST, code=FOUND)
+    hosts.heal()
+    assert restoring("--yes")["state"] == "restored" and restoring.is_restored()
+
+
+def test_all_others_go_back_without_the_host_that_is_gone(restoring, hosts):
+    lose_at(restoring, hosts, "exchanged")
+    answer = restoring("--abort", "--without", LAST, json=False, code=FOUND)
+    assert f"{LAST}: left out: its Cassandra must not start before sstablefs restore-node --abort has ended there" in answer.out
+    assert "the same command goes on" not in answer.out
+    assert hosts.running() == [FIRST, SEED] and list(hosts.journals()) == [LAST] and not restoring.plans()
+    alone(restoring, hosts.nodes[LAST], "--abort")
+    assert restoring.is_as_before()
+
+
+def test_the_others_are_finished_without_the_host_that_is_gone(restoring, hosts):
+    restoring("--yes")
+    lose(hosts, LAST)
+    assert f"--without {LAST}" in restoring("--finish", json=False, code=FAILED).err and len(hosts.journals()) == 3
+    document = restoring("--finish", "--without", LAST, code=FOUND)
+    assert states(document) == {FIRST: "finished", SEED: "finished", LAST: "left_out"} and list(hosts.journals()) == [LAST]
+    assert "restore-node --finish is to be run there" in entry(document, LAST)["condition"] and not restoring.plans()
+
+
+def test_a_seed_that_is_gone_takes_another_one_to_start_first(restoring, hosts):
+    lose_at(restoring, hosts, "exchanged", SEED)
+    answer = restoring("--yes", "--without", SEED, json=False, code=USAGE)
+    assert "none of the 3 hosts is known to be a seed" in answer.err and hosts.running() == []
+    last = hosts.nodes[LAST].yaml
+    last.write_text(last.read_text().replace(SEED, LAST))
+    restoring("--yes", "--without", SEED, code=FOUND)
+    assert hosts.running() == [FIRST, LAST] and hosts.at(LAST, "started") < hosts.at(FIRST, "start")
+
+
+def test_rows_are_asked_for_without_the_host_that_is_gone(restoring, hosts):
+    lose_at(restoring, hosts, "exchanged")
+    question = ["--check-query", "SELECT id FROM shop.users", "--check-rows", 4]
+    document = restoring("--yes", "--without", LAST, *question, code=FOUND)
+    assert states(document) == {FIRST: "restored", SEED: "restored", LAST: "left_out"}
+
+
+def test_another_cluster_goes_on_too(program, repository, hosts):
+    with OtherHosts(program, OTHERS) as others:
+        restoring = Restoring(repository, hosts).into(others)
+        lose_at(restoring, others, "exchanged")
+        document = restoring("--yes", "--without", OTHERS[2], code=FOUND)
+        assert "--remote --yes has ended there" in entry(document, OTHERS[2])["condition"] and others.running() == OTHERS[:2]
+
+
+# ---- what is refused ----
+
+def test_a_cluster_that_runs_does_not_become_one_that_misses_a_node(restoring, hosts):
+    lose_at(restoring, hosts, "fetched")
+    answer = restoring("--yes", "--without", LAST, json=False, code=FAILED)
+    assert "no node was stopped yet" in answer.err and f"--abort --without {LAST}" in answer.err
+    assert hosts.running() == [FIRST, SEED] and not hosts.happened("stop")
+    assert restoring("--abort", "--without", LAST, code=FOUND)["nodes_done"] == 2
+    assert list(hosts.journals()) == [LAST] and not hosts.happened("stop") and not restoring.plans()
+
+
+def test_a_host_that_answers_is_not_left_out(restoring, hosts):
+    restoring("--yes")
+    hosts.forget()
+    for way in ("--yes", "--abort", "--finish"):
+        answer = restoring(way, "--without", LAST, json=False, code=USAGE)
+        assert f"{LAST} answers, and can go on with the others" in answer.err
+    assert restoring.is_restored() and len(hosts.journals()) == 3 and not hosts.happened("stop")
+
+
+def test_only_hosts_of_a_restore_that_was_begun_are_left_out(restoring, hosts):
+    for way in ("--yes", "--plan"):
+        assert "no restore of b was begun" in restoring(way, "--without", LAST, json=False, code=USAGE).err
+    assert restoring.is_as_before() and not restoring.plans()
+    restoring("--yes")
+    assert "no host of this restore" in restoring("--abort", "--without", "n3", json=False, code=USAGE).err
+    every = [word for name in NAMES for word in ("--without", name)]
+    assert "no host would be left" in restoring("--abort", *every, json=False, code=USAGE).err
+    assert restoring.is_restored()
