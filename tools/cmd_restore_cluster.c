@@ -158,6 +158,14 @@ static int own_option(struct arguments *a, int option, const char *value, struct
 	}
 }
 
+/* Whether something is asked for that takes nodes that are restored as they were. */
+static bool takes_files(const struct arguments *a)
+{
+	const struct clusterfiles *f = &a->files;
+
+	return f->no_stage || f->query.query || f->without_count > 0;
+}
+
 /* What is given with one way of restoring and means nothing with another. */
 static int check_ways(const struct arguments *a, struct err *e)
 {
@@ -174,6 +182,10 @@ static int check_ways(const struct arguments *a, struct err *e)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"--host-list says which node takes over which: nothing is to --load then");
+	if (o->load && takes_files(a))
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--load loads rows: --no-stage, --check-query and --without are for nodes that take files as they are");
 	if (f->in_place && !a->host_list)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
@@ -207,14 +219,6 @@ static bool loads(const struct arguments *a)
 
 	return o->schema.only_count || o->schema.rename_count || o->schema.dc_count || o->load ||
 	       o->schema_of || o->all_replicas || a->throttle || a->restart;
-}
-
-/* Whether something is asked for that takes nodes that are restored as they were. */
-static bool takes_files(const struct arguments *a)
-{
-	const struct clusterfiles *f = &a->files;
-
-	return f->no_stage || f->query.query || f->without_count > 0;
 }
 
 static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, struct err *e)

@@ -516,7 +516,7 @@ static int end(struct work *w, struct err *e)
 	n.journal = w->journal;
 	if (r == 0 && w->journal)
 		r = w->a->abort ? noderun_check_abort(w->journal, e)
-				: noderun_check_finish(w->journal, e);
+				: noderun_check_finish(w->journal, w->follow, e);
 	if (r == 0)
 		r = get_ready(w, NULL, e);
 	if (r == 0 && !w->journal)

@@ -143,6 +143,10 @@ static char *advice(const struct filesrun *run, const struct outcome *o)
 	const char *backup = run->plan->backup, *cluster = run->plan->cluster;
 	bool all = o->done + o->left == run->lead.count;
 
+	if (run->what == FILESRUN_FINISH && !all && !run->begun)
+		return util_printf(
+			"nothing was removed; where a restore is not done, sstablefs restore-cluster %s --cluster %s --yes goes on with it, --abort puts back what was there",
+			backup, cluster);
 	if (run->what != FILESRUN_RESTORE)
 		return all ? NULL : strdup("the same command goes on");
 	if (all && run->plan->no_stage)

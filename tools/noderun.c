@@ -45,8 +45,10 @@ static int stop(struct noderun *n, struct err *e)
 	char users[NODECOMMAND_USERS_BYTES];
 	int r = noderun_guard(n, true, e);
 
-	n->stopped_ms = clock_elapsed_ms(n->cli->clock);
 	nodecommand_users(n->journal, users);
+	/* Since when one that is stopped already has been down nobody knows here. */
+	if (*users)
+		n->stopped_ms = clock_elapsed_ms(n->cli->clock);
 	if (r == 0 && *users)
 		r = nodecommand_run(n->cli, NODECOMMAND_STOP, (int)n->wait_ms, e);
 	if (r == 0)
@@ -442,11 +444,15 @@ int noderun_abort(struct noderun *n, struct err *e)
 	return r < 0 ? err_wrap(e, r, "aborting (run sstablefs restore-node --abort again)") : 0;
 }
 
-int noderun_check_finish(const struct nodejournal *j, struct err *e)
+int noderun_check_finish(const struct nodejournal *j, bool led, struct err *e)
 {
 	if (j->mode == NODEJOURNAL_ABORT)
 		return err_set(e, ERR_CONFLICT, -EBUSY,
 			       "it is being aborted: run sstablefs restore-node --abort again");
+	/* Who leads says how all of them go on: one that does so alone is another cluster than the others. */
+	if ((j->step != NODEJOURNAL_CHECK || !j->done) && led)
+		return err_set(e, ERR_CONFLICT, -EBUSY, "the restore of %s is not done (step %s)",
+			       j->backup, nodejournal_step_name(j->step));
 	if (j->step != NODEJOURNAL_CHECK || !j->done)
 		return err_set(
 			e, ERR_CONFLICT, -EBUSY,
@@ -458,7 +464,7 @@ int noderun_check_finish(const struct nodejournal *j, struct err *e)
 int noderun_finish(struct noderun *n, struct err *e)
 {
 	struct nodejournal *j = n->journal;
-	int r = noderun_check_finish(j, e);
+	int r = noderun_check_finish(j, n->follow, e);
 
 	if (r < 0)
 		return r;

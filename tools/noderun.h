@@ -39,7 +39,7 @@ bool noderun_fetches(const struct nodejournal *j);
 int noderun_restore(struct noderun *n, struct err *e);
 /* Whether these may be done at all, before anything is. */
 int noderun_check_abort(const struct nodejournal *j, struct err *e);
-int noderun_check_finish(const struct nodejournal *j, struct err *e);
+int noderun_check_finish(const struct nodejournal *j, bool led, struct err *e);
 /* Puts back what was there before, and starts the node where it had to be stopped. */
 int noderun_abort(struct noderun *n, struct err *e);
 /* Removes what was there before. -EBUSY (ERR_CONFLICT) where the restore is not done. */

@@ -38,6 +38,8 @@ class Controls:
 
     def __exit__(self, *exception):
         for node in self.nodes:
+            if any(exception):
+                print(f"the log of {node.address} ends with:\n{node.log_text()[-6000:]}")
             node._disconnect()
             stop(node)
 

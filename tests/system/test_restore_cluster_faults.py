@@ -348,7 +348,8 @@ def test_one_that_does_not_start_leaves_the_others_to_run(restoring, hosts):
     assert document["state"] == "incomplete" and states(document) == {FIRST: "failed", SEED: "restored", LAST: "restored"}
     assert "not today" in node(document, FIRST)["message"] or "start" in node(document, FIRST)["message"]
     assert hosts.running() == [SEED, LAST]
-    assert "is not done" in restoring("--finish", json=False, code=FAILED).err
+    answer = restoring("--finish", json=False, code=FAILED)
+    assert "is not done" in answer.err and "--yes goes on with it" in answer.out and "run restore-node" not in answer.out + answer.err
     assert len(hosts.journals()) == 3, "nobody can go back alone, and nobody is finished alone"
     hosts.heal()
     hosts.forget()

@@ -89,7 +89,8 @@ def test_a_node_is_asked_afterwards_where_it_takes_cql(stored, host, values, at,
     host.save()
     if not runs:
         host.kill()
-    restore(stored, host, "--yes", "--wait", 20)
+    answer = restore(stored, host, "--yes", "--wait", 20)
+    assert ("the node was down for" in answer.out) == runs, "of one that was stopped before nobody knows since when"
     if way == "aborted":
         stored.program("--config", host.configuration, "restore-node", "--abort", "--wait", 20)
         assert host.content() == stored.spoilt
