@@ -349,7 +349,9 @@ static int take(struct nodejournal *j, const json_t *o, struct err *e)
 	j->moved = moved;
 	j->done = json_is_true(json_object_get(o, "done"));
 	j->was_running = json_is_true(json_object_get(o, "was_running"));
-	j->made = json_is_true(json_object_get(o, "made"));
+	/* An older program did not say so, and had made them before it moved anything. */
+	j->made = json_object_get(o, "made") ? json_is_true(json_object_get(o, "made"))
+					     : moved != NODEJOURNAL_IN_PLACE;
 	return take_places(j, json_object_get(o, "places"), e);
 }
 
@@ -518,5 +520,6 @@ int nodejournal_end(const struct nodejournal *j, const struct cancel *cancel, st
 		r = swap_end(&j->places[i], NULL, cancel, e);
 	if (r == 0)
 		r = swap_remove(&j->places[0], cancel, e);
-	return r < 0 ? r : swap_end(&j->places[0], LOCK, cancel, e);
+	/* Without its journal nobody would know what was interrupted. */
+	return r < 0 ? r : swap_end(&j->places[0], LOCK, NULL, e);
 }

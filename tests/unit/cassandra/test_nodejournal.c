@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "base/io.h"
+#include "base/json.h"
+#include "base/util.h"
 #include "cassandra/nodejournal.h"
 #include "tests/unit/cassandra/swap_help.h"
 
@@ -101,6 +103,42 @@ Test(nodejournal, what_only_some_restores_have_is_kept_and_is_of_the_second_vers
 	nodejournal_free(steal_pointer(&only));
 	cr_expect_lt(nodejournal_read(t.path, &only, &e), 0);
 	cr_expect_eq(e.kind, ERR_CORRUPT);
+}
+
+/* As a program wrote it that did not say whether the directories were made. */
+static void forget_made(const char *dir)
+{
+	_cleanup_free_ char *path = util_printf("%s/" SWAP_DIRECTORY "/journal.json", dir);
+	_cleanup_free_ char *text = NULL, *sealed = NULL;
+	_cleanup_json_ json_t *o = NULL;
+	struct err e = ERR_INIT;
+	size_t len;
+
+	cr_assert_eq(io_read_file(AT_FDCWD, path, 1 << 20, &text, &len), 0);
+	cr_assert_eq(json_unseal(path, text, len, 1 << 20, &o, &e), 0, "%s", e.message);
+	cr_assert_eq(json_object_del(o, "made"), 0);
+	cr_assert_eq(json_seal(o, &sealed, &len, &e), 0);
+	cr_assert_eq(io_publish_file(AT_FDCWD, path, sealed, len, 0644, NULL), 0);
+}
+
+Test(nodejournal, one_of_an_older_program_has_its_directories_made_where_something_was_moved)
+{
+	static const enum nodejournal_moved moved[] = { NODEJOURNAL_IN_PLACE, NODEJOURNAL_ASIDE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(moved); i++) {
+		_cleanup_tmpdir_ struct tmpdir t = tmpdir_new();
+		_cleanup_(nodejournal_freep) struct nodejournal *j = a_journal(t.path);
+		_cleanup_(nodejournal_freep) struct nodejournal *found = NULL;
+		_cleanup_close_ int lock = -1;
+		struct err e = ERR_INIT;
+
+		j->moved = moved[i];
+		cr_assert_eq(nodejournal_lock(t.path, true, &lock, &e), 0, "%s", e.message);
+		cr_assert_eq(nodejournal_write(j, &e), 0, "%s", e.message);
+		forget_made(t.path);
+		cr_assert_eq(nodejournal_read(t.path, &found, &e), 0, "%s", e.message);
+		cr_expect_eq(found->made, moved[i] != NODEJOURNAL_IN_PLACE);
+	}
 }
 
 Test(nodejournal, one_that_is_damaged_is_not_believed)
