@@ -131,13 +131,20 @@ static bool matters(struct reading *r)
 	return false;
 }
 
-/* libyaml has read on by then. */
-static int refuse_alias(const struct reading *r, const yaml_event_t *event, struct err *e)
+/* The first is told. libyaml has read on by then. */
+static int note_alias(const struct reading *r, const yaml_event_t *event, struct err *e)
 {
-	return err_set(
-		e, ERR_USAGE, -EBADMSG,
+	static const char dirs[] = "data_file_directories";
+	struct nodeconf *y = r->y;
+
+	if (strcmp(r->levels[0].key, dirs) == 0 || strcmp(r->levels[0].key, "<<") == 0)
+		y->unfollowed_dirs = true;
+	if (y->unfollowed)
+		return 0;
+	y->unfollowed = util_printf(
 		"%s, line %zu: an alias (*) or a merge (<<) of YAML, which are not followed: write there what is meant",
 		r->path, event->start_mark.line + 1);
+	return y->unfollowed ? 0 : err_nomem(e);
 }
 
 /* "<<: *others" brings keys of another mapping, which may be any. */
@@ -203,7 +210,7 @@ static int take_scalar(struct reading *r, const yaml_event_t *event, struct err 
 		return take_provider(r, value, len, e);
 	if (m && !m->at_value) {
 		take_key(m, value, len);
-		return is_merge(r, m->key) ? refuse_alias(r, event, e) : 0;
+		return is_merge(r, m->key) ? note_alias(r, event, e) : 0;
 	}
 	if (m)
 		return take_value(r, value, len, e);
@@ -261,10 +268,10 @@ static int take_event(struct reading *r, const yaml_event_t *event, struct err *
 		return n;
 	case YAML_ALIAS_EVENT:
 		if (is_at_value(r) && matters(r))
-			return refuse_alias(r, event, e);
+			n = note_alias(r, event, e);
 		take_other(r);
 		take_turn(r);
-		return 0;
+		return n;
 	case YAML_MAPPING_START_EVENT:
 	case YAML_SEQUENCE_START_EVENT:
 		return open_level(r, event->type == YAML_MAPPING_START_EVENT, e);
@@ -362,6 +369,7 @@ void nodeconf_free(struct nodeconf *y)
 		free(y->data_dirs[i]);
 	free(y->data_dirs);
 	free(y->seeds);
+	free(y->unfollowed);
 	list_settings(y, all);
 	for (size_t i = 0; i < SETTINGS; i++)
 		free(*all[i].value);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The few settings of cassandra.yaml that are of use where the running node cannot be asked. Read through libyaml's events. What is
- * not known is passed over; aliases are not followed: one that stands for a setting, or may, is refused. Limits: 4 MiB, 100,000 events, 32 levels.
+ * not known is passed over; aliases are not followed: whether one stands for a setting, or may, is said. Limits: 4 MiB, 100,000 events, 32 levels.
  */
 #ifndef SSTABLEFS_CASSANDRA_NODECONF_H
 #define SSTABLEFS_CASSANDRA_NODECONF_H
@@ -28,7 +28,10 @@ struct nodeconf { /* strings are owned; "" = not set */
 	char *data_encryption;
 	char **data_dirs;
 	size_t data_dir_count;
-	struct stat st; /* of the file, by nodeconf_read_file */
+	/* A sentence with the line of the first alias that stands for any of these, or may, so that it is not known; NULL: there is none. */
+	char *unfollowed;
+	bool unfollowed_dirs; /* data_dirs may be less than all */
+	struct stat st;	      /* of the file, by nodeconf_read_file */
 };
 
 /* 0; -ENOENT (ERR_NOT_FOUND): no such file; ERR_USAGE naming the line where it is no YAML or over a limit; others as they come. */

@@ -265,6 +265,10 @@ static int take_yaml_dirs(const struct asknode *a, struct facts *f, struct err *
 	const struct nodeconf *conf = a->conf;
 	int r = 0;
 
+	if (conf && conf->unfollowed_dirs)
+		return err_set(e, ERR_USAGE, -EBADMSG,
+			       "%s, or name the node's data directories with --data-dir",
+			       conf->unfollowed);
 	for (size_t i = 0; conf && i < conf->data_dir_count && r == 0; i++)
 		r = facts_add_data_dir(f, conf->data_dirs[i], strlen(conf->data_dirs[i]), e);
 	if (r == 0 && conf && f->data_dir_count > 0 && *conf->local_system_dir)

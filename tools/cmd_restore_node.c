@@ -214,7 +214,10 @@ static int get_ready(struct work *w, const struct facts *facts, struct err *e)
 /* Where the journal is, if there is one. NULL: cassandra.yaml does not say. */
 static const char *first_data_dir(const struct work *w)
 {
-	return w->ask.conf && w->ask.conf->data_dir_count > 0 ? w->ask.conf->data_dirs[0] : NULL;
+	const struct nodeconf *conf = w->ask.conf;
+
+	return conf && conf->data_dir_count > 0 && !conf->unfollowed_dirs ? conf->data_dirs[0]
+									  : NULL;
 }
 
 /* What restore takes where no node is named, the only node that has the backup, may be a neighbour that is alive: this host must not become that. */
@@ -476,6 +479,8 @@ static int look_for_end(struct work *w, struct err *e)
 	const char *dir = first_data_dir(w);
 	int r;
 
+	if (!dir && w->ask.conf && w->ask.conf->unfollowed_dirs)
+		return err_set(e, ERR_USAGE, -EBADMSG, "%s", w->ask.conf->unfollowed);
 	if (!dir)
 		return err_set(
 			e, ERR_USAGE, -ENOENT,

@@ -433,6 +433,10 @@ int nodecheck_run(struct cli *cli, const struct asknode *ask, struct session *s,
 				 ask->conf_error.message);
 		return 0;
 	}
+	if (ask->conf->unfollowed) {
+		nodecheck_refuse(&c, "%s", ask->conf->unfollowed);
+		return 0;
+	}
 	return run(&c, s, e);
 }
 

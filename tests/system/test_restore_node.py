@@ -339,6 +339,24 @@ def test_a_cassandra_yaml_that_does_not_fit_is_refused(stored, host, values, wor
     assert any(word in text for text in plan["refusals"])
 
 
+@pytest.mark.parametrize("what", ["keystore", "data"])
+def test_an_alias_in_cassandra_yaml_keeps_from_a_restore_and_from_no_backup(stored, host, what):
+    """Nodetool says where the data are of which a backup is made; what a restore puts there must be all that Cassandra reads."""
+    plain = host.yaml.read_text()
+    lines = {"keystore": plain + "x: &k /etc/keys\nclient_encryption_options:\n  keystore: *k\n",
+             "data": plain.split("data_file_directories:")[0] + f"x: &d {host.data[0]}\ndata_file_directories: [*d, {host.data[1]}]\n"}[what]
+    restore(stored, host, "--yes")
+    host.yaml.write_text(lines)
+    stored("--config", host.configuration, "backup", "--name", "c")
+    if what == "data":
+        refused(stored.program("--config", host.configuration, "restore-node", "--finish", code=USAGE), "an alias", "line")
+        host.yaml.write_text(plain)
+    stored.program("--config", host.configuration, "restore-node", "--finish")
+    host.yaml.write_text(lines)
+    refused(restore(stored, host, "--yes", code=FAILED), "nothing was done", "an alias", "line")
+    assert host.running
+
+
 @pytest.mark.parametrize("by_cql", [False, True], ids=["nodetool", "cql"])
 @pytest.mark.parametrize("values, word", [({"version": "4.1.10"}, "does not read newer data"), ({"tokens": ["1", "2"]}, "other tokens"),
                                           ({"dc": "dc9"}, "in data centre dc 1 and this one in dc9"), ({"rack": "r9"}, "in rack r1 and this one in r9")],

@@ -42,6 +42,7 @@ Test(nodeconf, what_is_of_use_is_read_and_all_else_passed_over)
 			"partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n",
 			&y, &e),
 		0, "%s", e.message);
+	cr_expect_null(y->unfollowed, "%s", y->unfollowed);
 	cr_expect_str_eq(y->cluster, "Test Cluster");
 	cr_expect_str_eq(y->rpc_address, "10.0.0.1");
 	cr_expect_str_eq(y->listen_address, "10.0.0.2");
@@ -74,16 +75,6 @@ Test(nodeconf, what_is_no_mapping_is_refused_with_its_line)
 		{ "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
 		  "too deeply" },
 		{ "cluster_name: \"a\\0b\"\n", "NUL" },
-		{ "x: &d /a\ndata_file_directories: [*d, /b]\n", "line 2: an alias" },
-		{ "x: &d [/a]\ndata_file_directories:\n  *d\n", "line 3: an alias" },
-		{ "x: &d /a\ncdc_raw_directory: *d\n", "line 2: an alias" },
-		{ "x: &t {keystore: /k}\nclient_encryption_options: *t\n", "line 2: an alias" },
-		{ "x: &k /k\nclient_encryption_options:\n  keystore: *k\n", "line 3: an alias" },
-		{ "x: &t {keystore: /k}\nclient_encryption_options:\n  <<: *t\n",
-		  "line 3: an alias" },
-		{ "x: &t {keystore: /k}\n<<: *t\n", "line 2: an alias" },
-		{ "x: &s 10.0.0.1\nseed_provider:\n  - parameters:\n    - seeds: *s\n",
-		  "line 4: an alias" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -94,6 +85,39 @@ Test(nodeconf, what_is_no_mapping_is_refused_with_its_line)
 		cr_expect(strstr(e.message, "c.yaml, line ") && strstr(e.message, cases[i].says),
 			  "%s", e.message);
 		cr_expect_eq(e.kind, ERR_USAGE);
+	}
+}
+
+Test(nodeconf, an_alias_that_stands_for_a_setting_is_told_with_its_line)
+{
+	static const struct {
+		const char *text, *says;
+		bool dirs;
+	} cases[] = {
+		{ "x: &d /a\ndata_file_directories: [*d, /b]\n", "line 2: an alias", true },
+		{ "x: &d [/a]\ndata_file_directories:\n  *d\n", "line 3: an alias", true },
+		{ "x: &d /a\ncdc_raw_directory: *d\n", "line 2: an alias", false },
+		{ "x: &t {keystore: /k}\nclient_encryption_options: *t\n", "line 2: an alias",
+		  false },
+		{ "x: &k /k\nclient_encryption_options:\n  keystore: *k\n", "line 3: an alias",
+		  false },
+		{ "x: &t {keystore: /k}\nclient_encryption_options:\n  <<: *t\n",
+		  "line 3: an alias", false },
+		{ "x: &t {keystore: /k}\n<<: *t\n", "line 2: an alias", true },
+		{ "x: &s 10.0.0.1\nseed_provider:\n  - parameters:\n    - seeds: *s\n",
+		  "line 4: an alias", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(nodeconf_freep) struct nodeconf *y = NULL;
+		struct err e = ERR_INIT;
+
+		cr_assert_eq(read_text(cases[i].text, &y, &e), 0, "%s", e.message);
+		cr_assert_not_null(y->unfollowed, "%s", cases[i].text);
+		cr_expect(strstr(y->unfollowed, "c.yaml, line ") &&
+				  strstr(y->unfollowed, cases[i].says),
+			  "%s", y->unfollowed);
+		cr_expect_eq(y->unfollowed_dirs, cases[i].dirs, "%s", cases[i].text);
 	}
 }
 
