@@ -466,6 +466,8 @@ static int restore(struct work *w, struct err *e)
 	if (!w->journal)
 		return restore_anew(w, begun_ms, e);
 	r = check_journal(w, e);
+	if (r == 0 && !w->a->plan)
+		r = noderun_check_again(w->journal, e);
 	if (r == 0)
 		r = get_ready(w, NULL, e);
 	if (r < 0)

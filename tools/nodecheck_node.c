@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -143,18 +142,12 @@ static bool knows_by_cql(struct nodechecking *c)
 	       asknode_facts_by_cql(c->ask, &c->k->facts, &ignored) == 0;
 }
 
-/* It would be waited for in vain, with Cassandra stopped, as for anybody who uses the directories. */
 static void check_own_directory(struct nodechecking *c)
 {
-	char where[PATH_MAX];
-	long pid;
+	struct err why = ERR_INIT;
 
-	if (nodecommand_is_within(c->k->journal, &pid, where))
-		nodecheck_refuse(
-			c,
-			"process %ld%s is in %s, which is to be exchanged: leave the directory (cd /) and run the command again",
-			pid, pid == getpid() ? ", this one," : ", from which this one was started,",
-			where);
+	if (nodecommand_check_own(c->k->journal, &why) < 0)
+		nodecheck_refuse(c, "%s", why.message);
 }
 
 void nodecheck_node(struct nodechecking *c)

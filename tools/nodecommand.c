@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/nodecommand.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -116,13 +117,20 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 	return err_wrap(e, r, "%s", nodecommand_text(cli, which));
 }
 
-bool nodecommand_is_within(const struct nodejournal *j, long *ret_pid, char out[PATH_MAX])
+int nodecommand_check_own(const struct nodejournal *j, struct err *e)
 {
 	const char *paths[NODEJOURNAL_PLACES_MAX + 1] = { NULL };
+	char where[PATH_MAX];
+	long pid;
 
 	for (size_t i = 0; i < j->place_count; i++)
 		paths[i] = j->places[i].path;
-	return dirusers_among_own(paths, ret_pid, out);
+	if (!dirusers_among_own(paths, &pid, where))
+		return 0;
+	return err_set(
+		e, ERR_CONFLICT, -EBUSY,
+		"process %ld%s is in %s, among what is exchanged: leave the directory (cd /) and run the command again",
+		pid, pid == getpid() ? ", this one," : ", from which this one was started,", where);
 }
 
 bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES])

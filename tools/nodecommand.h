@@ -3,7 +3,6 @@
 #ifndef SSTABLEFS_TOOLS_NODECOMMAND_H
 #define SSTABLEFS_TOOLS_NODECOMMAND_H
 
-#include <limits.h>
 #include "cassandra/nodejournal.h"
 #include "tools/cli.h"
 
@@ -18,8 +17,8 @@ int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, str
 /* Whether the program can be found, through PATH where it has no slash. */
 bool nodecommand_exists(const char *program);
 
-/* dirusers_among_own, of the places. */
-bool nodecommand_is_within(const struct nodejournal *j, long *ret_pid, char out[PATH_MAX]);
+/* Whether this process, or one that it was started from, stands in one of the places: it would be waited for in vain, with Cassandra stopped, or taken for Cassandra. 0; -EBUSY (ERR_CONFLICT) saying who is where. */
+int nodecommand_check_own(const struct nodejournal *j, struct err *e);
 #define NODECOMMAND_USERS_BYTES 512
 /* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. Whether one of them has it at the same path, as none of a container may. */
 bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);

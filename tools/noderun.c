@@ -357,11 +357,28 @@ static int all_steps(struct noderun *n, struct err *e)
 	return r == 0 ? follow_pass(n->follow, NODEFOLLOW_STARTED, e) : r;
 }
 
+static bool is_over(const struct nodejournal *j)
+{
+	return j->done && j->step >= NODEJOURNAL_CHECK;
+}
+
+/* Before anything is noted or stopped. For a start, too: a Cassandra that runs is known by its use of the directories alone. */
+static int check_own(const struct nodejournal *j, struct err *e)
+{
+	int r = nodecommand_check_own(j, e);
+
+	return r < 0 ? err_wrap(e, r, "nothing was done") : 0;
+}
+
+int noderun_check_again(const struct nodejournal *j, struct err *e)
+{
+	return is_over(j) || j->only_count > 0 ? 0 : check_own(j, e);
+}
+
 int noderun_restore(struct noderun *n, struct err *e)
 {
 	/* One whose end was interrupted may have removed them. */
-	bool over = n->journal->done && n->journal->step >= NODEJOURNAL_CHECK;
-	int r = over ? 0 : make_places(n, e);
+	int r = is_over(n->journal) ? 0 : make_places(n, e);
 
 	if (r == 0)
 		r = pin(n, e);
@@ -405,6 +422,11 @@ static int put_back(struct noderun *n, struct err *e)
 	return r < 0 ? r : noderun_tell(n, e, "the node's own data are back");
 }
 
+static bool had_to_stop(const struct nodejournal *j)
+{
+	return nodejournal_has(j, NODEJOURNAL_STOP) && j->step >= NODEJOURNAL_STOP;
+}
+
 int noderun_check_abort(const struct nodejournal *j, struct err *e)
 {
 	if (j->mode == NODEJOURNAL_FINISH)
@@ -416,13 +438,12 @@ int noderun_check_abort(const struct nodejournal *j, struct err *e)
 			e, ERR_CONFLICT, -EBUSY,
 			"the data of before were removed (--no-stage): there is no way back; run restore-node %s --no-stage again, which ends the restore",
 			j->backup);
-	return 0;
+	return had_to_stop(j) ? check_own(j, e) : 0;
 }
 
 int noderun_abort(struct noderun *n, struct err *e)
 {
 	struct nodejournal *j = n->journal;
-	bool had_to_stop = nodejournal_has(j, NODEJOURNAL_STOP) && j->step >= NODEJOURNAL_STOP;
 	int r = noderun_check_abort(j, e);
 
 	if (r < 0)
@@ -437,7 +458,7 @@ int noderun_abort(struct noderun *n, struct err *e)
 		r = undo_yaml(j, e);
 	if (r == 0)
 		r = follow_pass(n->follow, NODEFOLLOW_BACK, e);
-	if (r == 0 && had_to_stop && j->was_running)
+	if (r == 0 && had_to_stop(j) && j->was_running)
 		r = noderun_check(n, e);
 	if (r == 0)
 		r = end(n, e);

@@ -37,7 +37,8 @@ struct noderun { /* borrowed */
 bool noderun_fetches(const struct nodejournal *j);
 /* All steps that the journal does not say are done. */
 int noderun_restore(struct noderun *n, struct err *e);
-/* Whether these may be done at all, before anything is. */
+/* Whether these may be done at all, before anything is; noderun_check_again: what a journal says was begun. -EBUSY (ERR_CONFLICT). */
+int noderun_check_again(const struct nodejournal *j, struct err *e);
 int noderun_check_abort(const struct nodejournal *j, struct err *e);
 int noderun_check_finish(const struct nodejournal *j, bool led, struct err *e);
 /* Puts back what was there before, and starts the node where it had to be stopped. */

@@ -316,11 +316,37 @@ def test_while_it_is_not_finished_cassandra_does_not_start(stored, host):
 
 # ---- refused before anything is done ----
 
+def from_within(directory, shell='cd "$0"; (cd /; "$@")'):
+    return {"prefix": ("sh", "-c", f"{shell}; exit $?", directory), "code": FAILED}
+
+
 @pytest.mark.parametrize("shell", ['cd "$0"; exec "$@"', 'cd "$0"; (cd /; "$@")'], ids=["itself", "its shell"])
 def test_who_stands_in_a_data_directory_is_told_to_leave_it(stored, host, shell):
     """An operator's shell would use the directory for as long as the restore waits that nobody does."""
-    prefix = ("sh", "-c", f"{shell}; exit $?", host.data[0] / "shop")
-    refused(restore(stored, host, "--yes", "--wait", 5, prefix=prefix, code=FAILED), "nothing was done", host.data[0] / "shop", "leave the directory")
+    refused(restore(stored, host, "--yes", "--wait", 5, **from_within(host.data[0] / "shop", shell)), "nothing was done", host.data[0] / "shop", "leave the directory")
+    assert host.content() == stored.spoilt and host.running
+
+
+@pytest.mark.parametrize("at", ["stop", "start"])
+def test_who_stands_there_when_the_restore_is_to_go_on_is_told_too(stored, host, at):
+    """Once Cassandra is to be started the shell would be taken for it, which then nobody starts."""
+    host.fail(at, first="not now")
+    restore(stored, host, "--yes", code=FAILED)
+    host.heal()
+    host.calls()
+    refused(restore(stored, host, "--yes", "--wait", 5, **from_within(host.data[0])), "nothing was done", host.data[0], "leave the directory")
+    assert host.calls() == [] and host.journal()["step"] == at
+    restore(stored, host, "--yes")
+    assert files(host.content()) == files(stored.before) and host.running
+
+
+def test_who_looks_at_the_old_data_and_aborts_there_is_told_to_leave_them(stored, host):
+    restore(stored, host, "--yes")
+    words = ("--config", host.configuration, "restore-node", "--abort", "--wait", 5)
+    before = host.journal()
+    refused(stored.program(*words, **from_within(host.old(host.data[0]))), "nothing was done", host.old(host.data[0]), "leave the directory")
+    assert host.running and host.journal() == before
+    stored.program(*words)
     assert host.content() == stored.spoilt and host.running
 
 
