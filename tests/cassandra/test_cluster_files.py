@@ -28,6 +28,7 @@ class Controls:
         self.nodes = nodes
 
     def commands(self, node):
+        node._write_files()  # with the ring delay of one that starts again
         control = node.home / "control"
         control.write_text(CONTROL.format(python=sys.executable, pid=str(node.pid_file), log=str(node.log), cassandra=str(node.bin / "cassandra")))
         control.chmod(0o755)

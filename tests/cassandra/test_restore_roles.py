@@ -3,6 +3,8 @@
 Cassandra is refused by an older. Minutes: only with SSTABLEFS_LONG=1."""
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from cassandra import Unauthorized
@@ -32,13 +34,16 @@ def secret(program, name, user, password):
 
 
 def loader(program, node, user, password):
-    """sstableloader takes its password as an argument only: a script that adds it, as docs/restore-cluster.md says. A role that may log in is enough."""
-    file = program.directory / "loader-secret"
-    file.touch(mode=0o600)
-    file.write_text(password)
-    path = program.directory / "loader"
-    path.write_text(f'#!/bin/bash\nexec {node.bin}/sstableloader --username {user} --password "$(cat {file})" "$@"\n')
-    path.chmod(0o755)
+    """sstableloader takes its password as an argument only: Java is started by the script of docs/restore-cluster.md, by which nobody sees it. A role that may
+    log in is enough."""
+    document = (Path(__file__).parents[2] / "docs/restore-cluster.md").read_text()
+    java, path, own = program.directory / "java", program.directory / "loader", str(node.installation.java)
+    java.write_text(re.search(r"```bash\n(#!/bin/bash\n# As java;.*?)```", document, re.DOTALL)[1])
+    text = (node.bin / "sstableloader").read_text()
+    assert text.count(f"exec {own} ") == 1
+    path.write_text(text.replace(f"exec {own} ", f"exec env JAVA={own} SECRET={secret(program, 'loader-secret', user, password)} {java} "))
+    for script in (java, path):
+        script.chmod(0o755)
     return path
 
 

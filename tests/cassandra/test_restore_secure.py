@@ -7,8 +7,8 @@ from cassandra import Unauthorized
 from cassandra_nodes import Cluster
 from cassandra_nodes.node import PASSWORD, TLS
 from test_live import write_rows
-from test_restore_node import live_with_control, restore, rows, stop
 from test_restore_roles import logs_in, secret, session
+from test_restored_node import live_with_control, restore, rows, stop
 
 from harness import LONG, wait_until
 from place import LIMIT_SECONDS, create_keyspace
