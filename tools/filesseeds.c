@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/filesseeds.h"
 
-#include <stdio.h>
 #include <string.h>
 #include "cassandra/seedlist.h"
 
 #define SHOWN_BYTES 300
+
+/* As its cassandra.yaml has them. */
+static const char *text_of(const struct lead_host *h)
+{
+	const char *text = json_string_value(json_object_get(h->ready, "seeds"));
+
+	return text ? text : "";
+}
+
+/* A host whose sstablefs is older looks none up: what stands there is compared. */
+static void collect_text(json_t *all, const char *rest)
+{
+	char host[SEEDLIST_HOST_BYTES], address[SEEDLIST_HOST_BYTES];
+
+	while (seedlist_next(&rest, host))
+		json_object_set_new(all, seedlist_address(host, address) ? address : host,
+				    json_true());
+}
 
 /* By what any of the hosts knows a seed: the texts are keys. */
 static json_t *collect(const struct lead_host *hosts, size_t count)
@@ -13,9 +30,11 @@ static json_t *collect(const struct lead_host *hosts, size_t count)
 	json_t *all = json_object();
 
 	for (size_t i = 0; all && i < count; i++) {
-		const json_t *seed, *list = json_object_get(hosts[i].ready, "seeds");
+		const json_t *seed, *list = json_object_get(hosts[i].ready, "seed_addresses");
 		size_t k;
 
+		if (!list)
+			collect_text(all, text_of(&hosts[i]));
 		json_array_foreach(list, k, seed)
 			if (json_is_string(seed))
 				json_object_set_new(all, json_string_value(seed), json_true());
@@ -23,17 +42,23 @@ static json_t *collect(const struct lead_host *hosts, size_t count)
 	return all;
 }
 
+static bool is_among(const json_t *seeds, const char *name)
+{
+	char address[SEEDLIST_HOST_BYTES];
+
+	return json_object_get(seeds, seedlist_address(name, address) ? address : name);
+}
+
 static bool is_named(const json_t *seeds, const struct lead_host *h)
 {
 	const char *at = strrchr(h->host, '@'), *name = at ? at + 1 : h->host;
 	const json_t *own, *list = json_object_get(h->ready, "addresses");
-	char address[SEEDLIST_HOST_BYTES];
 	size_t i;
 
 	json_array_foreach(list, i, own)
-		if (json_is_string(own) && json_object_get(seeds, json_string_value(own)))
+		if (json_is_string(own) && is_among(seeds, json_string_value(own)))
 			return true;
-	return json_object_get(seeds, seedlist_address(name, address) ? address : name);
+	return is_among(seeds, name);
 }
 
 static bool share_rack(const struct filesplan_node *x, const struct filesplan_node *y)
@@ -65,29 +90,17 @@ int filesseeds_group(const struct filesplan *p, const struct lead_host *hosts, s
 	return 0;
 }
 
-/* What one host's cassandra.yaml names, for people. */
-static void list_seeds(const struct lead_host *h, char ret[SHOWN_BYTES])
-{
-	const json_t *seed, *list = json_object_get(h->ready, "seeds");
-	size_t i, len = 0;
-
-	snprintf(ret, SHOWN_BYTES, "none");
-	json_array_foreach(list, i, seed)
-		if (json_is_string(seed) && len < SHOWN_BYTES)
-			len += (size_t)snprintf(ret + len, SHOWN_BYTES - len, "%s%s", i ? ", " : "",
-						json_string_value(seed));
-}
-
 int filesseeds_refuse(const struct filesplan *p, const struct lead_host *hosts, struct err *e)
 {
-	char seeds[SHOWN_BYTES];
 	size_t asked = 0; /* somebody is */
+	const char *seeds;
 
 	while (p->nodes[asked].without)
 		asked++;
-	list_seeds(&hosts[asked], seeds);
+	seeds = text_of(&hosts[asked]);
 	return err_set(
 		e, ERR_USAGE, -EINVAL,
-		"none of the %zu hosts is known to be a seed (cassandra.yaml of %s names %s), and a node that starts without one gives up: name one with is_seed in a list, --host-list FILE%s; nothing was done",
-		p->count, hosts[asked].host, seeds, p->remote ? "" : " --in-place");
+		"none of the %zu hosts is known to be a seed (cassandra.yaml of %s names %.*s), and a node that starts without one gives up: name one with is_seed in a list, --host-list FILE%s; nothing was done",
+		p->count, hosts[asked].host, SHOWN_BYTES, *seeds ? seeds : "none",
+		p->remote ? "" : " --in-place");
 }

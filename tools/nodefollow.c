@@ -70,7 +70,9 @@ int nodefollow_ready(const struct nodefollow_self *self, struct err *e)
 					    .dc = facts ? facts->dc : "",
 					    .rack = facts ? facts->rack : "",
 					    .repository = self->repository };
-	json_t *o = json_pack("{s:o, s:o, s:I, s:o, s:b}", "seeds",
+	/* A coordinator of before addresses were looked up reads `seeds`. */
+	json_t *o = json_pack("{s:o, s:o, s:o, s:I, s:o, s:b}", "seeds",
+			      json_text(ask->conf ? ask->conf->seeds : ""), "seed_addresses",
 			      nodeseeds_named(ask->conf, cancel), "addresses",
 			      nodeseeds_own(ask->conf, facts ? facts->address : "", cancel),
 			      "tokens", (json_int_t)(facts ? facts->token_count : 0), "members",

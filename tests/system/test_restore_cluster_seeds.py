@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which hosts `restore-cluster` starts first where nodes take files as they are: those that Cassandra takes for seeds, by address. Stand-ins, as in test_restore_cluster_files.py."""
 
+import json
 import socket
+import sys
 
 import pytest
 
@@ -10,6 +12,20 @@ from restorehosts import RestoreHosts, Restoring
 
 FIRST, SECOND, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 LOOPBACK, NOBODY = "127.0.0.1", "192.0.2.77"
+# An sstablefs that looks no seed up: of what they are it says the text in cassandra.yaml alone.
+FORMER = """#!{python}
+import json, subprocess, sys
+program = subprocess.Popen(["{binary}", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+for line in program.stdout:
+    if line.startswith('{{"event"') and json.loads(line)["event"] == "ready":
+        ready = json.loads(line)
+        del ready["seed_addresses"]
+        line = json.dumps(ready) + "\\n"
+        with open("{told}", "a") as told:
+            told.write(line)
+    print(end=line, flush=True)
+sys.exit(program.wait())
+"""
 
 
 @pytest.fixture
@@ -100,3 +116,32 @@ def test_the_seeds_of_the_start_are_kept_for_the_way_back(restoring, hosts):
     hosts.forget()
     restoring("--abort")
     assert hosts.running() == hosts.names and started_first_again(hosts, SECOND)
+
+
+# ---- two versions ----
+
+def run_former(hosts):
+    """From now on the hosts are of another version than the coordinator. Where what they told is written down."""
+    program, told = hosts.program.directory / "former", hosts.program.directory / "told"
+    program.write_text(FORMER.format(python=sys.executable, binary=hosts.program.binary, told=told))
+    program.chmod(0o755)
+    hosts.configure(command=program)
+    return told
+
+
+@pytest.mark.parametrize("seeds, own", [(f"{NOBODY},{SECOND}:7000", {}), ("[2001:db8:0::1:5]:7000", {"listen_address": "2001:DB8::1:5"})], ids=["IPv4", "IPv6"])
+def test_hosts_that_look_no_seed_up_are_led_by_what_their_cassandra_yaml_names(restoring, hosts, seeds, own):
+    """And one that does tells a coordinator of before, which reads a text, the same."""
+    write(hosts, seeds, n2=own)
+    told = run_former(hosts)
+    assert [target["host"] for target in restoring("--plan")["targets"]][0] == SECOND
+    restoring("--yes")
+    assert restoring.is_restored() and started_first(hosts, SECOND)
+    assert {json.loads(line)["seeds"] for line in told.read_text().splitlines()} == {seeds}
+
+
+def test_what_a_former_host_names_and_nobody_is_is_said(restoring, hosts):
+    write(hosts, NOBODY)
+    run_former(hosts)
+    restoring.spoilt = hosts.contents()
+    restoring.refused(words=[f"{FIRST} names {NOBODY})"], code=USAGE)
