@@ -188,7 +188,7 @@ static int print_result(const struct filesrun *run, const struct outcome *o, int
 static void fail(const struct filesrun *run, const struct outcome *o, struct err *e)
 {
 	/* All could go on but for it. */
-	bool gone = o->first && !o->first->ready && !run->begun && run->plan->saved;
+	bool gone = o->first && !o->first->answered && !run->begun && run->plan->saved;
 	int code = o->first && o->alike == o->failed ? o->first->exit_code : EXIT_FAILED;
 	enum err_kind kind = code == EXIT_STORE	   ? ERR_STORE
 			     : code == EXIT_USAGE  ? ERR_USAGE

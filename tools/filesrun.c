@@ -343,26 +343,44 @@ const char *filesrun_word(enum filesrun_what what)
 	return words[what];
 }
 
-/* Somebody whose restore is at any step, or further than the fetch, or not begun; NULL: nobody. */
-enum how_far { NOT_BEGUN, BEYOND_FETCH };
-static const struct lead_host *find_host(const struct filesrun *run, enum how_far how)
+/* How far its restore was when this run found it. */
+static bool is_at(const struct lead_host *h, enum nodejournal_step step)
 {
-	for (size_t i = 0; i < run->lead.count; i++) {
-		const char *step = lead_text(run->lead.hosts[i].ready, "step");
-		bool begun = *step;
-		bool beyond = begun && strcmp(step, nodejournal_step_name(NODEJOURNAL_FETCH)) != 0;
+	return strcmp(lead_text(h->ready, "step"), nodejournal_step_name(step)) == 0;
+}
 
-		if (!run->plan->nodes[i].without && (how == NOT_BEGUN ? !begun : beyond))
+static bool is_not_begun(const struct lead_host *h)
+{
+	return !*lead_text(h->ready, "step");
+}
+
+static bool is_beyond_fetch(const struct lead_host *h)
+{
+	return !is_not_begun(h) && !is_at(h, NODEJOURNAL_FETCH);
+}
+
+/* A step is noted before it is taken: at the stop Cassandra may run still. */
+static bool was_stopped(const struct lead_host *h)
+{
+	return is_beyond_fetch(h) &&
+	       (!is_at(h, NODEJOURNAL_STOP) || json_is_true(json_object_get(h->ready, "done")));
+}
+
+/* Somebody, of those that are not left out; NULL: nobody. */
+static const struct lead_host *find_host(const struct filesrun *run,
+					 bool (*is)(const struct lead_host *h))
+{
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (!run->plan->nodes[i].without && is(&run->lead.hosts[i]))
 			return &run->lead.hosts[i];
-	}
 	return NULL;
 }
 
 /* Nobody stops before all have a journal, so one without is at its end there by somebody's hand: the others alone would be another cluster than it. */
 static void check_all_begun(struct filesrun *run)
 {
-	const struct lead_host *none = find_host(run, NOT_BEGUN),
-			       *further = find_host(run, BEYOND_FETCH);
+	const struct lead_host *none = find_host(run, is_not_begun),
+			       *further = find_host(run, is_beyond_fetch);
 
 	if (none && further && !*run->plan->ending)
 		lead_refuse(
@@ -377,7 +395,7 @@ static void check_without(struct filesrun *run)
 	const struct filesplan *p = run->plan;
 
 	for (size_t i = 0; i < p->count && !run->lead.stopping; i++)
-		if (p->nodes[i].without && !find_host(run, BEYOND_FETCH))
+		if (p->nodes[i].without && !find_host(run, was_stopped))
 			lead_refuse(
 				&run->lead, ERR_CONFLICT,
 				"no node was stopped yet, and a restore into all but %s is none: --abort --without %s, then restore into hosts that are there",
@@ -441,17 +459,32 @@ static void check_together(struct filesrun *run)
 		lead_refuse(l, e.kind, "%s", e.message);
 }
 
+/* Also one that refuses has data, and a Cassandra that may run. */
+static void check_gone(struct filesrun *run)
+{
+	struct lead *l = &run->lead;
+
+	for (size_t i = 0; i < l->count && !l->stopping; i++)
+		if (run->plan->nodes[i].without && l->hosts[i].answered)
+			lead_refuse(
+				l, ERR_USAGE,
+				"%s answers, and --without is for a host that is gone (where it is to stay out, switch it off): %s",
+				l->hosts[i].host,
+				l->hosts[i].message ? l->hosts[i].message
+						    : lead_state_name(l, &l->hosts[i]));
+}
+
 /* Everybody is there, or nothing is begun. */
 static void begin(struct filesrun *run)
 {
 	struct lead *l = &run->lead;
 	struct err e = ERR_INIT;
 
-	if (has_failed(run)) {
+	check_gone(run);
+	if (!l->stopping && has_failed(run))
 		lead_stop(l);
-		return;
-	}
-	check_together(run);
+	if (!l->stopping)
+		check_together(run);
 	for (size_t i = 0; i < l->count; i++)
 		run->has_query = run->has_query ||
 				 json_is_true(json_object_get(l->hosts[i].ready, "query"));

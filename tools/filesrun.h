@@ -10,7 +10,7 @@
  *     plan:    ready -> planned, begun (a host that began it before)
  *
  * But for the start: one seed after another, then rack after rack, the nodes of a rack together. A host that fails keeps the others from the next step, but for the start, where the others go on as long as a seed is up;
- * one that is left out (--without) is looked for, and keeps nobody.
+ * one that is left out (--without) is looked for, and keeps nobody, but where it answers: then nothing is begun.
  */
 #ifndef SSTABLEFS_TOOLS_FILESRUN_H
 #define SSTABLEFS_TOOLS_FILESRUN_H

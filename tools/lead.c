@@ -170,6 +170,7 @@ static void take_out(struct lead *l, struct lead_host *h, const char *line)
 
 	if (*line != '{' || json_parse("it", line, strlen(line), PEER_LINE_MAX, &o, NULL) < 0)
 		return;
+	h->answered = true;
 	event = lead_text(o, "event");
 	if (strcmp(event, FOLLOW_READY) == 0)
 		take_ready(l, h, o);
@@ -301,6 +302,12 @@ static bool was_stopped(const struct lead *l, int code)
 			       code == 128 + SIGINT || code == 128 + SIGTERM);
 }
 
+/* Else ssh could not connect, there is no sstablefs, or something was killed: what is there is not known. */
+static bool ran_there(int code)
+{
+	return code < SSHCONF_NOT_RUN;
+}
+
 static void finish(struct lead *l, struct lead_host *h, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -311,6 +318,7 @@ static void finish(struct lead *l, struct lead_host *h, int status)
 	if (lead_is_over(h))
 		return;
 	h->exit_code = code;
+	h->answered = h->answered || ran_there(code);
 	h->done_name = fine && h->result ? l->task->done(h) : NULL;
 	if (h->done_name) {
 		pass_on(l, h);

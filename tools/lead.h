@@ -40,6 +40,7 @@ struct lead_host { /* strings are owned, or part of `ready`; NULL: not known (ye
 	size_t step;	       /* how many it has taken */
 	const char *done_name; /* of LEAD_DONE, as the task calls it */
 	bool hung_up;	       /* its input was closed: it is expected to end */
+	bool answered;	       /* it lives: what was run there said something, or ended by itself */
 	struct peer *peer;
 	json_t *ready, *result, *error; /* what it said of itself, of its work, of its failure */
 	const char *cluster, *node, *host_id, *dc, *rack, *repository; /* in `ready`, or "" */

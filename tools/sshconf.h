@@ -10,6 +10,8 @@
 
 #define SSHCONF_WORDS 40
 #define SSHCONF_LOST 255 /* ssh's own exit code */
+#define SSHCONF_NOT_RUN \
+	126 /* of a shell, that and 127: the command cannot be run; beyond: what was run was killed */
 
 struct sshconf { /* strings are borrowed from the configuration, but for the words that it made */
 	const char *command;	    /* sstablefs on the other host, as its shell takes it */

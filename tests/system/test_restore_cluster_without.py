@@ -24,10 +24,14 @@ def restoring(repository, hosts):
     return Restoring(repository, hosts)
 
 
-def lose(hosts, name):
-    """From now on nobody reaches it."""
+def gave_up(hosts):
     wait_until(lambda: not any(is_alive(hosts.pid(host)) for host in hosts.names), SECONDS, "the hosts give up")
     hosts.heal()
+
+
+def lose(hosts, name):
+    """From now on nobody reaches it."""
+    gave_up(hosts)
     hosts.nodes[name].kill()
     hosts.fail(name, say=f"ssh: connect to host {name} port 22: No route to host")
     hosts.forget()
@@ -134,6 +138,71 @@ def test_a_host_that_answers_is_not_left_out(restoring, hosts):
         answer = restoring(way, "--without", LAST, json=False, code=USAGE)
         assert f"{LAST} answers, and can go on with the others" in answer.err
     assert restoring.is_restored() and len(hosts.journals()) == 3 and not hosts.happened("stop")
+
+
+def test_a_host_that_can_not_go_back_is_not_left_out(restoring, hosts):
+    """Its Cassandra is stopped and has lost its data, and with the plan it would be lost how to go on."""
+    hosts.fail(FIRST, die_at="exchanged")
+    restoring("--yes", "--no-stage", "--parallel", "1", code=FAILED)
+    gave_up(hosts)
+    answer = restoring("--abort", json=False, code=FAILED)
+    assert "there is no way back" in answer.err and "--without" not in answer.err
+    answer = restoring("--abort", "--without", FIRST, json=False, code=USAGE)
+    assert f"{FIRST} answers, and --without is for a host that is gone" in answer.err and "there is no way back" in answer.err
+    assert hosts.running() == [SEED, LAST] and len(hosts.journals()) == 3 and restoring.plans()
+    assert restoring("--yes", "--no-stage")["state"] == "restored" and restoring.is_restored()
+
+
+def test_a_host_that_is_not_done_is_not_left_out_of_the_finish(restoring, hosts):
+    """The others would have no way back, and it would not be restored."""
+    hosts.nodes[LAST].fail("start", first="not today")
+    restoring("--yes", code=FOUND)
+    hosts.heal()
+    answer = restoring("--finish", "--without", LAST, json=False, code=USAGE)
+    assert f"{LAST} answers" in answer.err and "is not done" in answer.err and len(hosts.journals()) == 3
+    assert restoring("--yes")["state"] == "restored" and restoring.is_restored()
+
+
+def break_configuration(hosts):
+    with hosts.nodes[LAST].configuration.open("a") as configuration:
+        configuration.write("this is none\n")
+
+
+@pytest.mark.parametrize("spoil, code, words", [
+    (break_configuration, USAGE, 'neither "[section]"'),
+    (lambda hosts: hosts.nodes[LAST].yaml.unlink(), USAGE, "cassandra.yaml"),
+    (lambda hosts: hosts.fail(LAST, say="sudo: a password is required", code=1), FAILED, "sudo: a password is required"),
+], ids=["configuration", "cassandra.yaml", "sudo"])
+def test_a_host_that_refuses_before_it_is_ready_is_not_left_out(restoring, hosts, spoil, code, words):
+    """Its Cassandra runs with its own data: the others would meet it with the backup's."""
+    hosts.fail(LAST, die_at="fetched")
+    restoring("--yes", "--no-stage", code=FAILED)
+    gave_up(hosts)
+    hosts.forget()
+    spoil(hosts)
+    answer = restoring("--yes", "--no-stage", json=False, code=code)
+    assert words in answer.err and "--without" not in answer.err
+    for way in (["--yes", "--no-stage"], ["--abort"]):
+        answer = restoring(*way, "--without", LAST, json=False, code=USAGE)
+        assert f"{LAST} answers, and --without is for a host that is gone" in answer.err and words in answer.err
+    assert hosts.running() == NAMES and not hosts.happened("stop") and len(hosts.journals()) == 3 and restoring.plans()
+
+
+def test_a_machine_without_sstablefs_is_left_out(restoring, hosts):
+    """One in the place of that which is gone."""
+    restoring("--yes")
+    hosts.fail(LAST, say="sh: sstablefs: not found", code=127)
+    assert f"--without {LAST} goes on" in restoring("--finish", json=False, code=FAILED).err
+    assert states(restoring("--finish", "--without", LAST, code=FOUND))[LAST] == "left_out" and list(hosts.journals()) == [LAST]
+
+
+def test_a_node_that_was_to_be_stopped_and_runs_is_not_stopped(restoring, hosts):
+    hosts.nodes[FIRST].fail("stop", first="it cannot stop today")
+    restoring("--yes", "--no-stage", "--parallel", "1", code=FAILED)
+    lose(hosts, LAST)
+    answer = restoring("--yes", "--no-stage", "--without", LAST, json=False, code=FAILED)
+    assert "no node was stopped yet" in answer.err and hosts.running() == [FIRST, SEED] and not hosts.happened("stop")
+    assert restoring("--abort", "--without", LAST, code=FOUND)["nodes_done"] == 2 and not hosts.happened("stop")
 
 
 def test_only_hosts_of_a_restore_that_was_begun_are_left_out(restoring, hosts):
