@@ -6,6 +6,8 @@
 #include "cassandra/nodetokens.h"
 
 #define POLL_MS 500
+#define BELIEVED_MS \
+	30000 /* a node without roles makes the first one 10 s after its start, if nothing else is said */
 #define WHO "SELECT JSON host_id AS value FROM system.local WHERE key = 'local'"
 
 static int pause_a_moment(const struct nodeanswer *a, struct err *e)
@@ -37,22 +39,34 @@ static int ask_who(const struct cqlsh *c, char **ret_id, struct err *e)
 					  "nobody takes connections at %s:%s", c->host, c->port);
 }
 
-/* Whether that is an answer, too: the node runs. To know who it is it may have to hear its neighbours first (-EAGAIN). */
+/* Whether that is an answer, too: the node runs. To know who it is it may have to hear its neighbours first (-EAGAIN), or to make a role. */
 static bool is_answer(int r, bool need_login)
 {
-	return r == 0 || r == -EACCES || (r == -EAGAIN && !need_login);
+	return r == 0 || ((r == -EACCES || r == -EAGAIN) && !need_login);
+}
+
+/* Where it goes on: of a role that is not there yet Cassandra says what it says of a wrong password. */
+static bool is_refusal(const struct nodeanswer *a, int r, int64_t end_ms, int64_t *believed_ms)
+{
+	int64_t now_ms = clock_elapsed_ms(a->cli->clock);
+
+	if (r != -EACCES)
+		*believed_ms = 0;
+	else if (!*believed_ms)
+		*believed_ms = MIN_OF(now_ms + BELIEVED_MS, end_ms);
+	return r == -EACCES && now_ms >= *believed_ms;
 }
 
 static int await_answer(const struct nodeanswer *a, bool need_login, char **ret_id, struct err *e)
 {
-	int64_t end_ms = end_of(a);
+	int64_t end_ms = end_of(a), believed_ms = 0;
 	int r;
 
 	for (;;) {
 		struct err why = ERR_INIT;
 
 		r = ask_who(&a->cqlsh, ret_id, &why);
-		if (is_answer(r, need_login)) {
+		if (is_answer(r, need_login) || is_refusal(a, r, end_ms, &believed_ms)) {
 			*e = why;
 			return r;
 		}

@@ -17,7 +17,7 @@ struct nodeanswer {
 #define NODEANSWER_NO_LOGIN 1 /* it answers, and does not let cqlsh in, or cannot tell yet */
 /* Until the node answers; 0: its host id, as a new string. NODEANSWER_NO_LOGIN. -ETIMEDOUT with what was said last, -ECANCELED. */
 int nodeanswer_await(const struct nodeanswer *a, char **ret_id, struct err *e);
-/* The same, until it lets cqlsh in. -EACCES: it refuses the login; that is known at once where the roles can be read, which may take some neighbours. */
+/* The same, until it lets cqlsh in. -EACCES: it has refused the login for 30 s, or until the wait was over: a node whose roles are none makes the first one some time after its start. */
 int nodeanswer_login(const struct nodeanswer *a, char **ret_id, struct err *e);
 /* Whether that host id, or with --remote the tokens, are the backup's. -EBADMSG (ERR_CONFLICT). */
 int nodeanswer_identity(const struct nodeanswer *a, const struct nodejournal *j, const char *id,

@@ -139,9 +139,11 @@ def is_up():
 
 
 def check_login():
-    """"roles": what system_auth holds is the password, so that it comes and goes with it. "needs": a file without which roles cannot be read, as where their replicas are others."""
+    """"roles": what system_auth holds is the password, so that it comes and goes with it. "needs": a file without which roles cannot be read, as where their replicas are others; "role": one without which no role is made yet."""
     if node.get("needs") and not Path(node["needs"]).exists():
         refuse("Unable to perform authentication: Cannot achieve consistency level LOCAL_QUORUM")
+    if node.get("role") and not Path(node["role"]).exists():
+        refuse("Provided username cassandra and/or password are incorrect")
     if node.get("roles"):
         import zlib
         roles = sorted(path.read_bytes() for data in node["data"] for path in Path(data).glob("system_auth/roles-*/*-Data.db"))

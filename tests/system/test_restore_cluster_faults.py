@@ -380,7 +380,7 @@ def test_a_password_of_the_backups_time_leaves_all_to_run(program, repository, h
     for name, node in hosts.nodes.items():
         node.log_in_with(node.password())
     change(hosts.nodes[SEED], needs=str(hosts.nodes[LAST].state / "pid"))
-    document = restoring("--yes", "--wait", 1000, code=FAILED)
+    document = restoring("--yes", "--wait", 30, code=FAILED)
     assert states(document) == dict.fromkeys(NAMES, "failed") and hosts.running() == NAMES
     assert all("refuses the login" in node["message"] for node in document["nodes"])
     if back:

@@ -225,8 +225,8 @@ def changed(passwords, stored, host):
     return stored
 
 
-def test_a_password_that_was_changed_since_the_backup_is_told_at_once_and_costs_nothing(passwords, changed, host):
-    answer = restore(changed, host, "--yes", "--wait", 86400, code=FAILED)
+def test_a_password_that_was_changed_since_the_backup_is_told_and_costs_nothing(passwords, changed, host):
+    answer = restore(changed, host, "--yes", "--wait", 5, code=FAILED)
     refused(answer, "the node runs, and refuses the login", "cql_credentials_file", "Bad credentials", "run the same command again", "--abort")
     assert host.running and host.journal()["step"] == "check"
     refused(changed.program("--config", host.configuration, "restore-node", "--finish", code=FAILED), "is not done", "step check")
@@ -239,7 +239,7 @@ def test_a_password_that_was_changed_since_the_backup_is_told_at_once_and_costs_
 @pytest.mark.parametrize("login", ["of now", "of the backup"])
 def test_a_node_that_refuses_the_login_can_go_back(passwords, changed, host, login):
     of_now = host.password()
-    restore(changed, host, "--yes", code=FAILED)
+    restore(changed, host, "--yes", "--wait", 5, code=FAILED)
     host.log_in_with(of_now if login == "of now" else passwords)
     changed.program("--config", host.configuration, "restore-node", "--abort")
     assert host.content() == changed.spoilt and host.running
@@ -256,17 +256,18 @@ def test_the_plan_says_whose_password_is_asked_for(changed, host):
     assert said not in restore(changed, host, "--plan", "--keep-auth").out
 
 
-def test_roles_that_cannot_be_read_yet_are_asked_for_again(stored, host):
-    """Their replicas are other nodes, which start meanwhile."""
-    neighbour = host.directory / "neighbour"
-    host.node["needs"] = str(neighbour)
+@pytest.mark.parametrize("lack", ["needs", "role"], ids=["cannot-be-read", "not-made"])
+def test_roles_that_are_not_there_yet_are_asked_for_again(stored, host, lack):
+    """Their replicas are other nodes, which start meanwhile; or there are none, and the node makes its first one some time after its start."""
+    there = host.directory / "there"
+    host.node[lack] = str(there)
     host.save()
-    running = stored.start("--config", host.configuration, "restore-node", "b", "--in-place", "--yes")
+    running = stored.start("--config", host.configuration, "restore-node", "b", "--in-place", "--yes", "--wait", 86400)
     asked = host.state / "calls"
     wait_until(lambda: host.journal() and host.journal()["step"] == "check", 120, "the check")
     before = asked.read_text().count('"cqlsh"')
-    wait_until(lambda: asked.read_text().count('"cqlsh"') > before + 2, 120, "three questions")
-    neighbour.touch()
+    wait_until(lambda: running.poll() is not None or asked.read_text().count('"cqlsh"') > before + 2, 120, "three questions")
+    there.touch()
     assert running.wait(120) == 0 and host.journal()["done"]
 
 
