@@ -209,6 +209,10 @@ static int check(const struct arguments *a, int rest, struct err *e)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"restore-cluster takes --plan to see what would be done, or --yes to do it (--abort or --finish for one that was begun)");
+	if (a->plan && a->files.without_count > 0)
+		return err_set(
+			e, ERR_USAGE, -EINVAL,
+			"--plan asks every host: --without goes with --yes, --abort and --finish of a restore that was begun");
 	return check_ways(a, e);
 }
 

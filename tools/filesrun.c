@@ -269,7 +269,7 @@ static bool is_to_take(const struct filesrun *run, const struct lead_host *h)
 	return (h->state == LEAD_RESTING || h->state == LEAD_WORKING) && h->step == run->step;
 }
 
-/* A node without any seed would wait for one, and give up. */
+/* A node without any seed would wait for one, and give up. Where none is known nobody needs one (find_order). */
 static void start_some(struct filesrun *run)
 {
 	struct lead *l = &run->lead;
@@ -280,7 +280,7 @@ static void start_some(struct filesrun *run)
 		if (is_to_take(run, &l->hosts[i]))
 			group = MIN_OF(group, run->group[i]);
 	}
-	if (group != SIZE_MAX && group >= run->seeds && started == 0) {
+	if (group != SIZE_MAX && run->seeds > 0 && group >= run->seeds && started == 0) {
 		lead_stop(l);
 		return;
 	}
@@ -408,6 +408,8 @@ static int note_hosts(struct filesrun *run, struct err *e)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < run->lead.count; i++) {
+		if (run->plan->nodes[i].without)
+			continue;
 		r = filesplan_set_seed(run->plan, i, run->group[i] < run->seeds, e);
 		if (r == 0 && run->what == FILESRUN_RESTORE)
 			r = filesplan_note_target(run->plan, i, run->lead.hosts[i].host_id, e);
@@ -425,7 +427,20 @@ static int keep_in_mind(struct filesrun *run, struct err *e)
 	return r < 0 ? r : filesplan_save(run->plan, e);
 }
 
-/* Who finishes starts nobody. */
+/* It has not been before; whether one that has is up is its own to see to. */
+static bool is_to_be_started(const struct lead_host *h)
+{
+	bool done = json_is_true(json_object_get(h->ready, "done"));
+
+	return !is_at(h, NODEJOURNAL_CHECK) && !(is_at(h, NODEJOURNAL_START) && done);
+}
+
+/* Of those that are there. Who finishes starts nobody, and who fetched only runs. */
+static bool starts_somebody(const struct filesrun *run)
+{
+	return find_host(run, run->what == FILESRUN_ABORT ? is_beyond_fetch : is_to_be_started);
+}
+
 static int find_order(struct filesrun *run, struct err *e)
 {
 	const struct lead *l = &run->lead;
@@ -434,7 +449,9 @@ static int find_order(struct filesrun *run, struct err *e)
 	if (run->what == FILESRUN_FINISH)
 		return 0;
 	r = filesseeds_group(run->plan, l->hosts, run->group, &run->seeds, e);
-	return r == 0 && run->seeds == 0 ? filesseeds_refuse(run->plan, l->hosts, e) : r;
+	return r == 0 && run->seeds == 0 && starts_somebody(run)
+		       ? filesseeds_refuse(run->plan, l->hosts, e)
+		       : r;
 }
 
 /* Whether hosts that are all ready may begin together. */
