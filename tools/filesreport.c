@@ -32,7 +32,7 @@ static struct outcome look(const struct filesrun *run)
 
 static const char *participle(enum filesrun_what what)
 {
-	static const char *const words[] = { "restored", "aborted", "finished" };
+	static const char *const words[] = { "restored", "aborted", "finished", "planned" };
 
 	return words[what];
 }
@@ -137,34 +137,53 @@ static int print_host(const struct filesrun *run, size_t i, struct err *e)
 			      h->message ? h->message : "");
 }
 
+/* " --without HOST" of each that is left out: who goes on without it needs it again. NULL: out of memory. */
+static char *left_out(const struct filesrun *run)
+{
+	char *words = strdup("");
+
+	for (size_t i = 0; words && i < run->lead.count; i++) {
+		_cleanup_free_ char *before = NULL;
+
+		if (!run->plan->nodes[i].without)
+			continue;
+		before = words;
+		words = util_printf("%s --without %s", before, run->plan->nodes[i].host);
+	}
+	return words;
+}
+
 /* What to do next; NULL: nothing. */
 static char *advice(const struct filesrun *run, const struct outcome *o)
 {
 	const char *backup = run->plan->backup, *cluster = run->plan->cluster;
+	_cleanup_free_ char *without = left_out(run);
 	bool all = o->done + o->left == run->lead.count;
 
+	if (!without)
+		return NULL;
 	if (run->what == FILESRUN_FINISH && !all && !run->begun)
 		return util_printf(
-			"nothing was removed; where a restore is not done, sstablefs restore-cluster %s --cluster %s --yes goes on with it, --abort puts back what was there",
-			backup, cluster);
+			"nothing was removed; where a restore is not done, sstablefs restore-cluster %s --cluster %s --yes%s goes on with it, --abort%s puts back what was there",
+			backup, cluster, without, without);
 	if (run->what != FILESRUN_RESTORE)
 		return all ? NULL : strdup("the same command goes on");
 	if (all && run->plan->no_stage)
 		return util_printf(
-			"there is no way back; sstablefs restore-cluster %s --cluster %s --finish forgets what was noted of it",
-			backup, cluster);
+			"there is no way back; sstablefs restore-cluster %s --cluster %s --finish%s forgets what was noted of it",
+			backup, cluster, without);
 	if (all)
 		return util_printf(
-			"the data of before are kept: sstablefs restore-cluster %s --cluster %s --finish removes them, --abort puts them back",
-			backup, cluster);
+			"the data of before are kept: sstablefs restore-cluster %s --cluster %s --finish%s removes them, --abort%s puts them back",
+			backup, cluster, without, without);
 	if (!run->plan->saved)
 		return strdup("nothing was begun; the same command tries again");
 	if (run->plan->no_stage)
 		return strdup(
 			"the same command goes on; where data were removed there is no way back");
 	return util_printf(
-		"the same command goes on; sstablefs restore-cluster %s --cluster %s --abort puts back what was there",
-		backup, cluster);
+		"the same command goes on; sstablefs restore-cluster %s --cluster %s --abort%s puts back what was there",
+		backup, cluster, without);
 }
 
 static int print_result(const struct filesrun *run, const struct outcome *o, int64_t took_ms,

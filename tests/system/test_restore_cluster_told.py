@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What restore-cluster tells of hosts whose work is not done, and how it ends where somebody wants it to. Stand-ins, as in test_restore_cluster_files.py."""
 
+import json
 import signal
 
 import pytest
@@ -29,6 +30,15 @@ def conditions(document):
 
 def gave_up(hosts):
     wait_until(lambda: not any(is_alive(hosts.pid(name)) for name in hosts.names), SECONDS, "the hosts give up")
+
+
+def interrupt(running):
+    """And waits until it has heard of it."""
+    running.send_signal(signal.SIGINT)
+    said = ""
+    while "Ctrl-C once more" not in said:
+        said = running.stderr.readline()
+        assert said, "it ended"
 
 
 # ---- what a host is like ----
@@ -80,15 +90,23 @@ def test_a_refusal_names_the_hosts(restoring, hosts):
 
 # ---- a signal ----
 
+def test_a_plan_that_is_interrupted_when_all_have_said_theirs(restoring, hosts):
+    hosts.fail(LAST, hold_at="end")
+    running = restoring.repository.start("--json", *restoring.words("--plan"))
+    wait_until(lambda: hosts.seen(LAST, "end") and {(FIRST, "end"), (SEED, "end")} <= set(hosts.events()), SECONDS, "the plans")
+    interrupt(running)
+    hosts.go(LAST)
+    out, err = running.communicate(timeout=SECONDS)
+    document = json.loads(out)
+    assert running.returncode == 130 and "stopped by SIGINT" in err, err
+    assert document["state"] == "planned" and set(states(document).values()) == {"planned"}
+
+
 def test_a_second_interrupt_waits_for_nobody(restoring, hosts):
     hosts.hold(LAST, "stop")
     running = restoring.repository.start(*restoring.words("--yes"))
     wait_until(lambda: (LAST, "stop") in hosts.events() and (FIRST, "exchanged") in hosts.events(), SECONDS, "the stop")
-    running.send_signal(signal.SIGINT)
-    said = ""
-    while "Ctrl-C once more" not in said:
-        said = running.stderr.readline()
-        assert said, "it ended"
+    interrupt(running)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=SECONDS)
     assert running.returncode == 130 and "stopped by SIGINT" in err, err

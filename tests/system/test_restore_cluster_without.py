@@ -63,7 +63,9 @@ def test_a_stopped_cluster_goes_on_without_the_host_that_is_gone(restoring, host
     assert document["state"] == "incomplete" and (document["nodes_done"], document["nodes_expected"]) == (2, 3)
     assert states(document) == {FIRST: "restored", SEED: "restored", LAST: "left_out"}
     assert f"must not start before {COMMAND} has ended" in entry(document, LAST)["condition"] and hosts.running() == [FIRST, SEED]
-    assert f"{LAST}: left out: its Cassandra must not start before" in restoring("--yes", "--without", LAST, json=False, code=FOUND).out
+    out = restoring("--yes", "--without", LAST, json=False, code=FOUND).out
+    assert f"{LAST}: left out: its Cassandra must not start before" in out
+    assert f"--finish --without {LAST} removes them, --abort --without {LAST} puts them back" in out
     hosts.heal()
     alone(restoring, hosts.nodes[LAST], *COMMAND.split()[2:])
     assert restoring.is_restored() and restoring("--finish")["state"] == "finished" and not hosts.journals()
