@@ -31,8 +31,8 @@ static int differs(const struct clusterfiles *f, const char *what, struct err *e
 {
 	return err_set(
 		e, ERR_USAGE, -EINVAL,
-		"the restore of %s was begun %s: say the same, or --abort, or, where it is done, --finish",
-		f->backup, what);
+		"the restore of %s was begun %s: say the same, or sstablefs restore-cluster %s --cluster %s --abort or, where it is done, --finish",
+		f->backup, what, f->backup, f->plan->cluster);
 }
 
 static int check_options(const struct clusterfiles *f, struct err *e)
@@ -200,6 +200,18 @@ static int leave_out(struct clusterfiles *f, struct err *e)
 	return r;
 }
 
+/* An abort or a finish that was begun is ended: of two nodes one could have its own data, and the other the backup's. */
+static int check_ending(const struct clusterfiles *f, struct err *e)
+{
+	const char *begun = f->plan->ending;
+
+	return !*begun || strcmp(begun, filesrun_word(f->what)) == 0
+		       ? 0
+		       : err_set(e, ERR_CONFLICT, -EBUSY,
+				 "an earlier restore-cluster %s --%s has not ended: run sstablefs restore-cluster %s --cluster %s --%s again",
+				 f->backup, begun, f->backup, f->plan->cluster, begun);
+}
+
 /* ---- a new one ---- */
 
 /* Whom nodetool asks; "" where a list was given. */
@@ -338,13 +350,16 @@ static int64_t took_ms(const struct clusterfiles *f, int64_t begun_ms)
 	return clock_elapsed_ms(f->cli->clock) - begun_ms;
 }
 
-static int report(const struct clusterfiles *f, const struct filesrun *run, int64_t begun_ms,
+static int report(const struct clusterfiles *f, struct filesrun *run, int64_t begun_ms,
 		  struct err *e)
 {
 	int r = 0;
 
-	if (f->plan_only)
+	/* What each host is like is shown, and that --yes would begin nothing. */
+	if (f->plan_only) {
+		(void)check_ending(f, &run->lead.refusal);
 		return filesshow(f->cli, run, f->made_of, e);
+	}
 	if (is_at_its_end(run))
 		r = filesplan_end(f->plan, e);
 	return r < 0 ? r : filesreport(f->cli, run, took_ms(f, begun_ms), e);
@@ -378,22 +393,10 @@ static int run_all(struct clusterfiles *f, const struct sshconf *ssh, struct err
 	return r;
 }
 
-/* An abort or a finish that was begun is ended: of two nodes one could have its own data, and the other the backup's. */
-static int check_ending(const struct clusterfiles *f, struct err *e)
-{
-	const char *begun = f->plan->ending;
-
-	return !*begun || strcmp(begun, filesrun_word(f->what)) == 0
-		       ? 0
-		       : err_set(e, ERR_CONFLICT, -EBUSY,
-				 "an earlier restore-cluster %s --%s has not ended: run sstablefs restore-cluster %s --cluster %s --%s again",
-				 f->backup, begun, f->backup, f->plan->cluster, begun);
-}
-
 int clusterfiles_run(struct clusterfiles *f, struct err *e)
 {
 	struct sshconf ssh = { .command = NULL };
-	int r = check_ending(f, e);
+	int r = f->plan_only ? 0 : check_ending(f, e);
 
 	if (r == 0 && f->plan->saved && f->what == FILESRUN_RESTORE)
 		r = check_options(f, e);

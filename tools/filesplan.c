@@ -293,8 +293,8 @@ static int changed_meanwhile(const struct filesplan *p, struct err *e)
 {
 	return err_set(
 		e, ERR_CONFLICT, -EBUSY,
-		"another restore-cluster has begun, changed or ended the restore of backup %s meanwhile: look at it with --plan, then say again what is to be done",
-		p->backup);
+		"another restore-cluster has begun, changed or ended the restore of backup %s meanwhile: look at it with sstablefs restore-cluster %s --cluster %s --plan, then say again what is to be done",
+		p->backup, p->backup, p->cluster);
 }
 
 /* Who ends a restore removes the lock: one that nobody else can find is none. */

@@ -162,10 +162,13 @@ static char *advice(const struct filesrun *run, const struct outcome *o)
 
 	if (!without)
 		return NULL;
-	if (run->what == FILESRUN_FINISH && !all && !run->begun)
+	/* An earlier one that was cut off has removed something, and is ended. */
+	if (run->what == FILESRUN_FINISH && !all && !run->begun && !*run->plan->ending)
 		return util_printf(
-			"nothing was removed; where a restore is not done, sstablefs restore-cluster %s --cluster %s --yes%s goes on with it, --abort%s puts back what was there",
-			backup, cluster, without, without);
+			"nothing was removed; where a restore is not done, sstablefs restore-cluster %s --cluster %s --yes%s goes on with it%s%s%s",
+			backup, cluster, without, run->plan->no_stage ? "" : ", --abort",
+			run->plan->no_stage ? "" : without,
+			run->plan->no_stage ? "" : " puts back what was there");
 	if (run->what != FILESRUN_RESTORE)
 		return all ? NULL : strdup("the same command goes on");
 	if (all && run->plan->no_stage)

@@ -6,7 +6,8 @@
 #include "tools/filesseeds.h"
 #include "tools/follow.h"
 
-#define GRACE_MS 300000 /* more than what a node itself takes at most to stop and to answer */
+#define GRACE_MS 300000	    /* more than what a node itself takes at most to stop and to answer */
+#define PLAN_GRACE_MS 10000 /* who plans is in the middle of nothing */
 
 static const struct lead_step restore_steps[] = {
 	{ FOLLOW_WORD_FETCH, FOLLOW_FETCHED, "fetching", "fetched" },
@@ -105,8 +106,8 @@ static void check_begun(struct lead *l, struct lead_host *h, const json_t *event
 		lead_fail(
 			l, h, EXIT_FAILED,
 			util_printf(
-				"backup %s of %s was made again since this restore was begun: restore-cluster %s --abort, then begin anew",
-				p->backup, n->source, p->backup));
+				"backup %s of %s was made again since this restore was begun: sstablefs restore-cluster %s --cluster %s --abort, then begin anew",
+				p->backup, n->source, p->backup, p->cluster));
 }
 
 /* Where something is begun nobody was asked for a host id: the journal says which host it is. */
@@ -117,6 +118,9 @@ static void check_identity(struct lead *l, struct lead_host *h)
 	const struct filesplan_node *n = node_of(run, h);
 	const struct filesplan_node *own = p->remote ? filesplan_of_source(p, h->host_id) : NULL;
 	bool became = !p->remote && strcmp(h->host_id, n->host_id) == 0;
+	_cleanup_free_ char *begun = util_printf(
+		"; where it is right, sstablefs restore-cluster %s --cluster %s --abort or --finish ends what was begun, then begin anew",
+		p->backup, p->cluster);
 
 	if (own)
 		lead_fail(
@@ -129,10 +133,7 @@ static void check_identity(struct lead *l, struct lead_host *h)
 			l, h, EXIT_FAILED,
 			util_printf(
 				"the node there has host id %s, and the one that was to be restored there %s: look where the name of the host leads%s",
-				h->host_id, n->target_id,
-				p->saved
-					? "; where it is right, --abort or --finish what was begun, and begin anew"
-					: ""));
+				h->host_id, n->target_id, p->saved && begun ? begun : ""));
 }
 
 static void take_ready(struct lead *l, struct lead_host *h, json_t *event)
@@ -558,7 +559,7 @@ int filesrun_run(struct filesrun *run, struct err *e)
 		.command = "restore-node",
 		.steps = kinds[run->what].steps,
 		.step_count = kinds[run->what].count,
-		.grace_ms = 2 * run->wait_ms + GRACE_MS,
+		.grace_ms = plans ? PLAN_GRACE_MS : 2 * run->wait_ms + GRACE_MS,
 		.grace_over =
 			"it did not end after it was told to stop: look there with restore-node --plan",
 		.undone = "what was run there ended without having done it",

@@ -172,13 +172,25 @@ static int print_end(const struct show *s, struct err *e)
 	return cli_print_line(e, "nothing is in the way, as far as all hosts were asked");
 }
 
+/* How an end of it that was begun goes on is said as what is in the way. */
+static int print_begun(const struct filesrun *run, struct err *e)
+{
+	const struct filesplan *p = run->plan;
+
+	if (*p->ending)
+		return cli_print_line(
+			e, "--%s of the restore of %s into %zu nodes was begun, and has not ended",
+			p->ending, p->backup, run->lead.count);
+	return cli_print_line(
+		e,
+		"the restore of %s into %zu nodes was begun: sstablefs restore-cluster %s --cluster %s --yes goes on%s",
+		p->backup, run->lead.count, p->backup, p->cluster,
+		p->no_stage ? "" : ", --abort undoes it");
+}
+
 static int print(const struct show *s, const struct clusterplan *p, struct err *e)
 {
-	int r = p ? clusterplan_print(p, e)
-		  : cli_print_line(
-			    e,
-			    "the restore of %s into %zu nodes was begun: --yes goes on, --abort undoes it",
-			    s->run->plan->backup, s->run->lead.count);
+	int r = p ? clusterplan_print(p, e) : print_begun(s->run, e);
 
 	for (size_t i = 0; r == 0 && i < s->run->lead.count; i++)
 		r = print_host(s->run, i + 1, s->order[i], e);

@@ -375,10 +375,11 @@ static void beat(struct lead *l)
 			peer_send(l->hosts[i].peer, FOLLOW_WORD_WAIT);
 }
 
-/* Who waits for us says nothing; ssh's own keepalive looks after it. */
+/* Who waits for us says nothing; ssh's own keepalive looks after it. Where there is no step nobody does: who is ready goes on to its end. */
 static void look_at_time(struct lead *l, struct lead_host *h)
 {
-	bool speaks = h->state == LEAD_CONNECTING || h->state == LEAD_WORKING;
+	bool speaks = h->state == LEAD_CONNECTING || h->state == LEAD_WORKING ||
+		      (h->state == LEAD_RESTING && l->task->step_count == 0);
 	int64_t now = lead_now_ms(l);
 
 	if (h->hung_up && now - h->told_ms > l->task->grace_ms) {

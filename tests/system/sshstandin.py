@@ -41,6 +41,9 @@ def to_remote():
     while part := os.read(0, 4096):
         for word in part.decode().split():
             note(">" + word)
+            if fault.get("die_on") == word:
+                os.killpg(remote.pid, signal.SIGKILL)
+                os._exit(255)
         os.write(remote.stdin.fileno(), part)
     remote.stdin.close()
 

@@ -3,9 +3,10 @@
 
 import pytest
 
-from harness import FOUND, USAGE
+from harness import FOUND, USAGE, is_alive, wait_until
 from restorehosts import RestoreHosts, Restoring
 
+SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 
 
@@ -90,3 +91,17 @@ def test_what_was_begun_says_how_far_each_host_is(restoring, hosts):
     assert (hosts.contents(), hosts.journals()) == before
     hosts.fail(SEED, say="ssh: connect to host 10.0.0.2 port 22: No route to host")
     assert not of_host(restoring("--plan", code=FOUND))[SEED]["reached"]
+
+
+def test_a_host_that_hangs_when_it_is_ready_is_given_up(restoring, hosts):
+    hosts.configure(timeout="20")
+    hosts.fail(LAST, freeze_at="ready")
+    running = restoring.repository.start(*restoring.words("--plan"))
+    try:
+        said, _ = running.communicate(timeout=SECONDS)
+    finally:
+        running.kill()
+        hosts.thaw(LAST)
+    wait_until(lambda: not is_alive(hosts.pid(LAST)), SECONDS, "it gives up")
+    assert running.returncode == FOUND and "nothing was heard of it for 20 s" in said and "1 of 3 hosts are in the way" in said
+    assert hosts.running() == NAMES and not hosts.journals()

@@ -165,3 +165,64 @@ def test_a_plan_stays_where_a_full_disk_keeps_it_from_being_marked(program, rest
         assert restoring("--abort")["state"] == "aborted" and restoring.is_as_before() and not restoring.plans()
     finally:
         run("umount", "-l", program.cache)
+
+
+# ---- an end that was cut off ----
+
+def cut_off(restoring, hosts, way):
+    """The first of them has ended it, and the last one's connection is lost at the word."""
+    last = hosts.nodes[LAST]
+    hosts.fail(LAST, die_on=way.strip("-") if way == "--finish" else "stop")
+    restoring(way, code=FOUND if way == "--finish" else FAILED)
+    hosts.heal()
+    wait_until(lambda: not any(is_alive(hosts.pid(name)) for name in hosts.names), SECONDS, "the hosts give up")
+    assert last.journal()
+
+
+@pytest.mark.parametrize("way", ["--finish", "--abort"])
+def test_how_far_each_host_is_is_shown_while_an_end_is_cut_off(restoring, hosts, way):
+    restoring("--yes")
+    cut_off(restoring, hosts, way)
+    journals = hosts.journals()
+    document = restoring("--plan", code=FOUND)
+    assert document["state"] == "begun" and document["refusals"] == [f"an earlier restore-cluster b {way} has not ended: run sstablefs restore-cluster b --cluster Live_Test__1 {way} again"]
+    assert {target["host"]: target["reached"] for target in document["targets"]} == {name: True for name in NAMES}
+    assert next(target["plan"]["state"] for target in document["targets"] if target["host"] == LAST) == "begun"
+    said = restoring("--plan", json=False, code=FOUND).out
+    assert f"{way} of the restore of b into 3 nodes was begun, and has not ended" in said and "--yes goes on" not in said
+    assert hosts.journals() == journals
+    restoring(way)
+    assert not hosts.journals() and not restoring.plans()
+
+
+def test_a_finish_that_was_cut_off_does_not_say_that_nothing_was_removed(restoring, hosts):
+    restoring("--yes")
+    cut_off(restoring, hosts, "--finish")
+    hosts.fail(LAST, say="ssh: connect to host 10.0.0.3 port 22: No route to host")
+    said = restoring("--finish", json=False, code=FAILED).out
+    assert "the same command goes on" in said and "nothing was removed" not in said and "--yes" not in said
+    hosts.heal()
+    assert restoring("--finish")["state"] == "finished"
+
+
+def test_without_staging_a_finish_that_is_refused_names_no_way_back(restoring, hosts):
+    restoring("--yes", "--no-stage")
+    hosts.fail(LAST, say="ssh: connect to host 10.0.0.3 port 22: No route to host")
+    said = restoring("--finish", json=False, code=FAILED).out
+    assert "nothing was removed" in said and "--yes goes on with it" in said and "--abort" not in said
+    hosts.heal()
+    assert restoring("--finish")["state"] == "finished"
+
+
+# ---- what is said of how to go on ----
+
+def test_who_is_to_end_what_was_begun_is_told_of_which_cluster(repository, restoring, hosts):
+    """Backups of several clusters may have one name."""
+    leave_behind(restoring, hosts)
+    assert "restore-cluster b --cluster Live_Test__1 --abort or" in restoring("--yes", "--no-stage", json=False, code=USAGE).err
+    last = hosts.nodes[LAST]
+    repository("--config", last.configuration, "restore-node", "--abort")
+    repository("delete", "b", "--node", "n3", "--force")
+    repository("--config", last.configuration, "backup", "--name", "b")
+    answer = restoring("--yes", json=False, code=FAILED)
+    assert "made again since this restore was begun: sstablefs restore-cluster b --cluster Live_Test__1 --abort, then begin anew" in answer.err
