@@ -335,6 +335,69 @@ static int check_known(const struct clusterplan *p, struct err *e)
 					: "--only names what is to be loaded of what it has");
 }
 
+static bool has_rows(const struct clusterplan *p, const struct cql_statement *s)
+{
+	for (size_t i = 0; i < p->table_count; i++)
+		if (strcmp(p->tables[i].keyspace, s->keyspace) == 0 &&
+		    strcmp(p->tables[i].table, s->name) == 0)
+			return true;
+	return false;
+}
+
+/* The first source of a table that may have had rows of it, and not backed them up. */
+static const char *find_unknowing(const struct clusterplan *p, const struct cql_statement *s)
+{
+	for (uint32_t i = 0; i < p->source_count; i++)
+		if (is_loaded_from(p, s->keyspace, i) &&
+		    !clusterplan_knows(p, i, s->keyspace, s->name))
+			return p->sources[i].name;
+	return NULL;
+}
+
+/* The same where it is permitted: what may be missing is said. */
+static int note_unknowing(struct clusterplan *p, struct err *e)
+{
+	const struct schema_item *item;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && (item = clusterplan_item(p, i)); i++) {
+		const struct cql_statement *s = item->statement;
+		const char *who = s->kind == CQL_TABLE ? find_unknowing(p, s) : NULL;
+		_cleanup_free_ char *reason = NULL;
+
+		if (!who)
+			continue;
+		reason = util_printf(
+			"the backup of %s was made with --only, and has not this table", who);
+		r = reason ? clusterplan_note(p, s->keyspace, s->name, has_rows(p, s), reason, e)
+			   : err_nomem(e);
+	}
+	return r;
+}
+
+/* Each node holds all of a keyspace that is everywhere, and nothing is loaded of one that is local. */
+static int note_missing(struct clusterplan *p, struct err *e)
+{
+	size_t count = json_array_size(p->missing);
+	const char *first =
+		json_string_value(json_object_get(json_array_get(p->missing, 0), "address"));
+	_cleanup_free_ char *reason = util_printf(
+		"%zu nodes are missing in the backup, %s the first, and rows may be on them alone",
+		count, first ? first : "");
+	int r = reason ? 0 : err_nomem(e);
+
+	for (size_t i = 0; r == 0 && count > 0 && i < p->keyspace_count; i++) {
+		const struct clusterplan_keyspace *k = &p->keyspaces[i];
+		bool loaded;
+
+		if (k->replication.class != REPLICATION_LOCAL &&
+		    k->replication.class != REPLICATION_EVERYWHERE &&
+		    !clusterplan_is_noted(p, k->name, "", &loaded))
+			r = clusterplan_note(p, k->name, "", true, reason, e);
+	}
+	return r;
+}
+
 /* ---- the plan ---- */
 
 static int check_partitioner(const struct clusterplan *p, struct err *e)
@@ -369,7 +432,11 @@ static int plan_loading(struct cli *cli, struct session *s, struct clusterplan *
 		r = clusterplan_cover(p, all, e);
 	if (r == 0)
 		r = collect_tables(cli, s, p, e);
-	return r < 0 || o->partial || o->given ? r : check_known(p, e);
+	if (r == 0)
+		r = note_missing(p, e);
+	if (r < 0 || o->given)
+		return r;
+	return o->partial ? note_unknowing(p, e) : check_known(p, e);
 }
 
 static int make(struct cli *cli, struct session *s, struct clusterplan *p,

@@ -78,6 +78,9 @@ bool clusterplan_knows(const struct clusterplan *p, uint32_t source, const char 
 /* NULL: none of its tables is loaded. */
 const struct clusterplan_keyspace *clusterplan_keyspace(const struct clusterplan *p,
 							const char *name);
+/* Says in the plan that a table, or with "" a keyspace, is not loaded, or not whole. */
+int clusterplan_note(struct clusterplan *p, const char *keyspace, const char *table, bool loaded,
+		     const char *reason, struct err *e);
 /* How a keyspace will be replicated, with data centres as they were asked for. */
 int clusterplan_replication(const struct schema *schema, const struct schema_item *item,
 			    struct replication *ret, struct err *e);

@@ -11,9 +11,6 @@ int clusterplan_read_schema(struct cli *cli, struct session *s, struct clusterpl
 			    struct err *e);
 /* Of the schema, then of the tables that hold roles; NULL behind the last. */
 const struct schema_item *clusterplan_item(const struct clusterplan *p, size_t i);
-/* Says in the plan that a table, or with "" a keyspace, is not loaded, or not whole. */
-int clusterplan_note(struct clusterplan *p, const char *keyspace, const char *table, bool loaded,
-		     const char *reason, struct err *e);
 /* Whether that was said, and which of both; *ret_loaded is set only then. */
 bool clusterplan_is_noted(const struct clusterplan *p, const char *keyspace, const char *table,
 			  bool *ret_loaded);

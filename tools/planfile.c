@@ -251,7 +251,7 @@ static bool is_of(const struct clusterplan_table *x, const struct clusterplan_ta
 }
 
 /* Of one table, from row `first` to `end`: what is left out must be held by another source that is not, or nobody has anything of it. */
-static int check_table(const struct clusterplan *p, size_t first, size_t end, const bool *chosen,
+static int check_table(struct clusterplan *p, size_t first, size_t end, const bool *chosen,
 		       bool partial, struct err *e)
 {
 	const struct clusterplan_table *t = &p->tables[first];
@@ -269,10 +269,14 @@ static int check_table(const struct clusterplan *p, size_t first, size_t end, co
 		if (!chosen[i])
 			available[p->tables[i].source] = false;
 	}
-	if (!any || partial)
+	if (!any)
 		return 0;
 	r = cover_choose(p->ring, &clusterplan_keyspace(p, t->keyspace)->replication, available,
 			 true, &cover, e);
+	if (r == 0 && cover.lost_ranges > 0 && partial)
+		return clusterplan_note(
+			p, t->keyspace, t->table, true,
+			"a part of the ring is held by no source that the plan names for it", e);
 	if (r == 0 && cover.lost_ranges > 0)
 		return err_set(
 			e, ERR_CONFLICT, -EBUSY,

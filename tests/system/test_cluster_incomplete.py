@@ -164,3 +164,25 @@ def test_a_keyspace_of_which_nobody_has_a_replica_is_left_out_by_partial(target,
     document = into(cluster, "--yes", "--partial", code=FOUND)
     assert (document["loaded"], incomplete(document)) == (5, [("k2", None, False)])
     assert not [statement for statement in cluster.statements() if " k2" in statement]
+
+
+# ---- nodes that are missing, and backups of some tables ----
+
+def test_what_only_missing_nodes_may_have_is_not_passed_over_in_silence(repository, target, into):
+    cluster = target(SCHEMA)
+    repository("delete", "c", "--node", "n2", "--force")
+    refused(into(cluster, "--yes", code=FAILED, json=False), "10.0.0.2", "--partial")
+    assert "keyspace ks2 is loaded in part: 1 nodes are missing in the backup, 10.0.0.2 the first" in into(cluster, "--plan", "--load", "--partial", json=False).out
+    assert incomplete(into(cluster, "--yes", "--load", "--partial", "--only", "ks2", code=FOUND)) == [("ks2", None, True)]
+    document = into(cluster, "--yes", "--load", "--partial", code=FOUND)
+    assert sorted(incomplete(document)) == [("ks2", None, True), ("shop", None, True)] and document["failed"] == []
+
+
+def test_what_was_not_backed_up_is_not_passed_over_in_silence(repository, hosts, plan, into):  # noqa: F811
+    for number, node in enumerate(hosts.nodes.values(), 1):
+        repository("--config", node.configuration, "backup", "--name", "c", *(["--only", "shop"] if number == 2 else []))
+    plan.towards(status(OTHER_IDS[:2], ["r1", "r2"]))
+    cluster = Target(hosts)
+    refused(into(cluster, "--yes", code=FAILED, json=False), "n2", "--partial")
+    assert incomplete(into(cluster, "--yes", "--partial", code=FOUND)) == [("ks2", "t", True)]
+    assert into(cluster, "--yes", "--partial", "--only", "shop")["incomplete"] == []

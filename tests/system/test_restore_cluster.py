@@ -134,6 +134,8 @@ def test_what_a_backup_of_some_tables_may_not_have_is_refused(repository, hosts,
     assert len(repository(*words, "--only", "shop", "--all-replicas").json["tables"]) == 6
     document = repository(*words, "--partial").json
     assert [table["source"] for table in document["tables"] if table["table"] == "t"] == ["n1"]
+    assert [(one["keyspace"], one["table"], one["loaded"]) for one in document["incomplete"]] == [("ks2", "t", True)]
+    assert "n2 was made with --only" in document["incomplete"][0]["reason"]
     # What was said once is not said for ever: nor does a plan that was saved hold all.
     path = program.directory / "plan.json"
     path.write_text(json.dumps(document))
