@@ -378,7 +378,7 @@ static int check_owner(const char *path, const struct stat *st, struct err *e)
 		return 0;
 	return err_set(
 		e, ERR_CONFLICT, -EPERM,
-		"%s is not believed, as it belongs to user %u, or others may write to it: run restore-node as who began it",
+		"%s is not believed, as it belongs to user %u, or others may write to it: run restore-node as who began it (where that was root, and a chown -R came since, chown root it)",
 		path, (unsigned)st->st_uid);
 }
 

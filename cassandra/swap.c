@@ -35,13 +35,17 @@ static int check_same(const struct swap_place *p, int fd, struct err *e)
 
 	if (fstat(fd, &st) < 0)
 		return err_errno(e, -errno, "cannot look at %s", p->path);
-	if ((!p->owned || st.st_uid == p->owner) &&
-	    (!p->inode || (st.st_ino == p->inode && st.st_dev == p->device)))
-		return 0;
-	return err_set(
-		e, ERR_CONFLICT, -EPERM,
-		"%s is not the directory that was looked at, of user %u: who can write to the directories above it has put one of user %u there",
-		p->path, (unsigned)p->owner, (unsigned)st.st_uid);
+	if (p->inode && (st.st_ino != p->inode || st.st_dev != p->device))
+		return err_set(
+			e, ERR_CONFLICT, -EPERM,
+			"%s is not the directory that was looked at: another directory is there, put by who can write to those above it; put the first one back and run the same command again, or --abort",
+			p->path);
+	if (p->owned && st.st_uid != p->owner)
+		return err_set(
+			e, ERR_CONFLICT, -EPERM,
+			"%s is of user %u now, and was of user %u when the restore began: if it is the same directory, chown %u it (it alone) and run the same command again, or --abort",
+			p->path, (unsigned)st.st_uid, (unsigned)p->owner, (unsigned)p->owner);
+	return 0;
 }
 
 int swap_open_place(const struct swap_place *p, int *ret_fd, struct err *e)
@@ -74,7 +78,7 @@ static const char *advice(const struct own_name *n)
 {
 	return strcmp(n->below, IN_BACKUPS) == 0
 		       ? "an sstablefs of before has given it to that user: chown it to root (it alone, not what is in it), or end the restore with that sstablefs; do not remove it"
-		       : "if that user has begun a restore-node, run it as that user; else look at what is in it, which may be all that a node had, and move it away";
+		       : "if that user has begun a restore-node, run it as that user; if root has, and a chown -R came since, chown root it, its backups and backups/*, journal.json and lock (not what is in new and old), and run the same command again, or --abort; else look at what is in it, which may be all that a node had, and move it away";
 }
 
 /* Who else could write to it could lead root anywhere through it. */

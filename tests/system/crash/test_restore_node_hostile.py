@@ -87,7 +87,7 @@ def test_a_staging_directory_that_the_user_planted_is_refused(stored, host, fore
         give(own)
     was, content = seen(foreign), host.content()
     for arguments in ALL:
-        refused(run(stored, host, *arguments), *(["is no directory"] if kind == "link" else [f"belongs to user {CASSANDRA}", "run it as that user"]))
+        refused(run(stored, host, *arguments), *(["is no directory"] if kind == "link" else [f"belongs to user {CASSANDRA}", "run it as that user", "chown root it, its backups and backups/*, journal.json and lock"]))
         assert seen(foreign) == was and host.content() == content and host.running
 
 
@@ -239,9 +239,26 @@ def test_a_directory_of_another_user_is_not_touched_by_a_later_run_either(stored
     assert {place["owner"] for place in host.journal()["places"]} == {CASSANDRA}
     os.chown(host.beside["hints"], OTHER, OTHER)
     for arguments in (["b", "--in-place", "--yes"], ["--abort"]):
-        refused(run(stored, host, *arguments), host.beside["hints"], f"of user {OTHER}")
+        refused(run(stored, host, *arguments), host.beside["hints"], f"of user {OTHER} now", f"chown {CASSANDRA} it", "run the same command again, or --abort")
     os.chown(host.beside["hints"], CASSANDRA, CASSANDRA)
     run(stored, host, "--abort", code=0)
+
+
+@pytest.mark.parametrize("words", [["b", "--in-place", "--yes"], ["--abort"]], ids=["goes-on", "abort"])
+def test_after_a_chown_of_all_the_restore_goes_on_by_what_is_said(stored, host, words):
+    """As a container's entrypoint does it, or who takes a start that failed for one of permissions."""
+    host.fail("start", first="not now")
+    run(stored, host, "b", "--in-place", "--yes")
+    host.heal()
+    for place in host.places:
+        give(place)
+    refused(run(stored, host, *words), f"belongs to user {CASSANDRA}", "chown root it, its backups and backups/*, journal.json and lock")
+    for own in (place / OWN for place in host.places):
+        for path in (own, own / "backups", *(own / "backups").iterdir(), own / "journal.json", own / "lock"):
+            if path.exists():
+                os.chown(path, 0, 0)
+    run(stored, host, *words, code=0)
+    assert files(host.content()) == (files(stored.spoilt) if words == ["--abort"] else stored.before)
 
 
 @pytest.mark.parametrize("words", [["b", "--in-place", "--yes"], ["--abort"]], ids=["goes-on", "abort"])
