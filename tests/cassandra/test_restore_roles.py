@@ -3,7 +3,9 @@
 Cassandra is refused by an older. Minutes: only with SSTABLEFS_LONG=1."""
 
 import contextlib
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,12 @@ def loader(program, node, user, password):
     java, path, own = program.directory / "java", program.directory / "loader", str(node.installation.java)
     java.write_text(re.search(r"```bash\n(#!/bin/bash\n# As java;.*?)```", document, re.DOTALL)[1])
     text = (node.bin / "sstableloader").read_text()
-    assert text.count(f"exec {own} ") == 1
-    path.write_text(text.replace(f"exec {own} ", f"exec env JAVA={own} SECRET={secret(program, 'loader-secret', user, password)} {java} "))
+    # Java opens no file of options in another one.
+    options = node.conf / "tools.options"
+    words = " ".join(shlex.quote(json.loads(line)) for line in options.read_text().splitlines())
+    began = f"exec {own} @{options} "
+    assert text.count(began) == 1
+    path.write_text(text.replace(began, f"exec env JAVA={own} SECRET={secret(program, 'loader-secret', user, password)} {java} {words} "))
     for script in (java, path):
         script.chmod(0o755)
     return path
