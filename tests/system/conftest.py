@@ -4,6 +4,7 @@
 import pytest
 
 import trees
+from restorehosts import RestoreHosts, Restoring
 
 
 @pytest.fixture
@@ -17,6 +18,19 @@ def seaweedfs(program, seaweedfs_server):
 def any_repository(request):
     """An empty repository, once in a directory and once on MinIO."""
     return request.getfixturevalue("repository" if request.param == "directory" else "minio")
+
+
+@pytest.fixture
+def hosts(program):
+    """Three hosts of a backed-up cluster with what was written since, which restore-cluster is to make again what they were."""
+    with RestoreHosts(program) as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def restoring(repository, hosts):
+    """restore-cluster of their backup."""
+    return Restoring(repository, hosts)
 
 
 @pytest.fixture

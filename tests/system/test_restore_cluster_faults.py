@@ -20,17 +20,6 @@ STRANGER = "77e0ad09-2b0c-4f2e-9f31-6d9a3a1c5b11"
 REFUSED = "backup@10.0.0.3: Permission denied (publickey,password)."
 
 
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
-
-
 def node(document, host):
     return next(node for node in document["nodes"] if node["host"] == host)
 

@@ -16,17 +16,6 @@ OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
 
 
 @pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
-
-
-@pytest.fixture
 def others(program):
     with OtherHosts(program, OTHERS, racks="cab") as others:
         yield others

@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What hosts say of themselves when restore-cluster asks them, and what follows from it. Stand-ins, as in test_restore_cluster_files.py."""
 
-import pytest
 
 from harness import FAILED, USAGE
-from restorehosts import OtherHosts, RestoreHosts, Restoring, states
+from restorehosts import OtherHosts, Restoring, states
 
 FIRST, SEED, LAST = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
 STRANGER = "77e0ad09-2b0c-4f2e-9f31-6d9a3a1c5b11"
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def test_rows_that_a_node_is_configured_to_ask_for_wait_until_all_run(restoring, hosts):

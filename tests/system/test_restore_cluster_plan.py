@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`restore-cluster --plan` where nodes take files as they are: every host is asked, nothing is changed, and what is told is what --yes does. Stand-ins, as in test_restore_cluster_files.py."""
 
-import pytest
 
 from harness import FOUND, USAGE, is_alive, wait_until
-from restorehosts import RestoreHosts, Restoring
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def of_host(document):

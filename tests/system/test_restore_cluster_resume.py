@@ -4,23 +4,12 @@
 import pytest
 
 from harness import FAILED, FOUND, USAGE, is_alive, run, wait_until
-from restorehosts import CONTROL, OtherHosts, RestoreHosts, Restoring
+from restorehosts import CONTROL, OtherHosts
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
 NAMED = ["--cluster", "Live_Test__1"]
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def write_list(program):

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from harness import FOUND, USAGE
-from restorehosts import RestoreHosts, Restoring
 
 FIRST, SECOND, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 LOOPBACK, NOBODY = "127.0.0.1", "192.0.2.77"
@@ -26,17 +25,6 @@ for line in program.stdout:
     print(end=line, flush=True)
 sys.exit(program.wait())
 """
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def write(hosts, seeds, **of_host):

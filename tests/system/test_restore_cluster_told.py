@@ -7,21 +7,10 @@ import signal
 import pytest
 
 from harness import FAILED, USAGE, is_alive, wait_until
-from restorehosts import RestoreHosts, Restoring, states
+from restorehosts import states
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def conditions(document):

@@ -5,23 +5,12 @@ test_restore_cluster_files.py."""
 import pytest
 
 from harness import FAILED, FOUND, USAGE, is_alive, wait_until
-from restorehosts import OtherHosts, RestoreHosts, Restoring, states
+from restorehosts import OtherHosts, Restoring, states
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 OTHERS = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
 COMMAND = "sstablefs restore-node b --cluster Live_Test__1 --node n3 --in-place --yes"
-
-
-@pytest.fixture
-def hosts(program):
-    with RestoreHosts(program) as hosts:
-        yield hosts
-
-
-@pytest.fixture
-def restoring(repository, hosts):
-    return Restoring(repository, hosts)
 
 
 def gave_up(hosts):
