@@ -158,17 +158,22 @@ def test_without_staging_killed_anywhere_it_is_ended_or_given_up_but_never_lost(
 
 
 def test_who_uses_the_data_before_they_are_removed_leaves_the_way_back_open(story):
-    """The third time the journal is written the stop is done: then somebody is in a directory, as a backup of the files would be."""
+    """The fourth time the journal is written the stop is done: then somebody is in a directory, as a backup of the files would be."""
     story = story("--in-place", "--no-stage")
     hook = Hook(story.repository.program, "n", below=story.host.data[0] / OWN / "journal.json")
     process = story.repository.start("--config", story.host.configuration, "restore-node", "b", *story.options, "--yes",
-                                     environment={**hook.environment(3), "CRASH_PAUSE": "1"})
+                                     environment={**hook.environment(4), "CRASH_PAUSE": "1"})
     stat = Path("/proc", str(process.pid), "stat")
     wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", 20, "the pause")
-    with subprocess.Popen(["sleep", "1000"], cwd=story.host.data[1]) as user:
+    user = subprocess.Popen(["sleep", "1000"], cwd=story.host.data[1])
+    try:
+        assert not story.host.running, "it is paused where the stop is done"
         process.send_signal(signal.SIGCONT)
         err = process.communicate(timeout=60)[1]
+    finally:
         user.kill()
+        user.wait()
+        process.kill()
     assert process.returncode == FAILED and "still in use by" in err and "--abort" in err
     story.abort()
 
