@@ -163,6 +163,7 @@ static int parse(struct cli *cli, int argc, char **argv, struct arguments *a, st
 		r = check_arguments(a, argc - optind, e);
 	if (r == 0)
 		a->backup = argv[optind];
+	a->wish.cluster = a->common.cluster;
 	return r;
 }
 

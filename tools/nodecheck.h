@@ -8,6 +8,7 @@
 
 struct nodecheck_wish { /* borrowed */
 	bool remote, no_stage, keep_auth;
+	const char *cluster;	 /* that was named on the command line; NULL: none */
 	const char *const *only; /* "ks" or "ks.table" */
 	size_t only_count;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 #include "base/json.h"
+#include "catalog/keys.h"
 #include "catalog/wholefile.h"
 #include "tools/nodecheck_state.h"
 
@@ -46,6 +47,35 @@ static void refuse(struct nodechecking *c, const char *own, const char *name)
 			own, c->ask->yaml, name);
 }
 
+/* Whether the backup may well be of the cluster that is called so: it is kept as that one would be, or as somebody said that it is. */
+static bool is_expected(const struct nodechecking *c, const char *name)
+{
+	const char *kept = c->rec->where.cluster;
+	const char *configured = config_get(c->cli->config, "cassandra", "cluster");
+	char clean[FORMAT_NAME_BYTES + 1];
+
+	keys_clean_name(clean, name);
+	return c->wish->cluster || strcmp(clean, kept) == 0 ||
+	       (configured && strcmp(configured, kept) == 0);
+}
+
+/* Of one made without Cassandra. What is in the way has a way past it: the name may have been given by hand. */
+static void judge_unknown(struct nodechecking *c, const char *name)
+{
+	const char *kept = c->rec->where.cluster;
+
+	if (is_expected(c, name))
+		nodecheck_note(
+			c,
+			"the backup, kept as cluster %s, does not say what Cassandra called its cluster: cluster_name '%s' in %s is not compared; where the backup's was another one, Cassandra does not start",
+			kept, name, c->ask->yaml);
+	else
+		nodecheck_refuse(
+			c,
+			"the backup, kept as cluster %s, does not say what Cassandra called its cluster, and cluster_name in %s is '%s': of another cluster Cassandra would not start; take the node's own backup, or, where this is its cluster, say --cluster %s",
+			kept, c->ask->yaml, name, kept);
+}
+
 void nodecheck_cluster(struct nodechecking *c, struct session *s)
 {
 	const char *name = *c->conf->cluster ? c->conf->cluster : DEFAULT_NAME;
@@ -63,8 +93,5 @@ void nodecheck_cluster(struct nodechecking *c, struct session *s)
 	else if (*own)
 		refuse(c, own, name);
 	else
-		nodecheck_note(
-			c,
-			"the backup, kept as cluster %s, does not say what Cassandra called its cluster: cluster_name '%s' in %s is not compared; where the backup's was another one, Cassandra does not start",
-			kept, name, c->ask->yaml);
+		judge_unknown(c, name);
 }

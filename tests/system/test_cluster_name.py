@@ -86,15 +86,37 @@ def plan_of_only(repository, host, backup):
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_where_no_backup_says_it_the_name_is_not_compared_and_that_is_told(repository, host, older):
+def test_where_no_backup_says_it_a_name_that_was_given_is_not_compared_and_that_is_told(repository, host, older):
     back_up_without_cassandra(repository, host, ALIAS)
     if older:
         reseal(record(repository, ALIAS), cluster_original=ALIAS)
-    document = plan(repository, host)
-    assert document["refusals"] == []
-    assert any("kept as cluster production" in note and f"'{CLUSTER}'" in note and "not compared" in note for note in document["notes"])
+
+    def is_told(*arguments):
+        document = plan(repository, host, *arguments)
+        told = [note for note in document["notes"] if "kept as cluster production" in note and f"'{CLUSTER}'" in note and "not compared" in note]
+        return document["refusals"] == [] and len(told) == 1
+
+    assert is_told("--in-place", "--cluster", ALIAS) and is_told("--only", "shop", "--cluster", ALIAS)
+    name(host, cluster=ALIAS)
+    assert is_told("--in-place")
     host.write_yaml(cluster_name=ALIAS)
     assert not [note for note in plan(repository, host)["notes"] if "compared; where" in note]
+
+
+def test_where_no_backup_says_it_the_cleaned_name_is_not_compared_and_that_is_told(repository, host):
+    back_up_without_cassandra(repository, host, CLEAN)
+    document = plan(repository, host)
+    assert document["refusals"] == [] and any("not compared" in note for note in document["notes"])
+
+
+@pytest.mark.parametrize("how", [["--in-place"], ["--in-place", "--no-stage"], ["--only", "shop"]])
+def test_where_no_backup_says_it_one_that_nobody_named_is_refused_as_another_clusters(repository, host, how):
+    """Of another cluster Cassandra would not start, and with --no-stage there would be no way back."""
+    back_up_without_cassandra(repository, host, ALIAS)
+    before = host.content()
+    refused(repository("--config", host.configuration, "restore-node", "b", *how, "--yes", code=FAILED),
+            "kept as cluster production", f"is '{CLUSTER}'", "say --cluster production")
+    assert host.content() == before and host.running
 
 
 def test_a_topology_that_cannot_be_read_is_told(repository, host):
@@ -103,7 +125,7 @@ def test_a_topology_that_cannot_be_read_is_told(repository, host):
     for path in (repository.path / "nodes" / ALIAS / "n1/objects").rglob("*"):
         if path.is_file():
             path.write_bytes(b"damaged" + path.read_bytes()[7:])
-    notes = plan(repository, host)["notes"]
+    notes = plan(repository, host, "--in-place", "--cluster", ALIAS)["notes"]
     assert any("topology cannot be read" in note for note in notes) and any("not compared" in note for note in notes)
 
 
