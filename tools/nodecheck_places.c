@@ -27,6 +27,19 @@ static bool is_apart(struct nodechecking *c, const char *path)
 	return true;
 }
 
+/* Who has no more than the directories themselves may do with them what the file says, whoever wrote it. */
+static void refuse_yaml(struct nodechecking *c, const char *path, uid_t owner)
+{
+	_cleanup_free_ char *user =
+		owner == 0 ? strdup("")
+			   : util_printf(", or run restore-node as user %u", (unsigned)owner);
+
+	nodecheck_refuse(
+		c,
+		"%s belongs to user %u, and others than that user and root can write %s, which names it, or put another one there: give both to Cassandra's user, or the file and its directories to root alone%s",
+		path, (unsigned)owner, c->ask->yaml, user ? user : "");
+}
+
 /*
  * Root exchanges all that is in a directory. So all of them are of one user, and who else than root can write cassandra.yaml names nobody's directories but his own.
  */
@@ -41,10 +54,7 @@ static void check_owner(struct nodechecking *c, const char *path, const struct s
 			path);
 	else if (geteuid() == 0 && !c->yaml_is_roots &&
 		 (st->st_uid == 0 || (c->yaml_owner != 0 && c->yaml_owner != st->st_uid)))
-		nodecheck_refuse(
-			c,
-			"%s belongs to user %u, and others than that user and root can write %s, which names it, or put another one there: give both to Cassandra's user, or the file and its directories to root alone",
-			path, (unsigned)st->st_uid, c->ask->yaml);
+		refuse_yaml(c, path, st->st_uid);
 	else if (j->place_count > 0 && stat(j->places[0].path, &first) == 0 &&
 		 first.st_uid != st->st_uid)
 		nodecheck_refuse(

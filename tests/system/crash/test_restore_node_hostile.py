@@ -196,6 +196,46 @@ def test_a_cassandra_yaml_of_the_users_names_no_directory_but_his_own(stored, ho
     assert seen(foreign) == was
 
 
+def config_map(host):
+    """As Kubernetes mounts one: a directory of root's that all may write to, and two links in it."""
+    conf = host.yaml.parent
+    (conf / "..2026_11_22").mkdir()
+    host.yaml.rename(conf / "..2026_11_22/cassandra.yaml")
+    (conf / "..data").symlink_to("..2026_11_22")
+    host.yaml.symlink_to("..data/cassandra.yaml")
+    conf.chmod(0o777)
+
+
+def link_of_roots(host):
+    there = host.yaml.parent.with_name("cassandra.yaml.d")
+    there.mkdir()
+    host.yaml.rename(there / "node.yaml")
+    host.yaml.symlink_to(there / "node.yaml")
+
+
+SET_UPS = {"the user's": lambda host: give(host.yaml.parent), "root's in the user's directory": lambda host: os.chown(host.yaml.parent, CASSANDRA, CASSANDRA),
+           "the user's in root's directory": lambda host: os.chown(host.yaml, CASSANDRA, CASSANDRA), "root's, of a group": lambda host: host.yaml.chmod(0o664),
+           "a link of root's": link_of_roots, "a ConfigMap": config_map}
+
+
+@pytest.mark.parametrize("set_up", SET_UPS)
+def test_a_cassandra_yaml_that_root_or_the_user_wrote_is_taken(stored, host, set_up):
+    SET_UPS[set_up](host)
+    run(stored, host, "b", "--in-place", "--plan", code=0)
+
+
+def test_a_cassandra_yaml_of_a_third_user_is_not_roots_to_follow_and_it_says_who_may(stored, host):
+    """As of one who deploys: he could name the directories of any user on the host. Who has no more than those directories may follow it."""
+    os.chown(host.yaml, OTHER, OTHER)
+    refused(run(stored, host, "b", "--in-place", "--yes"), "nothing was done", f"belongs to user {CASSANDRA}", host.yaml, f"or run restore-node as user {CASSANDRA}")
+
+
+def test_a_relative_path_of_cassandra_yaml_is_refused_as_later_runs_have_another_directory(stored, host):
+    text = host.configuration.read_text()
+    host.configuration.write_text(text.replace(f"yaml = {host.yaml}", f"yaml = {os.path.relpath(host.yaml, stored.program.directory)}"))
+    refused(run(stored, host, "b", "--in-place", "--yes"), "nothing was done", "is no absolute path: write it from / on")
+
+
 def test_a_cassandra_yaml_of_roots_that_the_user_links_to_is_neither_believed_nor_edited(stored, host, tmp_path):
     """It is of another node on this machine, whose directories are another user's."""
     host.kill()
