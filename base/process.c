@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/spawn.h"
 
 #define POLL_MS 20 /* between two looks at the process and at cancel */
@@ -43,6 +45,20 @@ static int open_stream(struct stream *s, struct wbuf *text, int *ret_theirs)
 	return fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
+/* At its beginning. *ret_theirs stays -1 where nothing is to be read. */
+static int open_input(const struct wbuf *text, int *ret_theirs)
+{
+	int r;
+
+	if (!text)
+		return 0;
+	*ret_theirs = memfd_create("input", MFD_CLOEXEC);
+	if (*ret_theirs < 0)
+		return -errno;
+	r = io_write_full(*ret_theirs, text->data, text->len);
+	return r == 0 && lseek(*ret_theirs, 0, SEEK_SET) < 0 ? -errno : r;
+}
+
 static void close_stream(struct stream *s)
 {
 	if (s->fd >= 0)
@@ -52,17 +68,20 @@ static void close_stream(struct stream *s)
 
 static int start(struct child *c, const struct process_options *o)
 {
+	_cleanup_close_ int in = -1;
 	_cleanup_close_ int out = -1;
 	_cleanup_close_ int errors = -1;
 	int r = open_stream(&c->out, o->out, &out);
 
+	if (r == 0)
+		r = open_input(o->in, &in);
 	if (r == 0)
 		r = open_stream(&c->errors, o->errors, &errors);
 	c->errors.cut = o->cut_errors;
 	if (r == 0) {
 		const struct spawn_options so = { .words = o->words,
 						  .environment = o->environment,
-						  .in = -1,
+						  .in = in,
 						  .out = out,
 						  .errors = errors };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs another program to its end: no shell, a session and process group of its own, no terminal, no standard input, none of our
+ * Runs another program to its end: no shell, a session and process group of its own, no terminal, no standard input but what is given, none of our
  * descriptors, default signals. It has a time limit, what it prints is bounded, and whatever is left of its group when it ends, or
  * when it is given up, is killed.
  */
@@ -16,6 +16,7 @@ struct process_options {
 	char *const *environment; /* as of struct spawn_options */
 	int timeout_ms;
 	const struct cancel *cancel;
+	const struct wbuf *in; /* what it reads on standard input, from memory; NULL: nothing */
 	/* What it prints is appended to these, up to their maximum; NULL: thrown away. Their bytes may be secrets: no copy of them is left here. */
 	struct wbuf *out, *errors;
 	bool cut_errors; /* more on standard error than fits is thrown away, and is no failure */

@@ -11,7 +11,10 @@ import json, sys
 from pathlib import Path
 
 state = Path({state!r})
-statement = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else Path(sys.argv[sys.argv.index("-f") + 1]).read_text()
+statement = sys.argv[sys.argv.index("-e") + 1] if "-e" in sys.argv else sys.stdin.read()
+if statement.startswith("SHOW VERSION;\n"):
+    print("[cqlsh 6.2.2 | Cassandra 5.0.9 | CQL spec 3.4.7 | Native protocol v5]")
+    statement = statement.partition("\n")[2]
 if statement.startswith("DESCRIBE"):
     print(state.joinpath("schema.cql").read_text(), end="")
     sys.exit()

@@ -68,11 +68,29 @@ def columns(repository, hosts):
     return columns
 
 
-def test_a_table_that_is_too_wide_for_a_command_line_is_made(columns, load, target):
-    """A word of one may have 128 KiB."""
+def wrap_cqlsh(target, script):
+    """As who goes to another user or host by it."""
+    real = target.state / "cqlsh"
+    real.rename(target.state / "cqlsh-there")
+    real.write_text(f"#!/bin/sh\n{script.format(target.state / 'cqlsh-there')}\n")
+    real.chmod(0o755)
+
+
+@pytest.mark.parametrize("script", ['exec {} "$@"', 'cat | {} "$@"'], ids=["sudo", "ssh"])
+def test_a_table_that_is_too_wide_for_a_command_line_is_made(columns, load, target, script):
+    """A word of one may have 128 KiB. What is more comes by standard input, the only file of ours that another user or host has."""
+    wrap_cqlsh(target, script)
     load(backup="w")
     made = [statement for statement in target.statements() if "shop.wide" in statement]
     assert len(made) == 1 and all(column in made[0] for column in columns)
+
+
+def test_a_cqlsh_that_is_given_no_input_is_told_from_one_that_made_the_table(columns, load, target):
+    """As by docker exec without -i: it reads nothing, and says that all is well."""
+    wrap_cqlsh(target, 'exec {} "$@" < /dev/null')
+    said = load(backup="w", code=FAILED)["error"]["message"]
+    assert "does not read its standard input" in said and "docker exec wants -i" in said
+    assert target.loads() == []
 
 
 def test_so_many_are_loaded_at_once_and_share_the_throttle(repository, load, target):

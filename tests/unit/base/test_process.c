@@ -67,6 +67,30 @@ Test(process, nothing_is_had_of_our_input_and_descriptors)
 	wbuf_deinit(&errors);
 }
 
+Test(process, what_is_given_is_on_standard_input_from_its_beginning_to_its_end)
+{
+	char *words[4];
+	struct wbuf in, out;
+	struct process_options o = { .words = words, .timeout_ms = LONG_MS, .in = &in, .out = &out };
+	int status = 0;
+
+	wbuf_init(&in, 300000);
+	wbuf_init(&out, 100);
+	for (int i = 0; i < 40000; i++)
+		wbuf_put(&in, "abcdef\n", 7);
+	words_of("head -c 6; wc -l", words);
+	cr_assert_eq(process_run(&o, &status), 0);
+	wbuf_u8(&out, 0);
+	cr_expect(strncmp((char *)out.data, "abcdef", 6) == 0);
+	words_of("cat | wc -lc | tr -s ' '", words);
+	out.len = 0;
+	cr_assert_eq(process_run(&o, &status), 0);
+	wbuf_u8(&out, 0);
+	cr_expect_not_null(strstr((char *)out.data, "40000 280000\n"));
+	wbuf_deinit(&in);
+	wbuf_deinit(&out);
+}
+
 Test(process, too_much_output_ends_it_but_too_many_errors_are_cut)
 {
 	char *words[4];
