@@ -299,23 +299,6 @@ static int check_journal(const struct work *w, struct err *e)
 	return check_wish(w, e);
 }
 
-/* --plan, where the restore was begun. */
-static int show_begun(const struct work *w, struct err *e)
-{
-	const struct nodejournal *j = w->journal;
-	int r;
-
-	if (w->cli->json)
-		return cli_print_json(
-			w->cli, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "cluster", j->cluster,
-					  "node", j->node, "name", j->backup, "state", "begun",
-					  "step", nodejournal_step_name(j->step), "done", j->done));
-	r = cli_print_line(e,
-			   "the restore of %s is at step %s (%s): --yes goes on, --abort undoes it",
-			   j->backup, nodejournal_step_name(j->step), j->done ? "done" : "begun");
-	return r < 0 ? r : EXIT_DONE;
-}
-
 static int refused(const struct work *w, struct nodecheck *k, struct err *e)
 {
 	size_t count = json_array_size(k->refusals);
@@ -473,7 +456,7 @@ static int restore(struct work *w, struct err *e)
 		r = get_ready(w, NULL, e);
 	if (r < 0)
 		return r;
-	return w->a->plan ? show_begun(w, e) : carry_on(w, begun_ms, e);
+	return w->a->plan ? nodeplan_begun(w->cli, w->journal, e) : carry_on(w, begun_ms, e);
 }
 
 /* What --abort or --finish is about. Where somebody leads, and nothing is begun, there is none. */

@@ -54,11 +54,18 @@ static size_t found_at(const struct filesrun *run, const struct lead_host *h)
 		return AFTER(0);
 	if (is_at(h, NODEJOURNAL_FETCH))
 		return done ? AFTER(1) : BETWEEN(0);
+	if (filescondition_has_stopped(h))
+		return AFTER(2);
 	if (is_at(h, NODEJOURNAL_CHECK))
 		return done ? AFTER(3) : BETWEEN(2);
 	if (is_at(h, NODEJOURNAL_START))
 		return BETWEEN(2);
 	return done && is_at(h, last) ? AFTER(2) : BETWEEN(1);
+}
+
+bool filescondition_has_stopped(const struct lead_host *h)
+{
+	return json_is_true(json_object_get(h->ready, "has_stopped"));
 }
 
 bool filescondition_is_unchanged(const struct lead_host *h)

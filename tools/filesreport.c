@@ -96,7 +96,7 @@ static json_t *result_json(const struct filesrun *run, const struct outcome *o, 
 
 static bool was_done_before(const struct lead_host *h)
 {
-	return json_is_true(json_object_get(h->ready, "done")) &&
+	return json_is_true(json_object_get(h->ready, "done")) && !filescondition_has_stopped(h) &&
 	       strcmp(lead_text(h->ready, "step"), nodejournal_step_name(NODEJOURNAL_CHECK)) == 0;
 }
 

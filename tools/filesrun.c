@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "cassandra/nodejournal.h"
+#include "tools/filescondition.h"
 #include "tools/filesseeds.h"
 #include "tools/follow.h"
 
@@ -428,12 +429,13 @@ static int keep_in_mind(struct filesrun *run, struct err *e)
 	return r < 0 ? r : filesplan_save(run->plan, e);
 }
 
-/* It has not been before; whether one that has is up is its own to see to. */
+/* It has not been before, or not for long. */
 static bool is_to_be_started(const struct lead_host *h)
 {
 	bool done = json_is_true(json_object_get(h->ready, "done"));
+	bool was = is_at(h, NODEJOURNAL_CHECK) || (is_at(h, NODEJOURNAL_START) && done);
 
-	return !is_at(h, NODEJOURNAL_CHECK) && !(is_at(h, NODEJOURNAL_START) && done);
+	return !was || filescondition_has_stopped(h);
 }
 
 /* Of those that are there. Who finishes starts nobody, and who fetched only runs. */

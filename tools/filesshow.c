@@ -128,8 +128,12 @@ static int print_own(const json_t *o, struct err *e)
 	int r;
 
 	if (strcmp(lead_text(o, "state"), "begun") == 0)
-		return cli_print_line(e, INDENT "is at step %s (%s)", lead_text(o, "step"),
-				      json_is_true(json_object_get(o, "done")) ? "done" : "begun");
+		return cli_print_line(
+			e, INDENT "is at step %s (%s)%s", lead_text(o, "step"),
+			json_is_true(json_object_get(o, "done")) ? "done" : "begun",
+			json_is_true(json_object_get(o, "has_stopped"))
+				? "; Cassandra has stopped since, and --yes starts it again"
+				: "");
 	(void)json_get_u64(o, "files", &files, NULL);
 	(void)json_get_u64(o, "total_bytes", &bytes, NULL);
 	r = cli_print_line(e, INDENT "fetches  %llu files, %s; Cassandra %s",

@@ -142,6 +142,17 @@ bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_B
 	return dirusers_list(paths, out, NODECOMMAND_USERS_BYTES);
 }
 
+bool nodecommand_has_stopped(const struct nodejournal *j)
+{
+	bool started = j->step == NODEJOURNAL_CHECK || (j->step == NODEJOURNAL_START && j->done);
+	char users[NODECOMMAND_USERS_BYTES];
+
+	if (!started)
+		return false;
+	nodecommand_users(j, users);
+	return !*users;
+}
+
 int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,
 			     struct err *e)
 {

@@ -22,6 +22,8 @@ int nodecommand_check_own(const struct nodejournal *j, struct err *e);
 #define NODECOMMAND_USERS_BYTES 512
 /* Other processes that have something open in one of the places: "123 (java)"; "" where none is seen. Whether one of them has it at the same path, as none of a container may. */
 bool nodecommand_users(const struct nodejournal *j, char out[NODECOMMAND_USERS_BYTES]);
+/* Whether the restore has started Cassandra, and none is seen that runs. */
+bool nodecommand_has_stopped(const struct nodejournal *j);
 /* Waits until there is none. -ETIMEDOUT (ERR_CONFLICT) naming them; -ECANCELED. */
 int nodecommand_await_unused(struct cli *cli, const struct nodejournal *j, int64_t timeout_ms,
 			     struct err *e);

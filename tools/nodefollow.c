@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <time.h>
+#include "tools/nodecommand.h"
 #include "tools/nodeseeds.h"
 
 #define PAUSE_MS 500
@@ -51,11 +52,13 @@ static json_t *begun(const struct nodefollow_self *self)
 	const struct nodejournal *j = self->journal;
 	_cleanup_free_ char *options = j ? nodejournal_options(j) : strdup("");
 
-	return options ? json_pack("{s:s, s:o, s:o, s:s, s:b, s:o}", "backup", j ? j->backup : "",
-				   "backup_cluster", json_text(j ? j->cluster : ""), "writer",
+	return options ? json_pack("{s:s, s:o, s:o, s:s, s:b, s:b, s:o}", "backup",
+				   j ? j->backup : "", "backup_cluster",
+				   json_text(j ? j->cluster : ""), "writer",
 				   json_text(self->writer), "step",
 				   j ? nodejournal_step_name(j->step) : "", "done", j && j->done,
-				   "options", json_text(options))
+				   "has_stopped", j && nodecommand_has_stopped(j), "options",
+				   json_text(options))
 		       : NULL;
 }
 

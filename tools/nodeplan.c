@@ -2,6 +2,7 @@
 #include "tools/nodeplan.h"
 
 #include <string.h>
+#include "tools/nodecommand.h"
 
 /* In words, those of enum nodejournal_step that the restore consists of. */
 static json_t *steps(const struct nodejournal *j)
@@ -140,4 +141,22 @@ int nodeplan_show(struct cli *cli, const struct nodecheck *k, const struct recor
 	}
 	r = print(k, rec, document, e);
 	return r < 0 ? r : code;
+}
+
+int nodeplan_begun(struct cli *cli, const struct nodejournal *j, struct err *e)
+{
+	const char *step = nodejournal_step_name(j->step);
+	bool stopped = nodecommand_has_stopped(j);
+	int r;
+
+	if (cli->json)
+		return cli_print_json(cli, json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b}",
+						     "cluster", j->cluster, "node", j->node, "name",
+						     j->backup, "state", "begun", "step", step,
+						     "done", j->done, "has_stopped", stopped));
+	r = cli_print_line(e, "the restore of %s is at step %s (%s%s): --yes %s, --abort undoes it",
+			   j->backup, step, j->done ? "done" : "begun",
+			   stopped ? ", and Cassandra has stopped since" : "",
+			   stopped ? "starts it again, and goes on" : "goes on");
+	return r < 0 ? r : EXIT_DONE;
 }

@@ -375,18 +375,32 @@ int noderun_check_again(const struct nodejournal *j, struct err *e)
 	return is_over(j) || j->only_count > 0 ? 0 : check_own(j, e);
 }
 
+/* Nobody has to say --finish. Where others go the same way it stays until all are restored: without it the same command would begin anew, and remove what the node has by then. */
+static bool ends_by_itself(const struct noderun *n)
+{
+	return (n->journal->no_stage && !n->follow) || n->journal->only_count > 0;
+}
+
+/* A node that was restored, and has stopped since, is started and checked once more. */
+static void look_again(struct noderun *n)
+{
+	if (is_over(n->journal) && !ends_by_itself(n) && nodecommand_has_stopped(n->journal))
+		n->journal->done = false;
+}
+
 int noderun_restore(struct noderun *n, struct err *e)
 {
-	/* One whose end was interrupted may have removed them. */
-	int r = is_over(n->journal) ? 0 : make_places(n, e);
+	int r;
 
+	look_again(n);
+	/* One whose end was interrupted may have removed them. */
+	r = is_over(n->journal) ? 0 : make_places(n, e);
 	if (r == 0)
 		r = pin(n, e);
 	if (r == 0)
 		r = all_steps(n, e);
 	unpin(n);
-	/* Where others go the same way it stays until all are restored: without it the same command would begin anew, and remove what the node has by then. */
-	n->ended = r == 0 && ((n->journal->no_stage && !n->follow) || n->journal->only_count > 0);
+	n->ended = r == 0 && ends_by_itself(n);
 	if (n->ended)
 		r = end(n, e);
 	return n->ended && r < 0

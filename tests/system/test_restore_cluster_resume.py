@@ -203,6 +203,36 @@ def test_without_staging_a_finish_that_is_refused_names_no_way_back(restoring, h
     assert restoring("--finish")["state"] == "finished"
 
 
+# ---- a node that has stopped since ----
+
+def test_restored_nodes_that_have_stopped_since_are_started_again(restoring, hosts):
+    """As after a reboot: the same command, and the plan says it."""
+    restoring("--yes")
+    for name in (FIRST, SEED):
+        hosts.nodes[name].kill()
+    targets = {target["host"]: target["plan"] for target in restoring("--plan")["targets"]}
+    assert {name: plan["has_stopped"] for name, plan in targets.items()} == {FIRST: True, SEED: True, LAST: False}
+    assert restoring("--plan", json=False).out.count("is at step check (done); Cassandra has stopped since, and --yes starts it again") == 2
+    hosts.forget()
+    said = restoring("--yes", json=False).out
+    assert f"{FIRST}: restored as n1" in said and f"{LAST}: was restored as n3 before" in said
+    assert restoring.is_restored() and hosts.happened("start") == {FIRST, SEED} and hosts.at(SEED, "started") < hosts.at(FIRST, "start")
+
+
+def test_a_node_that_has_stopped_before_it_was_checked_is_started_again(restoring, hosts):
+    question = ["--check-query", "SELECT id FROM shop.users", "--check-rows"]
+    restoring("--yes", *question, 5, code=FAILED)
+    for name in NAMES:
+        hosts.nodes[name].kill()
+    hosts.nodes[SEED].fail("start", first="not today")
+    conditions = {node["host"]: node["condition"] for node in restoring("--yes", code=FAILED)["nodes"]}
+    assert conditions[FIRST] == conditions[LAST] == "is stopped, with the backup's data in place"
+    hosts.nodes[LAST].start()
+    hosts.heal()
+    hosts.forget()
+    assert restoring("--yes", *question, 4)["state"] == "restored" and restoring.is_restored() and hosts.happened("start") == {FIRST, SEED}
+
+
 # ---- what is said of how to go on ----
 
 def test_who_is_to_end_what_was_begun_is_told_of_which_cluster(repository, restoring, hosts):

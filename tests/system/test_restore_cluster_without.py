@@ -127,6 +127,18 @@ def test_those_that_have_started_need_no_seed(restoring, hosts):
     assert hosts.at(SEED, "start") < min(hosts.at(FIRST, "start"), hosts.at(LAST, "start"))
 
 
+def test_one_that_has_stopped_since_needs_a_seed_to_start_again(restoring, hosts):
+    restoring("--yes")
+    lose(hosts, SEED)
+    hosts.nodes[FIRST].kill()
+    answer = restoring("--yes", "--without", SEED, json=False, code=USAGE)
+    assert "none of the 3 hosts is known to be a seed" in answer.err and not hosts.happened("start")
+    last = hosts.nodes[LAST].yaml
+    last.write_text(last.read_text().replace(SEED, LAST))
+    restoring("--yes", "--without", SEED, code=FOUND)
+    assert hosts.running() == [FIRST, LAST] and hosts.happened("start") == {FIRST}
+
+
 def test_rows_are_asked_for_without_the_host_that_is_gone(restoring, hosts):
     lose_at(restoring, hosts, "exchanged")
     question = ["--check-query", "SELECT id FROM shop.users", "--check-rows", 4]
