@@ -31,7 +31,7 @@ static int bad(const struct reading *r, const char *why, struct err *e)
 }
 
 /* Every setting that is a word: "key", or "key.key" of a mapping in the file. */
-#define SETTINGS 25
+#define SETTINGS 26
 struct setting {
 	const char *key;
 	char **value;
@@ -53,6 +53,7 @@ static void list_settings(struct nodeconf *y, struct setting ret[SETTINGS])
 		{ "listen_address", &y->listen_address },
 		{ "listen_interface", &y->listen_interface },
 		{ "broadcast_address", &y->broadcast_address },
+		{ "endpoint_snitch", &y->snitch },
 		{ "uuid_sstable_identifiers_enabled", &y->uuid_ids },
 		{ "local_system_data_file_directory", &y->local_system_dir },
 		{ "commitlog_directory", &y->commitlog_dir },

@@ -16,7 +16,7 @@
 struct nodeconf { /* strings are owned; "" = not set */
 	char *cluster, *partitioner, *compatibility_mode, *rpc_address, *rpc_interface,
 		*rpc_prefer_ipv6, *native_port, *num_tokens, *uuid_ids, *listen_address,
-		*listen_interface, *broadcast_address;
+		*listen_interface, *broadcast_address, *snitch;
 	char *authenticator,
 		*authenticator_class; /* a word, or from 5.0 on the class of a mapping */
 	char *seeds;		      /* of seed_provider, as they stand there */

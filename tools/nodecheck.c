@@ -146,16 +146,18 @@ static void check_partitioner(struct nodechecking *c)
 			its, c->ask->yaml, ours);
 }
 
+/* Without num_tokens Cassandra has one token. */
 static void check_token_count(struct nodechecking *c)
 {
 	const struct record *rec = c->rec;
+	const char *ours = *c->conf->num_tokens ? c->conf->num_tokens : "1";
 
-	if (*c->conf->num_tokens && rec->token_count > 0 &&
-	    strtoul(c->conf->num_tokens, NULL, 10) != rec->token_count)
+	if (rec->token_count > 0 && strtoul(ours, NULL, 10) != rec->token_count)
 		nodecheck_refuse(
 			c,
-			"the backup's node has %zu tokens and num_tokens in %s is %s: Cassandra would not start; set num_tokens: %zu",
-			rec->token_count, c->ask->yaml, c->conf->num_tokens, rec->token_count);
+			"the backup's node has %zu tokens and num_tokens in %s is %s%s: Cassandra would not start; set num_tokens: %zu",
+			rec->token_count, c->ask->yaml, ours,
+			*c->conf->num_tokens ? "" : ", as it is not there", rec->token_count);
 }
 
 static bool is_true(const char *value)

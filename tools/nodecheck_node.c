@@ -24,12 +24,12 @@ static void check_version(struct nodechecking *c, const struct facts *f)
 	if (ours && its && ours < its)
 		nodecheck_refuse(
 			c,
-			"the backup was made by Cassandra %s and this node runs %s, which does not read newer data: install %s",
+			"the backup was made by Cassandra %s and this node has %s, which does not read newer data: install %s",
 			rec->cassandra_version, f->version, rec->cassandra_version);
 	if (ours && its && ours > its && c->wish->only_count == 0)
 		nodecheck_note(
 			c,
-			"the backup was made by Cassandra %s and this node runs %s: the start is an upgrade; run nodetool upgradesstables afterwards",
+			"the backup was made by Cassandra %s and this node has %s: the start is an upgrade; run nodetool upgradesstables afterwards",
 			rec->cassandra_version, f->version);
 	if (c->wish->only_count > 0 && ours && ours < IMPORT_VERSION)
 		nodecheck_refuse(
@@ -150,6 +150,19 @@ static void check_own_directory(struct nodechecking *c)
 		nodecheck_refuse(c, "%s", why.message);
 }
 
+/* What would be refused of a node that answers is refused here as well, as far as its disk tells it. */
+static void check_still(struct nodechecking *c, const char *users, const char *reason)
+{
+	_cleanup_free_ char *why =
+		*users ? util_printf("the running Cassandra (%s) cannot be asked (%s)", users,
+				     reason)
+		       : util_printf("Cassandra does not run here (%s)", reason);
+	_cleanup_(facts_freep) struct facts *f = why ? nodecheck_still(c, why) : NULL;
+
+	if (f)
+		check_facts(c, f);
+}
+
 void nodecheck_node(struct nodechecking *c)
 {
 	char users[NODECOMMAND_USERS_BYTES];
@@ -167,16 +180,8 @@ void nodecheck_node(struct nodechecking *c)
 		nodecheck_refuse(
 			c,
 			"a Cassandra answers nodetool, but no process is seen that uses this node's directories: run restore-node on the machine it runs on, where its processes are seen, or see jmx_host and yaml under [cassandra]");
-	else if (!c->k->running)
-		nodecheck_note(
-			c,
-			"Cassandra does not run here: its version, data centre, rack and tokens are not compared with the backup's (%s)",
-			why.message);
 	else if (r < 0)
-		nodecheck_note(
-			c,
-			"the running Cassandra (%s) cannot be asked: version, data centre, rack and tokens are not compared with the backup's: %s",
-			users, why.message);
+		check_still(c, users, why.message);
 	else
 		check_facts(c, c->k->facts);
 	if (c->k->running && r == 0 && !by_cql)

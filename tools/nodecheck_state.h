@@ -28,5 +28,10 @@ int nodecheck_places(struct nodechecking *c, struct err *e);
 /* nodecheck_node.c: the running node, for a restore of all of it, and for --only. */
 void nodecheck_node(struct nodechecking *c);
 void nodecheck_importer(struct nodechecking *c);
+/*
+ * nodecheck_still.c: what is known of a node that cannot be asked, by what lies on its disk: which Cassandra is installed, and where its snitch says that it
+ * is. Notes say what that is and whence, and what of it is not known; `why` begins one: that it does not run, or does not answer. NULL: out of memory.
+ */
+struct facts *nodecheck_still(struct nodechecking *c, const char *why);
 
 #endif

@@ -41,21 +41,28 @@ static bool is_program(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-bool nodecommand_exists(const char *program)
+char *nodecommand_find(const char *program)
 {
 	const char *path = getenv("PATH");
 	_cleanup_free_ char *copy = strdup(path ? path : "/usr/bin:/bin");
 	char *rest = copy;
-	bool found = false;
 
 	if (strchr(program, '/'))
-		return is_program(program);
-	for (char *dir; !found && (dir = strsep(&rest, ":"));) {
+		return is_program(program) ? strdup(program) : NULL;
+	for (char *dir; (dir = strsep(&rest, ":"));) {
 		_cleanup_free_ char *file = util_printf("%s/%s", *dir ? dir : ".", program);
 
-		found = file && is_program(file);
+		if (file && is_program(file))
+			return steal_pointer(&file);
 	}
-	return found;
+	return NULL;
+}
+
+bool nodecommand_exists(const char *program)
+{
+	_cleanup_free_ char *file = nodecommand_find(program);
+
+	return file;
 }
 
 /* The words of a line, into `words`; the line is cut into pieces. NULL at the end. */

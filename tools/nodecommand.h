@@ -14,7 +14,8 @@ const char *nodecommand_text(const struct cli *cli, enum nodecommand which);
 int nodecommand_check(const struct cli *cli, enum nodecommand which, struct err *e);
 /* Runs it: no shell, words are parted by blanks. */
 int nodecommand_run(struct cli *cli, enum nodecommand which, int timeout_ms, struct err *e);
-/* Whether the program can be found, through PATH where it has no slash. */
+/* The file that is run for a program, which is looked for in PATH where it has no slash: a new string, or NULL. */
+char *nodecommand_find(const char *program);
 bool nodecommand_exists(const char *program);
 
 /* Whether this process, or one that it was started from, stands in one of the places: it would be waited for in vain, with Cassandra stopped, or taken for Cassandra. 0; -EBUSY (ERR_CONFLICT) saying who is where. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as cassandra.yaml, and as what nodetool and cqlsh print: the first byte says which. */
+/* Any bytes as cassandra.yaml, as cassandra-rackdc.properties, and as what nodetool and cqlsh print: the first byte says which. */
 #include "base/util.h"
 #include "cassandra/cqlfacts.h"
 #include "cassandra/cqlsh.h"
 #include "cassandra/facts.h"
 #include "cassandra/nodeconf.h"
 #include "cassandra/nodetool.h"
+#include "cassandra/snitch.h"
 #include "cassandra/topology.h"
 #include "tests/fuzz/text.h"
 
@@ -22,6 +23,20 @@ static void read_yaml(const char *text, size_t len)
 		if (strlen(y->data_dirs[i]) > FACTS_WORD_MAX)
 			abort();
 	nodeconf_free(y);
+}
+
+static void read_properties(const char *text, size_t len)
+{
+	_cleanup_(facts_freep) struct facts *f = facts_new();
+	struct err e = ERR_INIT;
+	int r;
+
+	if (!f)
+		abort();
+	r = snitch_read("it", text, len, f, &e);
+	if ((r == 0) != (*f->dc && *f->rack) || strlen(f->dc) > FACTS_WORD_MAX ||
+	    strpbrk(f->dc, "\r\n\\"))
+		abort();
 }
 
 static void read_facts(char kind, const char *text)
@@ -73,6 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (*data == 'y')
 		read_yaml(text, size - 1);
+	else if (*data == 'p')
+		read_properties(text, size - 1);
 	else if (*data == 'q')
 		read_cqlsh(text);
 	else

@@ -352,7 +352,7 @@ def test_who_looks_at_the_old_data_and_aborts_there_is_told_to_leave_them(stored
 
 
 YAML = [({"cluster_name": "other"}, "cluster_name"), ({"partitioner": "ByteOrderedPartitioner"}, "ByteOrderedPartitioner"),
-        ({"num_tokens": 16}, "num_tokens: 2"), ({"hints_directory": None}, "hints_directory"),
+        ({"num_tokens": 16}, "num_tokens: 2"), ({"num_tokens": None}, "is 1, as it is not there"), ({"hints_directory": None}, "hints_directory"),
         ({"hints_directory": "hints"}, "no absolute path"), ({"local_system_data_file_directory": "/var/x"}, "local_system"),
         ({"commitlog_directory": "/proc/self/mounts"}, "is no directory")]
 

@@ -91,6 +91,15 @@ def write_logback(conf):
     (conf / "logback-tools.xml").write_text(LOGBACK.format(level="WARN", target="<target>System.err</target>"))
 
 
+def write_lib(node):
+    """As in Cassandra's archive, the name of a jar beside bin/ says which version its programs are of."""
+    jar, = node.installation.lib.glob("cassandra-all-*.jar")
+    (node.home / "lib").mkdir(exist_ok=True)
+    link = node.home / "lib" / jar.name.replace("cassandra-all", "apache-cassandra")
+    if not link.is_symlink():
+        link.symlink_to(jar)
+
+
 def write_bin(node):
     """Executables that an operator would have in his PATH, with everything that leads to this node built in."""
     installation, directory = node.installation, node.bin

@@ -120,6 +120,7 @@ class Node:
             "-Dcassandra.superuser_setup_delay_ms=0", *self.security,
             *([] if self.settings.measured else ["-XX:TieredStopAtLevel=1"]), *self.settings.java_options])
         files.write_bin(self)
+        files.write_lib(self)
 
     # Its process.
 

@@ -36,7 +36,7 @@ Test(nodeconf, what_is_of_use_is_read_and_all_else_passed_over)
 			"saved_caches_directory: /k\ncdc_raw_directory: /r\n"
 			"anchor: &x data\n"
 			"alias: *x\n*x : *x\nlist: [*x]\nother: {<<: *x, rpc_address: *x}\n"
-			"rpc_address: 10.0.0.1\nlisten_address: 10.0.0.2\nlisten_interface: eth0\nbroadcast_address: 10.0.0.3\n"
+			"rpc_address: 10.0.0.1\nlisten_address: 10.0.0.2\nlisten_interface: eth0\nbroadcast_address: 10.0.0.3\nendpoint_snitch: SimpleSnitch\n"
 			"native_transport_port: 9042\n"
 			"storage_compatibility_mode: NONE\n"
 			"partitioner: org.apache.cassandra.dht.Murmur3Partitioner\n",
@@ -48,6 +48,7 @@ Test(nodeconf, what_is_of_use_is_read_and_all_else_passed_over)
 	cr_expect_str_eq(y->listen_address, "10.0.0.2");
 	cr_expect_str_eq(y->listen_interface, "eth0");
 	cr_expect_str_eq(y->broadcast_address, "10.0.0.3");
+	cr_expect_str_eq(y->snitch, "SimpleSnitch");
 	cr_expect_str_eq(y->seeds, "127.0.0.1,127.0.0.2:7000");
 	cr_expect_str_eq(y->native_port, "9042");
 	cr_expect_str_eq(y->compatibility_mode, "NONE");
