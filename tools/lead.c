@@ -12,6 +12,8 @@
 #define CONNECTING_MAX 32 /* hosts that are spoken to for the first time at once */
 #define POLL_MS 200
 #define BEAT_MS 10000
+#define CONNECTING_GRACE_MS 15000 /* for one to end that has begun nothing */
+#define NOT_ENDED "its work is done, but its ssh did not end"
 #define FILES_OF_HOST 3	 /* pipes */
 #define FILES_OF_OURS 64 /* all else that is open */
 
@@ -308,6 +310,19 @@ static bool ran_there(int code)
 	return code < SSHCONF_NOT_RUN;
 }
 
+/* What it said of its work holds, whatever became of the connection then: only its exit code is not known. False: it had not said it. */
+static bool take_as_done(struct lead *l, struct lead_host *h, const char *why)
+{
+	h->done_name = h->result ? l->task->done(h) : NULL;
+	if (!h->done_name)
+		return false;
+	h->exit_code = EXIT_FOUND;
+	pass_on(l, h);
+	l->sink.said(l->sink.ctx, h, why);
+	move(l, h, LEAD_DONE);
+	return true;
+}
+
 static void finish(struct lead *l, struct lead_host *h, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -317,8 +332,11 @@ static void finish(struct lead *l, struct lead_host *h, int status)
 	h->peer = NULL;
 	if (lead_is_over(h))
 		return;
-	h->exit_code = code;
 	h->answered = h->answered || ran_there(code);
+	if (code == SSHCONF_LOST &&
+	    take_as_done(l, h, "its work is done, but the connection was lost before its end"))
+		return;
+	h->exit_code = code;
 	h->done_name = fine && h->result ? l->task->done(h) : NULL;
 	if (h->done_name) {
 		pass_on(l, h);
@@ -375,23 +393,53 @@ static void beat(struct lead *l)
 			peer_send(l->hosts[i].peer, FOLLOW_WORD_WAIT);
 }
 
-/* Who waits for us says nothing; ssh's own keepalive looks after it. Where there is no step nobody does: who is ready goes on to its end. */
-static void look_at_time(struct lead *l, struct lead_host *h)
+static void abandon(struct lead_host *h)
 {
-	bool speaks = h->state == LEAD_CONNECTING || h->state == LEAD_WORKING ||
-		      (h->state == LEAD_RESTING && l->task->step_count == 0);
-	int64_t now = lead_now_ms(l);
+	peer_free(h->peer);
+	h->peer = NULL;
+}
 
-	if (h->hung_up && now - h->told_ms > l->task->grace_ms) {
-		peer_free(h->peer);
-		h->peer = NULL;
-		if (!lead_is_over(h))
-			lead_fail(l, h, h->exit_code, strdup(l->task->grace_over));
-	} else if (!h->hung_up && speaks && now - h->heard_ms > l->ssh->timeout_ms) {
+/* It was told to end. Where it is not ready there is nothing that it has to undo: its ssh is what hangs. */
+static void look_at_end(struct lead *l, struct lead_host *h)
+{
+	if (lead_now_ms(l) - h->told_ms <= (h->ready ? l->task->grace_ms : CONNECTING_GRACE_MS))
+		return;
+	abandon(h);
+	if (lead_is_over(h))
+		return;
+	if (!h->ready)
+		move(l, h, LEAD_STOPPED);
+	else if (!take_as_done(l, h, NOT_ENDED))
+		lead_fail(l, h, h->exit_code, strdup(l->task->grace_over));
+}
+
+/* Something that it left in the background, as a shell's start files do, may keep sshd from ending a session in which all is said. */
+static void give_up(struct lead *l, struct lead_host *h)
+{
+	const char *error = lead_text(h->error, "message");
+
+	if (take_as_done(l, h, NOT_ENDED)) {
+		abandon(h);
+	} else if (*error) {
+		lead_fail(l, h, EXIT_FAILED, util_printf("%s (and its ssh did not end)", error));
+		abandon(h);
+	} else {
 		lead_fail(l, h, EXIT_FAILED,
 			  util_printf("nothing was heard of it for %d s (%s)",
 				      l->ssh->timeout_ms / 1000, lead_state_name(l, h)));
 	}
+}
+
+/* Who waits for us says nothing; ssh's own keepalive looks after it. Who said its last, or has no step to be let take, goes on to its end. */
+static void look_at_time(struct lead *l, struct lead_host *h)
+{
+	bool speaks = h->state == LEAD_CONNECTING || h->state == LEAD_WORKING || h->result ||
+		      h->error || l->task->step_count == 0;
+
+	if (h->hung_up)
+		look_at_end(l, h);
+	else if (!lead_is_over(h) && speaks && lead_now_ms(l) - h->heard_ms > l->ssh->timeout_ms)
+		give_up(l, h);
 }
 
 /* ---- the loop ---- */
@@ -431,8 +479,7 @@ static void serve(struct lead *l, struct lead_host *h)
 		lead_fail(l, h, EXIT_FAILED,
 			  strdup("what it prints is no answer of sstablefs: too long a line"));
 		/* Nothing of it can be read any more. */
-		peer_free(h->peer);
-		h->peer = NULL;
+		abandon(h);
 		return;
 	}
 	look_at_time(l, h);

@@ -22,6 +22,8 @@ with open(state / "calls", "a") as calls:
 separator = sys.argv.index("--")
 host, command = sys.argv[separator + 1:]
 fault = json.loads((state / "faults.json").read_text()).get(host, {{}})
+while fault.get("mute"):
+    time.sleep(1)
 if "say" in fault:
     print(fault["say"], file=sys.stderr)
     sys.exit(fault.get("code", 255))
@@ -64,6 +66,10 @@ for line in remote.stdout:
         time.sleep(0.02)
     note(event)
     os.write(1, line)
+    if fault.get("leave_at") == event:
+        sys.exit(255)
+while fault.get("linger"):
+    time.sleep(1)
 sys.exit(remote.wait())
 '''
 

@@ -431,6 +431,38 @@ def test_a_node_that_says_nothing_is_given_up(hosts, cluster, tmp_path):
     wait_until(lambda: hosts.snapshots() == {}, SECONDS, "they clear their snapshots by themselves")
 
 
+def test_an_ssh_that_does_not_end_takes_nothing_from_what_was_done(hosts, cluster):
+    """sshd holds a session for as long as something that a shell left in the background holds its output."""
+    hosts.configure(timeout="4")
+    hosts.fail("10.0.0.1", linger=True)
+    hosts.nodes["10.0.0.2"].fail("snapshot", last="error: No space left on device")
+    hosts.fail("10.0.0.2", linger=True)
+    result = cluster(code=FOUND, timeout=60)
+    assert states(result) == {"10.0.0.1": "stored", "10.0.0.2": "failed", "10.0.0.3": "stored"}
+    assert "nodetool snapshot failed: No space left on device (and its ssh did not end)" in result["nodes"][1]["message"]
+    hosts.nodes["10.0.0.2"].heal()
+    answer = cluster("--retry-failed", code=FOUND, json=False, timeout=60)
+    assert "10.0.0.1: node n1 has it already" in answer.out and "complete, 3 of 3 nodes" in answer.out
+    for name in ("10.0.0.1", "10.0.0.2"):
+        assert f"{name}: its work is done, but its ssh did not end" in answer.err
+
+
+def test_a_connection_that_is_lost_behind_the_result_takes_nothing_from_it(hosts, cluster):
+    hosts.fail("10.0.0.2", leave_at="end")
+    answer = cluster(code=FOUND, json=False)
+    assert "10.0.0.2: stored as node n2" in answer.out and "complete, 3 of 3 nodes" in answer.out
+    assert "10.0.0.2: its work is done, but the connection was lost before its end" in answer.err
+
+
+def test_an_ssh_that_hangs_before_anything_is_begun_is_not_waited_for_for_long(hosts, cluster):
+    hosts.fail("10.0.0.2", mute=True)
+    running = cluster.began()
+    wait_until(lambda: hosts.seen("10.0.0.1", "ready") and hosts.seen("10.0.0.3", "ready"), SECONDS, "the others")
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 130 and "10.0.0.2: stopped" in out
+
+
 # ---- the side of a node, alone ----
 
 def test_a_coordinated_backup_is_no_command_for_people(repository, hosts):
