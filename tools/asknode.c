@@ -377,7 +377,7 @@ struct cqlsh asknode_cqlsh(const struct asknode *a, const char *address)
 	return c;
 }
 
-int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err *e)
+int asknode_facts_by_cql(const struct asknode *a, bool tables, struct facts **ret, struct err *e)
 {
 	_cleanup_(facts_freep) struct facts *f = facts_new();
 	_cleanup_wbuf_ struct wbuf text;
@@ -391,7 +391,7 @@ int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err
 	if (!*c.host || !cqlsh_listens(&c))
 		return err_set(e, ERR_USAGE, -ENOENT,
 			       "nobody takes CQL at the rpc_address that %s names", a->yaml);
-	r = cqlsh_ask(&c, CQLFACTS_QUERY, &text, e);
+	r = cqlsh_ask(&c, tables ? CQLFACTS_QUERY_TABLES : CQLFACTS_QUERY, &text, e);
 	if (r == 0)
 		r = cqlfacts_read(f, (char *)text.data, e);
 	if (r == 0)
@@ -399,15 +399,16 @@ int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err
 	return r;
 }
 
-int asknode_mode(const struct asknode *a, struct facts *f, struct err *e)
+int asknode_mode(const struct asknode *a, bool cql, struct facts *f, struct err *e)
 {
 	struct cqlsh c = asknode_cqlsh(a, f->address);
 	_cleanup_free_ char *value = NULL;
 	struct err ignored = ERR_INIT;
 
-	if (atoi(f->version) < 5)
+	if (atoi(f->version) < 5 || *f->compatibility_mode)
 		return 0;
-	if (cqlsh_setting(&c, "storage_compatibility_mode", &value, &ignored) < 0 || !*value) {
+	if (!cql || cqlsh_setting(&c, "storage_compatibility_mode", &value, &ignored) < 0 ||
+	    !*value) {
 		free(value);
 		value = strdup(a->conf ? a->conf->compatibility_mode : "");
 	}

@@ -31,14 +31,14 @@ char *asknode_whom(const struct asknode *a);
 /* What the running node says; `data_dirs`: also where its data are. Three calls of nodetool and one for data_dirs, each a JVM, all at once. */
 int asknode_facts(const struct asknode *a, bool data_dirs, struct facts **ret, struct err *e);
 /*
- * What it says by CQL (cassandra/cqlfacts.h), at the address that the configuration or cassandra.yaml names: a quarter of the time. -ENOENT: they name none, and
- * cqlsh's own choice may be another node; or nobody listens there.
+ * What it says by CQL (cassandra/cqlfacts.h), with `tables` also which it has, at the address that the configuration or cassandra.yaml names: a quarter of the time. -ENOENT: they name none, and
+ * cqlsh's own choice may be another node; or nobody listens there. Others as in cassandra/cqlsh.h.
  */
-int asknode_facts_by_cql(const struct asknode *a, struct facts **ret, struct err *e);
+int asknode_facts_by_cql(const struct asknode *a, bool tables, struct facts **ret, struct err *e);
 /* What cassandra.yaml says, where the node does not answer: cluster, partitioner, data directories. -ENOENT where it says neither. */
 int asknode_facts_of_yaml(const struct asknode *a, struct facts **ret, struct err *e);
-/* Adds storage_compatibility_mode, from the node where it has it (5.0), else from cassandra.yaml; not known is no failure. */
-int asknode_mode(const struct asknode *a, struct facts *f, struct err *e);
+/* Adds storage_compatibility_mode (5.0) where f lacks it, with `cql` from the node, else from cassandra.yaml; not known is no failure. */
+int asknode_mode(const struct asknode *a, bool cql, struct facts *f, struct err *e);
 /* cqlsh, where the configuration or cassandra.yaml says that CQL is taken, else at `address` (borrowed): of the node. */
 struct cqlsh asknode_cqlsh(const struct asknode *a, const char *address);
 

@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/ulid.h"
 #include "cassandra/beside.h"
+#include "cassandra/cqlfacts.h"
 #include "cassandra/leftover.h"
 #include "cassandra/tags.h"
 #include "cassandra/topology.h"
@@ -27,9 +28,12 @@ struct live {
 	char *state;	       /* where notes of snapshots lie */
 	struct leftover *note; /* from before the snapshot is taken until it is cleared */
 	bool from_yaml;	       /* the node did not answer */
-	bool taken;	       /* a snapshot of ours may be there */
-	bool unsure;	       /* nodetool did not see its end: Cassandra may still be taking it */
-	bool found;	       /* something could not be had, or was left behind */
+	bool by_cql;	       /* its facts are what CQL told */
+	struct err
+		cql_error; /* why CQL is not asked again: its answer would be the same; no message: it is */
+	bool taken;  /* a snapshot of ours may be there */
+	bool unsure; /* nodetool did not see its end: Cassandra may still be taking it */
+	bool found;  /* something could not be had, or was left behind */
 };
 
 static void say(const struct live *l, const char *fmt, ...) _printf_(2, 3);
@@ -93,13 +97,82 @@ static int check_data_dirs(const struct live *l, struct err *e)
 	return 0;
 }
 
+/* By the names that nodetool tells: without symbolic links, and as all of them can be seen here. */
+static int resolve_data_dirs(struct facts *f, struct err *e)
+{
+	char **told = f->data_dirs;
+	size_t count = f->data_dir_count;
+	int r = 0;
+
+	f->data_dirs = NULL;
+	f->data_dir_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *path = r == 0 ? realpath(told[i], NULL) : NULL;
+
+		if (r == 0)
+			r = path ? facts_add_data_dir(f, path, strlen(path), e)
+				 : err_errno(e, -errno, "the data directory %s", told[i]);
+		free(told[i]);
+	}
+	free(told);
+	return r;
+}
+
+static int take_cql(struct live *l, struct err *e)
+{
+	_cleanup_(facts_freep) struct facts *f = NULL;
+	const char *missing;
+	int r = asknode_facts_by_cql(&l->ask, l->o.only_count > 0, &f, e);
+
+	if (r < 0)
+		return r;
+	missing = cqlfacts_missing(f);
+	if (missing)
+		return err_set(e, ERR_IO, -EBADMSG, "its answer lacks %s", missing);
+	r = resolve_data_dirs(f, e);
+	if (r == 0)
+		r = asknode_mode(&l->ask, false, f, e);
+	if (r == 0)
+		l->facts = steal_pointer(&f);
+	return r;
+}
+
+/*
+ * One cqlsh in place of four JVMs, where all is certain; else -EAGAIN, for nodetool. That CQL is the same Cassandra's as JMX is proved by the snapshot, which is taken
+ * by JMX and must lie in the directories that CQL told: so not where one is there already, or the directories were named.
+ */
+static int ask_cql(struct live *l, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int r;
+
+	if (l->o.snapshot || l->o.data_dir_count > 0)
+		return -EAGAIN;
+	r = take_cql(l, &why);
+	l->by_cql = r == 0;
+	if (r == 0)
+		return 0;
+	if (r == -ECANCELED || r == -ENOMEM) {
+		*e = why;
+		return r;
+	}
+	/* A login that is refused may be counted, and who is silent costs all of the time limit. */
+	if (r == -EACCES || r == -ETIMEDOUT)
+		l->cql_error = why;
+	log_write(l->cli->log, LOG_LEVEL_INFO, "asked-nodetool",
+		  "nodetool is asked for what CQL did not tell: %s", why.message);
+	return -EAGAIN;
+}
+
 static int ask(struct live *l, struct err *e)
 {
 	int r = asknode_init(&l->ask, l->cli, e);
 
 	if (r < 0)
 		return r;
-	r = asknode_facts(&l->ask, l->o.data_dir_count == 0, &l->facts, e);
+	r = ask_cql(l, e);
+	if (r == -EAGAIN)
+		r = asknode_facts(&l->ask, l->o.data_dir_count == 0, &l->facts, e);
 	if (r < 0)
 		r = ask_yaml(l, r, e);
 	if (r < 0)
@@ -222,6 +295,10 @@ static int take(struct live *l, struct err *e)
 		l->taken = false; /* somebody else's: not ours to clear */
 	/* Also where nodetool died or lost its connection: Cassandra takes it without anybody listening. */
 	l->unsure = r < 0 && r != -EEXIST && r != -ENOENT && r != -EACCES;
+	if (r == 0 && l->by_cql && tags_count(l->data_dirs, l->data_dir_count, l->tag) == 0)
+		return err_set(
+			e, ERR_IO, -ENOENT,
+			"the snapshot that nodetool took is in no data directory that CQL tells, as where they reach different Cassandras: see jmx_port and cql_host under [cassandra] of the configuration");
 	return r;
 }
 
@@ -290,7 +367,9 @@ static int write_schema(struct live *l, bool *ret_there, struct err *e)
 
 	wbuf_init(&text, CQLSH_SCHEMA_MAX);
 	*ret_there = false;
-	r = cqlsh_schema(&c, &text, &why);
+	if (*l->cql_error.message)
+		why = l->cql_error;
+	r = *why.message ? why.code : cqlsh_schema(&c, &text, &why);
 	if (r == -ECANCELED || r == -ENOMEM) {
 		*e = why;
 		return r;
@@ -318,7 +397,8 @@ static int describe_one(void *ctx, size_t i, unsigned worker, struct err *e)
 
 	(void)worker;
 	return i == 0 ? write_schema(d->live, &d->schema, e)
-		      : asknode_mode(&d->live->ask, d->live->facts, e);
+		      : asknode_mode(&d->live->ask, !*d->live->cql_error.message, d->live->facts,
+				     e);
 }
 
 int live_describe(struct live *l, struct snapshot *s, struct err *e)
@@ -332,7 +412,7 @@ int live_describe(struct live *l, struct snapshot *s, struct err *e)
 		return 0;
 	if (!topology)
 		return err_nomem(e);
-	r = parallel_run("cqlsh", 2, 2, describe_one, &d, e);
+	r = parallel_run("cqlsh", 2, l->by_cql ? 1 : 2, describe_one, &d, e);
 	if (r == 0)
 		r = leftover_write(l->note, "topology.json", topology, strlen(topology), e);
 	if (r < 0)

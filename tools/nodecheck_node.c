@@ -139,7 +139,7 @@ static bool knows_by_cql(struct nodechecking *c)
 	struct err ignored = ERR_INIT;
 
 	return c->k->running && !c->wish->remote &&
-	       asknode_facts_by_cql(c->ask, &c->k->facts, &ignored) == 0;
+	       asknode_facts_by_cql(c->ask, false, &c->k->facts, &ignored) == 0;
 }
 
 static void check_own_directory(struct nodechecking *c)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from cassandra_nodes import Cluster
+from cassandra_nodes import VERSIONS, Cluster
 from cassandra_nodes.node import PASSWORD, TLS
 
 from harness import DONE, FAILED, FOUND, LONG, wait_until
@@ -135,6 +135,51 @@ def test_a_killed_run_is_cleared_up_after_by_the_next(live, node, keyspace):
     assert live.own_snapshots() == []
     assert "nightly" in node.nodetool("listsnapshots")
     node.nodetool("clearsnapshot", "-t", "nightly")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_cql_tells_and_what_nodetool_tells_make_the_same_backup(repository, tmp_path, version):
+    """Two data directories, of which cassandra.yaml names one by a link, and a third of the node's own system tables."""
+    calls, nodetool = tmp_path / "calls", tmp_path / "nodetool"
+    (tmp_path / "linked").mkdir()
+    with Cluster(version, data_directories=2, racks=("rack 0",), yaml={"local_system_data_file_directory": f"{tmp_path}/linked/../own/"}) as cluster:
+        node = cluster.node
+        link = node.home / "link"
+        link.symlink_to(node.data_directories[0])
+        node.restart({"data_file_directories": [f"{link}/", str(node.data_directories[1])]})
+        create_keyspace(node, "ks")
+        write_rows(node, "ks.t", 50)
+        node.cql("CREATE TABLE ks.empty (id int PRIMARY KEY)")
+        nodetool.write_text(f'#!/bin/sh\necho "$1" >>{calls}\nexec {node.bin}/nodetool "$@"\n')
+        nodetool.chmod(0o755)
+        live = Live(repository, node, nodetool=nodetool)
+        ways, made = {"cql": {}, "nodetool": {"cqlsh": "/bin/false"}, "again": {}}, {}
+        for way, keys in ways.items():
+            live.configure(nodetool=nodetool, **keys)
+            answer = json.loads(repository("--config", live.configuration, "backup", "--json", "--name", way, "--only", "ks",
+                                           code=FOUND if keys else DONE, environment=live.environment, timeout=600).out)
+            asked = sorted(calls.read_text().split())
+            calls.unlink()
+            assert asked == sorted([*(["info", "status", "describecluster", "datapaths"] if keys else []), "snapshot", "clearsnapshot"])
+            assert way == "cql" or answer["new_bytes"] < 2000, "no SSTable is stored again, only what says which files there are"
+            said = live.record(way)
+            made[way] = {key: said[key] for key in ("host_id", "address", "dc", "rack", "tokens", "cassandra_version", "partitioner",
+                                                    "storage_compatibility_mode", "topology", "tables", "cluster")}
+        assert made["cql"] == made["nodetool"] == made["again"]
+        assert made["cql"]["tokens"] == sorted(made["cql"]["tokens"], key=int) and len(made["cql"]["tokens"]) == 4
+        with repository.mount() as mount:
+            tops = [mount.node("n1", made["cql"]["cluster"]) / way for way in made]
+            first, *others = [{str(path): (top / "data" / path).read_bytes() for path in describe_tree(top / "data")} for top in tops]
+            assert first == others[0] == others[1] and any("/t-" in path for path in first)
+            assert len({(top / "topology.json").read_bytes() for top in tops}) == 1
+            assert not (tops[1] / "schema.cql").exists()
+        # A whole node: its own system tables are found by either way, in the third directory.
+        for way, keys in ways.items():
+            live.configure(nodetool=nodetool, **keys)
+            live.backup(f"whole-{way}", code=FOUND if keys else DONE)
+        wholes = [{table["table"] for table in live.record(f"whole-{way}")["tables"]} for way in ways]
+        assert wholes[0] == wholes[1] == wholes[2]
+        assert {"local", "peers_v2"} <= {name.split("/")[1].split("-")[0] for name in wholes[0] if name.startswith("system/")}
 
 
 # Two nodes on a machine of two cores take minutes: in the daily check the stand-in says that list knows n of m.

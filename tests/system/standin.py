@@ -21,7 +21,7 @@ SCHEMA = "CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy'};\n
 
 # Runs as nodetool and as cqlsh. `state` is a directory: node.json, faults.json, calls.
 TOOL = r'''#!{python}
-import json, os, sys, time
+import json, os, re, sys, time
 from pathlib import Path
 
 if os.environ.pop("LD_PRELOAD", None):  # meant for sstablefs, not for Cassandra
@@ -158,14 +158,25 @@ def refuse(why):
 
 
 def print_rows(statement):
-    """Of system.local and system.peers: rows of JSON."""
-    own = {{"key": "local", "host_id": node["host_id"], "data_center": node.get("dc", "dc 1"), "rack": node.get("rack", "r1"),
-           "release_version": node["version"], "tokens": sorted(node["tokens"])}}
-    others = [line.split() for line in node["status"] if node["host_id"] not in line]
-    for rows in ([own], [{{"peer": words[1], "host_id": words[-2], "data_center": "dc 1", "rack": words[-1]}} for words in others]):
+    """Of system.local, system.peers_v2, the settings and, where they are asked for, tables and views: rows of JSON. "cql": what it says otherwise of itself; "settings": the same of them."""
+    own = {{"key": "local", "cluster_name": node["cluster"], "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner", "host_id": node["host_id"],
+           "broadcast_address": node.get("address", "10.0.0.1"), "data_center": node.get("dc", "dc 1"), "rack": node.get("rack", "r1"),
+           "release_version": node["version"], "tokens": sorted(node["tokens"]), **node.get("cql", {{}})}}
+    # Who joins is no peer yet; of who left, a row may stay.
+    found = [re.match(r"[UD][NLM] +(\S+) .* ([0-9a-f-]{{36}}) +(.*)", line) for line in node["status"]]
+    peers = [{{"peer": m[1], "host_id": m[2], "data_center": "dc 1", "rack": m[3]}} for m in found if m and m[2] != node["host_id"]]
+    settings = {{"data_file_directories": "[" + ", ".join(node["data"]) + "]", "local_system_data_file_directory": None,
+                "storage_compatibility_mode": "UPGRADING", **node.get("settings", {{}})}}
+    sets = [[own], peers + [{{"peer": "10.9.9.9", "host_id": None, "data_center": None, "rack": None}}],
+            [{{"name": name, "value": value}} for name, value in settings.items()]]
+    if "system_schema.tables" in statement:
+        sets += [[{{"keyspace_name": path.parent.name, "table_name": path.name.rsplit("-", 1)[0]}} for path in tables()], []]
+    for rows in sets:
         texts = [json.dumps(row) for row in rows]
         width = max(map(len, texts), default=0)  # values stand at the right
         print("\n [json]\n--------\n" + "".join(f" {{text:>{{width}}}}\n" for text in texts) + f"\n({{len(rows)}} rows)")
+    if node.get("unauthorized"):
+        sys.exit("<stdin>:1:Unauthorized: Error from server: code=2100 [Unauthorized]")
 
 
 def cqlsh():

@@ -176,6 +176,133 @@ def test_tls_of_cql_is_what_the_configuration_says(cassandra, backup):
     refused(backup(code=USAGE), cassandra, "/nowhere/cqlshrc")
 
 
+# ---- by CQL ----
+
+def described(repository, name):
+    """What the record and topology.json of a backup say of the node, and its files."""
+    shown = record(repository, name)
+    with repository.mount() as mount:
+        top = mount.node("n1", CLEAN_NAME) / name
+        topology = json.loads((top / "topology.json").read_text())
+        files = {path: (top / "data" / path).read_bytes() for path in describe_tree(top / "data")}
+    return {key: value for key, value in shown.items() if key in KNOWN}, topology, files
+
+
+KNOWN = ("host_id", "address", "dc", "rack", "tokens", "cassandra_version", "partitioner", "storage_compatibility_mode", "topology", "tables")
+
+
+def test_a_node_that_answers_cql_tells_by_one_cqlsh_what_four_jvms_tell(repository, cassandra, backup):
+    cassandra.node["tokens"] = ["-42", "-9", "7", "10"]
+    cassandra.save()
+    backup()
+    assert len(commands(cassandra)) == 8
+    cassandra.configure(cql_host="10.0.0.1")
+    answer = repository.json("--config", cassandra.configuration, "backup", "--name", "c")
+    assert commands(cassandra) == ["cqlsh", "snapshot", "cqlsh", "clearsnapshot"]
+    assert cassandra.snapshots() == []
+    assert answer["new_bytes"] < 1000, "only topology.json is another"
+    (before, topology, files), (shown, by_cql, its) = described(repository, "b"), described(repository, "c")
+    assert shown == before and its == files
+    states = {node["host_id"]: (node.pop("status"), node.pop("state")) for node in by_cql["nodes"]}
+    assert states == {HOST_ID: ("up", "normal"), OTHER_ID: ("unknown", "unknown")}, "who joins is no peer, and who left is none any more"
+    for node in topology["nodes"]:
+        node.pop("status"), node.pop("state")
+    topology["nodes"] = [node for node in topology["nodes"] if node["host_id"] != JOINING_ID]
+    assert by_cql == topology
+
+
+def test_the_directories_that_cql_tells_are_those_that_nodetool_tells(repository, cassandra, backup):
+    """By their own names, each once, in the order of cassandra.yaml."""
+    link = cassandra.directory / "link"
+    link.symlink_to(cassandra.data[0])
+    backup()
+    cassandra.configure(cql_host="10.0.0.1")
+    cassandra.node["settings"] = {"data_file_directories": f"[{link}/]", "local_system_data_file_directory": f"{cassandra.data[1]}/"}
+    cassandra.save()
+    repository.json("--config", cassandra.configuration, "backup", "--name", "c")
+    cassandra.node["settings"] = {"local_system_data_file_directory": str(link)}
+    cassandra.save()
+    repository.json("--config", cassandra.configuration, "backup", "--name", "d")
+    assert set(commands(cassandra)[8:]) == {"cqlsh", "snapshot", "clearsnapshot"}
+    first = described(repository, "b")
+    assert [described(repository, name)[0::2] for name in ("c", "d")] == [first[0::2]] * 2
+
+
+@pytest.mark.parametrize("what", [
+    {"settings": {"data_file_directories": None}}, {"settings": {"data_file_directories": "/not/a/list"}},
+    {"settings": {"data_file_directories": "[data, /tmp]"}}, {"settings": {"data_file_directories": "[/nowhere/data]"}},
+    {"settings": {"local_system_data_file_directory": "/nowhere/system"}},
+    {"cql": {"cluster_name": None}}, {"cql": {"partitioner": None}}, {"cql": {"broadcast_address": None}}, {"cql": {"tokens": None}},
+    {"cql": {"release_version": None}}, {"cql": {"host_id": None}}, {"cql": {"rack": "r\\1"}}, {"unauthorized": True},
+])
+def test_where_cql_does_not_tell_all_nodetool_is_asked(repository, cassandra, backup, what):
+    cassandra.configure(cql_host="10.0.0.1")
+    cassandra.node.update(what)
+    cassandra.save()
+    backup()
+    called = commands(cassandra)
+    assert called[0] == "cqlsh" and set(called[1:5]) == {"info", "status", "describecluster", "datapaths"}
+    assert called[5:] == ["snapshot", "cqlsh", "cqlsh", "clearsnapshot"]
+    assert record(repository)["storage_compatibility_mode"] == "UPGRADING"
+
+
+def test_nobody_who_takes_cql_starts_no_cqlsh_before_nodetool(cassandra, backup):
+    cassandra.configure(cql_host="127.0.0.1:9")
+    backup()
+    assert "cqlsh" not in commands(cassandra)[:5]
+
+
+def test_a_login_that_cql_refuses_is_not_tried_again(cassandra, backup):
+    cassandra.configure(cql_host="10.0.0.1")
+    cassandra.node["roles"] = True
+    cassandra.save()
+    answer = backup(code=FOUND)
+    assert "no schema.cql" in answer.err and "Provided username backup and/or password are incorrect" in answer.err
+    called = commands(cassandra)
+    assert called.count("cqlsh") == 1 and called[0] == "cqlsh" and called[5:] == ["snapshot", "clearsnapshot"]
+
+
+def test_a_cqlsh_that_hangs_is_waited_for_once(cassandra, backup):
+    cassandra.configure(cql_host="10.0.0.1", timeout=5)
+    cassandra.fail("cqlsh", hang="before")
+    answer = backup(code=FOUND)
+    assert "no schema.cql" in answer.err and "was killed" in answer.err
+    assert commands(cassandra).count("cqlsh") == 1
+
+
+def test_a_snapshot_that_is_not_where_cql_says_fails_the_backup_and_is_cleared(repository, program, cassandra, backup):
+    """JMX is that of one Cassandra of this host and CQL that of another."""
+    other = Cassandra(program, "other", host_id=OTHER_ID).fill()
+    cassandra.configure(cqlsh=other.directory / "cqlsh", cql_host="10.0.0.1")
+    refused(backup(code=FAILED), cassandra, "different Cassandras", "jmx_port", "cql_host")
+    assert other.snapshots() == []
+    assert commands(cassandra) == ["snapshot", "clearsnapshot"]
+    assert commands(other) == ["cqlsh"]
+    assert repository.json("list")["backups"] == []
+    # The other's own next run has nothing to clear.
+    other.configure(cql_host="10.0.0.1")
+    assert repository("--config", other.configuration, "backup", "--name", "o", "--node", "n2").err == ""
+
+
+def test_what_the_snapshot_cannot_prove_is_asked_of_nodetool(cassandra, backup):
+    cassandra.configure(cql_host="10.0.0.1")
+    table = cassandra.table("shop", "orders")
+    (table / "snapshots/nightly").mkdir(parents=True)
+    os.link(table / "nb-1-big-Data.db", table / "snapshots/nightly/nb-1-big-Data.db")
+    for arguments in (["--data-dir", cassandra.data[0], "--data-dir", cassandra.data[1]], ["--snapshot", "nightly", "--name", "c"]):
+        backup(*arguments)
+        assert commands(cassandra)[0] in ("info", "status")
+
+
+@pytest.mark.parametrize("only, code", [("shop.orders", DONE), ("ks2", DONE), ("shop.nothing", ABSENT), ("nothing", ABSENT)])
+def test_the_tables_of_only_are_known_by_cql_too(cassandra, backup, only, code):
+    cassandra.configure(cql_host="10.0.0.1")
+    answer = backup("--only", only, code=code)
+    called = commands(cassandra)
+    assert called == (["cqlsh", "snapshot", "cqlsh", "clearsnapshot"] if code == DONE else ["cqlsh"]), answer.err
+    assert code == DONE or only in answer.err
+
+
 # ---- bad input: a clear sentence, the right exit code, no snapshot left ----
 
 DOWN = "nodetool: Failed to connect to '127.0.0.1:7199' - ConnectException: 'Connection refused (Connection refused)'."
