@@ -103,9 +103,10 @@ static int find_missing(struct clusterplan *p, bool partial, struct err *e)
 				continue;
 			json_object_set_new(seen, peer->host_id, json_true());
 			json_array_append_new(p->missing,
-					      json_pack("{s:o, s:o}", "host_id",
+					      json_pack("{s:o, s:o, s:o}", "host_id",
 							json_text(peer->host_id), "address",
-							json_text(peer->address)));
+							json_text(peer->address), "dc",
+							json_text(peer->dc)));
 		}
 	if (json_array_size(p->missing) > 0 && !partial)
 		return err_set(
@@ -375,25 +376,89 @@ static int note_unknowing(struct clusterplan *p, struct err *e)
 	return r;
 }
 
+/* Of a data centre as it is called now; NULL: of all. */
+static size_t count_missing(const struct clusterplan *p, const char *dc)
+{
+	size_t i, count = 0;
+	json_t *o;
+
+	json_array_foreach(p->missing, i, o)
+		count += !dc ||
+			 strcmp(dc_of(p, json_string_value(json_object_get(o, "dc"))), dc) == 0;
+	return count;
+}
+
+static bool has_source(const struct clusterplan *p, const char *dc)
+{
+	for (size_t i = 0; i < p->source_count; i++)
+		if (strcmp(p->sources[i].dc, dc) == 0)
+			return true;
+	return false;
+}
+
+static bool is_known(const struct clusterplan *p, const char *keyspace)
+{
+	const struct schema_item *item;
+
+	for (size_t i = 0; (item = clusterplan_item(p, i)); i++)
+		if (item->statement->kind == CQL_TABLE &&
+		    strcmp(item->statement->keyspace, keyspace) == 0 &&
+		    find_unknowing(p, item->statement))
+			return false;
+	return true;
+}
+
+/*
+ * Whether each row has a replica on a source, wherever the tokens of the missing were: replicas are on as many nodes as the factor says, or on all that there are, and fewer are missing.
+ */
+static bool is_covered(const struct clusterplan *p, const struct clusterplan_keyspace *k)
+{
+	const struct replication *how = &k->replication;
+
+	if (p->options->given || !is_known(p, k->name))
+		return false;
+	if (how->class == REPLICATION_SIMPLE)
+		return count_missing(p, NULL) < how->factor;
+	for (size_t i = 0; i < how->dc_count; i++)
+		if (has_source(p, how->dcs[i].dc) &&
+		    count_missing(p, how->dcs[i].dc) < how->dcs[i].factor)
+			return true;
+	return false;
+}
+
+static int note_one(struct clusterplan *p, const struct clusterplan_keyspace *k, struct err *e)
+{
+	const char *first =
+		json_string_value(json_object_get(json_array_get(p->missing, 0), "address"));
+	bool covered = is_covered(p, k);
+	_cleanup_free_ char *reason = util_printf(
+		"%zu nodes are missing in the backup, %s the first, %s",
+		json_array_size(p->missing), first ? first : "",
+		covered ? "fewer than each row has replicas: only what had not reached the others, as no repair took it there, is not loaded"
+			: "and rows may be on them alone");
+	int r = reason ? clusterplan_note(p, k->name, "", true, reason, e) : err_nomem(e);
+
+	if (r == 0)
+		json_object_set_new(json_array_get(p->incomplete,
+						   json_array_size(p->incomplete) - 1),
+				    "covered", json_boolean(covered));
+	return r;
+}
+
 /* Each node holds all of a keyspace that is everywhere, and nothing is loaded of one that is local. */
 static int note_missing(struct clusterplan *p, struct err *e)
 {
-	size_t count = json_array_size(p->missing);
-	const char *first =
-		json_string_value(json_object_get(json_array_get(p->missing, 0), "address"));
-	_cleanup_free_ char *reason = util_printf(
-		"%zu nodes are missing in the backup, %s the first, and rows may be on them alone",
-		count, first ? first : "");
-	int r = reason ? 0 : err_nomem(e);
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && count > 0 && i < p->keyspace_count; i++) {
+	for (size_t i = 0; r == 0 && json_array_size(p->missing) > 0 && i < p->keyspace_count;
+	     i++) {
 		const struct clusterplan_keyspace *k = &p->keyspaces[i];
 		bool loaded;
 
 		if (k->replication.class != REPLICATION_LOCAL &&
 		    k->replication.class != REPLICATION_EVERYWHERE &&
 		    !clusterplan_is_noted(p, k->name, "", &loaded))
-			r = clusterplan_note(p, k->name, "", true, reason, e);
+			r = note_one(p, k, e);
 	}
 	return r;
 }

@@ -33,8 +33,8 @@ struct clusterplan {
 	struct mapping_node *sources;  /* as many */
 	bool *whole; /* of each: its backup was not made with --only, so that what it has not, it did not have */
 	size_t source_count;
-	json_t *missing; /* nodes of the cluster that have no finished backup: [{host_id, address}] */
-	json_t *incomplete; /* what of the backup is not loaded, or not whole: [{keyspace, table (null: all of it), loaded, reason}] */
+	json_t *missing; /* nodes of the cluster that have no finished backup: [{host_id, address, dc (as it was)}] */
+	json_t *incomplete; /* what of the backup is not loaded, or not whole: [{keyspace, table (null: all of it), loaded, reason}], and `covered` where nodes are missing: each row has a replica on the others */
 	struct mapping mapping;
 	struct ring *ring; /* of the sources; NULL where nothing is loaded */
 	struct ring_node *ring_nodes;

@@ -179,8 +179,10 @@ int clusterplan_print_incomplete(const struct clusterplan *p, struct err *e)
 		r = cli_print_line(e, "%s %s%s%s is %s: %s", table ? "table" : "keyspace",
 				   json_string_value(json_object_get(o, "keyspace")),
 				   table ? "." : "", table ? table : "",
-				   json_is_true(json_object_get(o, "loaded")) ? "loaded in part"
-									      : "not loaded",
+				   json_is_true(json_object_get(o, "covered"))
+					   ? "loaded from the replicas that are left"
+				   : json_is_true(json_object_get(o, "loaded")) ? "loaded in part"
+										: "not loaded",
 				   json_string_value(json_object_get(o, "reason")));
 		if (r < 0)
 			break;

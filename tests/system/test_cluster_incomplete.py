@@ -53,6 +53,10 @@ def into(repository):
     return start
 
 
+def covered(document):
+    return {one["keyspace"]: one["covered"] for one in document["incomplete"] if "covered" in one}
+
+
 def incomplete(document):
     return [(one["keyspace"], one["table"], one["loaded"]) for one in document["incomplete"]]
 
@@ -172,10 +176,33 @@ def test_what_only_missing_nodes_may_have_is_not_passed_over_in_silence(reposito
     cluster = target(SCHEMA)
     repository("delete", "c", "--node", "n2", "--force")
     refused(into(cluster, "--yes", code=FAILED, json=False), "10.0.0.2", "--partial")
-    assert "keyspace ks2 is loaded in part: 1 nodes are missing in the backup, 10.0.0.2 the first" in into(cluster, "--plan", "--load", "--partial", json=False).out
+    said = into(cluster, "--plan", "--load", "--partial", json=False).out
+    assert "keyspace ks2 is loaded in part: 1 nodes are missing in the backup, 10.0.0.2 the first, and rows may be on them alone" in said
+    assert "keyspace shop is loaded from the replicas that are left: 1 nodes are missing in the backup, 10.0.0.2 the first, fewer than each row has replicas" in said
     assert incomplete(into(cluster, "--yes", "--load", "--partial", "--only", "ks2", code=FOUND)) == [("ks2", None, True)]
     document = into(cluster, "--yes", "--load", "--partial", code=FOUND)
     assert sorted(incomplete(document)) == [("ks2", None, True), ("shop", None, True)] and document["failed"] == []
+    assert covered(document) == {"ks2": False, "shop": True}
+
+
+@pytest.mark.parametrize("replication, whole", [
+    ("'SimpleStrategy', 'replication_factor': '2'", False), ("'SimpleStrategy', 'replication_factor': '3'", True),
+    ("'NetworkTopologyStrategy', 'dc 1': '2'", False), ("'NetworkTopologyStrategy', 'dc 1': '3'", True), ("'NetworkTopologyStrategy', 'dc 1': '9'", True),
+], ids=["simple, two", "simple, three", "two", "three", "more than nodes"])
+def test_rows_that_have_more_replicas_than_nodes_are_missing_are_not_said_to_be_lost(repository, target, into, replication, whole):
+    cluster = target(SCHEMA.replace("'SimpleStrategy', 'replication_factor': '1'", replication))
+    for node in ("n1", "n2"):
+        repository("delete", "c", "--node", node, "--force")
+    document = into(cluster, "--plan", "--load", "--partial")
+    assert covered(document)["ks2"] == whole and [one["dc"] for one in document["missing"]] == ["dc 1", "dc 1"]
+
+
+def test_of_what_was_not_backed_up_no_replica_is_said_to_be_left(repository, hosts, plan, into):  # noqa: F811
+    for number, node in enumerate(hosts.nodes.values(), 1):
+        repository("--config", node.configuration, "backup", "--name", "c", *(["--only", "ks2"] if number == 2 else []))
+    repository("delete", "c", "--node", "n3", "--force")
+    plan.towards(status(OTHER_IDS[:2], ["r1", "r2"]))
+    assert covered(into(Target(hosts), "--plan", "--load", "--partial")) == {"ks2": False, "shop": False}
 
 
 def test_what_was_not_backed_up_is_not_passed_over_in_silence(repository, hosts, plan, into):  # noqa: F811
