@@ -2,7 +2,7 @@
 """`restore-cluster --plan` where nodes take files as they are: every host is asked, nothing is changed, and what is told is what --yes does. Stand-ins, as in test_restore_cluster_files.py."""
 
 
-from harness import FOUND, USAGE, is_alive, wait_until
+from harness import FAILED, FOUND, USAGE, is_alive, wait_until
 
 SECONDS = 180
 FIRST, SEED, LAST = NAMES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
@@ -52,6 +52,29 @@ def test_who_cannot_be_reached_and_who_refuses_is_named(restoring, hosts):
     said = restoring("--plan", json=False, code=FOUND).out
     assert "NOT REACHED: " in said and "REFUSED: the backup's node is in rack r3" in said and "2 of 3 hosts are in the way" in said
     restoring.refused()
+
+
+def test_machines_in_the_place_of_all_that_are_stopped_are_compared_by_their_disks(restoring, hosts, program):
+    """Each says of itself what restore-node says there: two are listed for one another."""
+    for rack, node in enumerate(hosts.nodes.values(), 1):
+        node.kill()
+        (node.yaml.parent / "cassandra-rackdc.properties").write_text(f"dc=dc 1\nrack=r{rack}\n")
+        with open(node.yaml, "a") as yaml:
+            yaml.write("endpoint_snitch: GossipingPropertyFileSnitch\n")
+    path = program.directory / "list"
+
+    def of_sources(*sources):
+        path.write_text("".join(f"{name == SEED},{name},{source}\n" for name, source in zip(NAMES, sources, strict=True)))
+        return ["--host-list", path, "--in-place"]
+
+    before = hosts.contents()
+    targets = of_host(restoring("--plan", *of_sources("n3", "n2", "n1"), code=FOUND))
+    assert "in rack r3 and this one in r1" in targets[FIRST]["refusals"][0] and "in rack r1 and this one in r3" in targets[LAST]["refusals"][0]
+    assert targets[SEED]["refusals"] == [] and any("does not run here" in note for note in targets[SEED]["plan"]["notes"])
+    restoring("--yes", *of_sources("n3", "n2", "n1"), json=False, code=FAILED)
+    assert hosts.contents() == before and not hosts.running()
+    restoring("--yes", *of_sources("n1", "n2", "n3"))
+    assert restoring.is_restored()
 
 
 def test_what_hosts_refuse_together_is_in_the_plan(restoring, hosts):
