@@ -68,14 +68,14 @@ def test_clocks_that_are_off_lose_nothing(program, store, front, writer, collect
     chance = random.Random(f"{SEED} {writer} {collector}")
     node, at_work = Node(program.directory / "node"), Machine(program, "writer", writer)
     others = [Machine(program, f"c{i}", collector * sign) for i, sign in enumerate((1, -1))]
-    table, jumps, calm = node.table("ks", "t"), [0], [0]
+    table, jumps, calm, since = node.table("ks", "t"), [0], [0], [0]
 
     def jump(request):
-        """Now and then the writer's clock is set; not again while a request that was refused for it is made a second time."""
+        """Now and then the writer's clock is set; not again while a request that was refused for it is made a second time. Those of the collectors come between."""
         calm[0] += 1
-        if request.method == "PUT" and calm[0] > 12 and chance.random() < 0.2:
+        if request.method == "PUT" and calm[0] > 12 and time.monotonic() > since[0] + 1 and chance.random() < 0.2:
             jumps[0] += 1
-            calm[0] = 0
+            calm[0], since[0] = 0, time.monotonic()
             at_work.set(writer + chance.randrange(-10 * HOUR, 10 * HOUR))
 
     front.rules.append(jump)
