@@ -73,8 +73,8 @@ DEFINE_CLEANUP(struct cql *, cql_free);
 const char *cql_kind_name(enum cql_kind kind);
 /* Whether the token is this symbol, or this keyword (upper case) in any case. */
 bool cql_is(const struct cql *q, uint32_t token, const char *word);
-/* The name that the token is, as Cassandra knows it; false: it is none, or too long for one. */
-#define CQL_NAME_ROOM (CQL_NAME_MAX + 3)
+/* The name that the token is, as Cassandra knows it; false: it is none, or too long for one. Indexes have the names of their tables and columns, which are longer than that of a table may be. */
+#define CQL_NAME_ROOM 1024
 bool cql_name(const struct cql *q, uint32_t token, char out[CQL_NAME_ROOM]);
 /* The line of a place in the text, from 1. */
 size_t cql_line(const char *text, size_t at);

@@ -209,17 +209,45 @@ static size_t first_named(const struct cql_statement *const *list, size_t list_c
 		       : list_count;
 }
 
-/* All types and functions of the item's keyspace that its tokens name; the more of them, the better: one too many does no harm. */
+/* Walks a statement by its tokens: where a name of a type or of a function may stand. */
+struct places {
+	const struct cql *cql;
+	enum cql_kind kind;
+	unsigned round, angle; /* parentheses, and < >, that are open */
+	bool over;
+};
+
+/*
+ * Whether the token may be one: no name of a column, a field or an argument, which come first in the parentheses and behind commas, and no option of a table: each has a `comment`, and a type may have
+ * that name too. Arguments of aggregates have no names.
+ */
+static bool may_name(struct places *p, uint32_t token)
+{
+	bool first = p->angle == 0 && p->kind != CQL_AGGREGATE &&
+		     (cql_is(p->cql, token - 1, "(") || cql_is(p->cql, token - 1, ","));
+
+	if (p->over)
+		return false;
+	p->round += cql_is(p->cql, token, "(");
+	p->angle += cql_is(p->cql, token, "<");
+	p->angle -= p->angle > 0 && cql_is(p->cql, token, ">");
+	if (p->round > 0 && cql_is(p->cql, token, ")"))
+		p->over = --p->round == 0 && p->kind == CQL_TABLE;
+	return !first;
+}
+
+/* All types and functions of the item's keyspace that its tokens name. */
 static int add_named(struct choice *c, const struct schema_item *item, const char **marks,
 		     struct err *e)
 {
 	const struct cql_statement *s = item->statement;
+	struct places places = { .cql = c->schema->cql, .kind = s->kind };
 	const char *keyspace = item->keyspace;
 	char name[CQL_NAME_ROOM];
 	int r = 0;
 
-	for (uint32_t t = s->first; r == 0 && t < s->first + s->count; t++) {
-		if (!cql_name(c->schema->cql, t, name))
+	for (uint32_t t = s->name_token + 1; r == 0 && t < s->first + s->count; t++) {
+		if (!may_name(&places, t) || !cql_name(c->schema->cql, t, name))
 			continue;
 		for (size_t i = first_named(c->named, c->named_count, s->keyspace, name);
 		     r == 0 && i < c->named_count && strcmp(c->named[i]->name, name) == 0 &&

@@ -60,18 +60,117 @@ static bool is_same(struct span x, struct span y)
 	return true;
 }
 
+/* ---- columns, fields, arguments ---- */
+
+/* Whether it is the name of an argument of a function: the first token in the parentheses, or behind a comma that is in no type. */
+static bool is_argument_name(const struct cql *q, uint32_t token, unsigned angle)
+{
+	return angle == 0 && (cql_is(q, token - 1, "(") || cql_is(q, token - 1, ","));
+}
+
+/* Behind MASKED WITH ks.f(…), where the token begins it: who may see a column is no part of its type. */
+static uint32_t behind_mask(struct span s, uint32_t i)
+{
+	unsigned depth = 0;
+
+	if (i + 1 >= s.end || !cql_is(s.cql, i, "MASKED") || !cql_is(s.cql, i + 1, "WITH"))
+		return i;
+	for (; i < s.end; i++) {
+		depth += cql_is(s.cql, i, "(");
+		if (cql_is(s.cql, i, ")") && --depth == 0)
+			return i + 1;
+	}
+	return i;
+}
+
+/* The first token from *at on that counts; s.end: there is none. */
+static uint32_t next_field(struct span s, bool arguments, uint32_t at, unsigned *angle)
+{
+	for (at = behind_mask(s, at); at < s.end; at = behind_mask(s, at + 1)) {
+		bool name = arguments && is_argument_name(s.cql, at, *angle);
+
+		*angle += cql_is(s.cql, at, "<");
+		*angle -= *angle > 0 && cql_is(s.cql, at, ">");
+		if (!name || cql_is(s.cql, at, ")"))
+			return at;
+	}
+	return s.end;
+}
+
+/* What is in the first parentheses: columns without their masks, fields; with `arguments`, those of a function without their names. */
+static bool has_same_fields(struct span x, struct span y, bool arguments)
+{
+	unsigned in_x = 0, in_y = 0;
+	uint32_t i = next_field(x, arguments, x.first, &in_x),
+		 k = next_field(y, arguments, y.first, &in_y);
+
+	while (i < x.end && k < y.end && is_same_token(x.cql, i, y.cql, k)) {
+		i = next_field(x, arguments, i + 1, &in_x);
+		k = next_field(y, arguments, k + 1, &in_y);
+	}
+	return i == x.end && k == y.end;
+}
+
+/* What is said of the order of rows in a partition. *ret_reversed: one of the columns is not in its natural order, as all are where nothing is said. */
+static struct span order_of(const struct cql *q, const struct cql_statement *s, bool *ret_reversed)
+{
+	struct span span = { q, s->table_token, end_of(s) };
+
+	*ret_reversed = false;
+	while (span.first + 2 < span.end &&
+	       !(cql_is(q, span.first, "CLUSTERING") && cql_is(q, span.first + 1, "ORDER")))
+		span.first++;
+	for (uint32_t i = span.first; i < span.end; i++) {
+		*ret_reversed |= cql_is(q, i, "DESC");
+		if (cql_is(q, i, ")"))
+			span.end = i;
+	}
+	return span;
+}
+
+static bool has_same_order(const struct cql *q, const struct cql_statement *wanted,
+			   const struct cql *there, const struct cql_statement *s)
+{
+	bool one, two;
+	struct span x = order_of(q, wanted, &one), y = order_of(there, s, &two);
+
+	return (!one && !two) || is_same(x, y);
+}
+
 /* ---- one item ---- */
 
 enum found { FOUND_NOT, FOUND_SAME, FOUND_OTHER };
+
+/* A function is told by the types of its arguments, and no two can have the same ones. */
+static enum found compare_function(const struct cql *q, const struct cql_statement *wanted,
+				   const struct cql *there, const struct cql_statement *s)
+{
+	if (is_same(said_of(q, wanted), said_of(there, s)))
+		return FOUND_SAME;
+	return has_same_fields(fields_of(q, wanted), fields_of(there, s),
+			       wanted->kind == CQL_FUNCTION)
+		       ? FOUND_OTHER
+		       : FOUND_NOT;
+}
+
+/* An index of the table is the same under another name; no two of a keyspace can have one name. */
+static enum found compare_index(const struct cql *q, const struct cql_statement *wanted,
+				const struct cql *there, const struct cql_statement *s)
+{
+	if (strcmp(s->table, wanted->table) == 0 && is_same(said_of(q, wanted), said_of(there, s)))
+		return FOUND_SAME;
+	return *wanted->name && strcmp(s->name, wanted->name) == 0 ? FOUND_OTHER : FOUND_NOT;
+}
 
 /* How a statement of the cluster stands to one that is wanted. */
 static enum found compare(const struct cql *q, const struct cql_statement *wanted,
 			  const struct cql *there, const struct cql_statement *s)
 {
-	bool index = wanted->kind == CQL_INDEX;
-
-	if (s->kind != wanted->kind || strcmp(s->keyspace, wanted->keyspace) != 0 ||
-	    strcmp(index ? s->table : s->name, index ? wanted->table : wanted->name) != 0)
+	if (s->kind != wanted->kind || strcmp(s->keyspace, wanted->keyspace) != 0)
+		return FOUND_NOT;
+	if (wanted->kind == CQL_INDEX)
+		return compare_index(q, wanted, there, s);
+	if (strcmp(s->name, wanted->name) != 0)
 		return FOUND_NOT;
 	switch (wanted->kind) {
 	case CQL_KEYSPACE:
@@ -80,8 +179,13 @@ static enum found compare(const struct cql *q, const struct cql_statement *wante
 		return strcmp(s->table, wanted->table) == 0 ? FOUND_SAME : FOUND_OTHER;
 	case CQL_TABLE:
 	case CQL_TYPE:
-		return is_same(fields_of(q, wanted), fields_of(there, s)) ? FOUND_SAME
-									  : FOUND_OTHER;
+		return has_same_fields(fields_of(q, wanted), fields_of(there, s), false) &&
+				       has_same_order(q, wanted, there, s)
+			       ? FOUND_SAME
+			       : FOUND_OTHER;
+	case CQL_FUNCTION:
+	case CQL_AGGREGATE:
+		return compare_function(q, wanted, there, s);
 	default:
 		return is_same(said_of(q, wanted), said_of(there, s)) ? FOUND_SAME : FOUND_NOT;
 	}
@@ -89,34 +193,43 @@ static enum found compare(const struct cql *q, const struct cql_statement *wante
 
 static const char *what_it_is(enum cql_kind kind)
 {
-	return kind == CQL_TABLE ? "table" : kind == CQL_TYPE ? "type" : "view";
+	return kind == CQL_TABLE       ? "table"
+	       : kind == CQL_TYPE      ? "type"
+	       : kind == CQL_VIEW      ? "view"
+	       : kind == CQL_INDEX     ? "index"
+	       : kind == CQL_AGGREGATE ? "aggregate"
+				       : "function";
 }
 
 static const char *how_it_differs(enum cql_kind kind)
 {
-	return kind == CQL_TABLE  ? "other columns"
+	return kind == CQL_TABLE  ? "other columns, or another CLUSTERING ORDER,"
 	       : kind == CQL_TYPE ? "other fields"
-				  : "another table behind it";
+	       : kind == CQL_VIEW ? "another table behind it"
+				  : "another definition";
 }
 
 static int check(const struct cql *q, const struct cql *there, bool *ret_missing, struct err *e)
 {
 	const struct cql_statement *wanted = &q->statements[0];
+	bool other = false;
 
 	*ret_missing = true;
 	for (size_t i = 0; i < there->statement_count; i++) {
 		enum found found = compare(q, wanted, there, &there->statements[i]);
 
-		if (found == FOUND_OTHER)
-			return err_set(
-				e, ERR_CONFLICT, -EEXIST,
-				"the cluster has a %s %s.%s with %s than the backup's: nothing is dropped here (--rename, or drop it yourself)",
-				what_it_is(wanted->kind), wanted->keyspace, wanted->name,
-				how_it_differs(wanted->kind));
+		other |= found == FOUND_OTHER;
 		if (found == FOUND_SAME)
 			*ret_missing = false;
 	}
-	return 0;
+	return !other || !*ret_missing
+		       ? 0
+		       : err_set(e, ERR_CONFLICT, -EEXIST,
+				 "the cluster has %s %s %s.%s with %s than the backup's: nothing is dropped here (--rename, or drop it yourself)",
+				 wanted->kind == CQL_INDEX || wanted->kind == CQL_AGGREGATE ? "an"
+											    : "a",
+				 what_it_is(wanted->kind), wanted->keyspace, wanted->name,
+				 how_it_differs(wanted->kind));
 }
 
 /* Compared is what would be run, under the names that were asked for. */

@@ -6,9 +6,10 @@
 #include "cassandra/schema.h"
 
 /*
- * Sets ret_missing[i] for each item that `there`, the schema of the cluster, has not. A keyspace is there by its name, whatever its replication; a table where it has the same columns and the
- * same key, whatever else is said of it; a view by its name; anything else by what it says. -EEXIST (ERR_CONFLICT): a table of that name has other columns, a type other fields, a view is of another
- * table.
+ * Sets ret_missing[i] for each item that `there`, the schema of the cluster, has not. A keyspace is there by its name, whatever its replication; a table where it has the same columns, the same
+ * key and the same order of rows (SSTables of another order would be read wrongly), whatever else is said of it, masks too; a view by its name; an index whatever its name; anything else by what it says.
+ * -EEXIST (ERR_CONFLICT), where what is there is in the way: a table of that name has other columns or another order, a type other fields, a view is of another table, a function with these
+ * arguments or an index of that name is another one.
  */
 int schemacheck_missing(const struct schema *s, const struct cql *there, bool *ret_missing,
 			struct err *e);

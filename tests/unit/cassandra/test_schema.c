@@ -95,6 +95,36 @@ Test(schema, all_of_it_in_an_order_that_can_be_run)
 		"CREATE INDEX users_v ON shop.\"Users\" (v);\n" VIEW);
 }
 
+/* Somebody may have changed a type since the backup: no table is refused for it that has only the name in common. */
+Test(schema, what_only_has_the_name_of_a_type_does_not_need_it)
+{
+#define OTHERS \
+	"CREATE KEYSPACE k WITH x;\nCREATE TYPE k.comment (a int);\nCREATE TYPE k.v (a int);\n"
+#define MADE "CREATE KEYSPACE IF NOT EXISTS k WITH x;\n"
+#define OF_TYPE "CREATE TYPE k.v (a int);\n"
+	static const char *const cases[][2] = {
+		{ "CREATE TABLE k.t (id int, v text, PRIMARY KEY (id, v)) WITH comment = '';\n",
+		  "" },
+		{ "CREATE TABLE k.t (v int PRIMARY KEY) WITH CLUSTERING ORDER BY (v ASC) AND v = {'v': v};\n",
+		  "" },
+		{ "CREATE TABLE k.t (id int PRIMARY KEY, v v) WITH comment = '';\n", OF_TYPE },
+		{ "CREATE TABLE k.t (id int PRIMARY KEY, a map<int, frozen<v>>);\n", OF_TYPE },
+		{ "CREATE TABLE k.t (id int PRIMARY KEY, a tuple<v, int>, b int);\n", OF_TYPE },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_free_ char *of = util_printf("%s%s", OTHERS, cases[i][0]);
+		_cleanup_free_ char *want = util_printf("%s%s%s", MADE, cases[i][1], cases[i][0]);
+		struct err e;
+		int r;
+		_cleanup_free_ char *found = chosen(of, (const char *[]){ "k.t", NULL },
+						    (const char *[]){ NULL }, &r, &e);
+
+		cr_assert_eq(r, 0, "%s", e.message);
+		cr_expect_str_eq(found, want);
+	}
+}
+
 Test(schema, a_table_comes_with_what_it_needs_and_nothing_else)
 {
 	static const struct {

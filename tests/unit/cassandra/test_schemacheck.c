@@ -60,8 +60,10 @@ Test(schemacheck, what_is_there_is_not_made_again)
 		{ HAS_KEYSPACE HAS_TYPE HAS_TABLE HAS_ALTER, "000011" },
 		{ HAS_KEYSPACE HAS_TYPE HAS_TABLE HAS_ALTER HAS_INDEX HAS_VIEW, "000000" },
 		{ "ALTER TABLE shop.orders DROP old USING TIMESTAMP 6;\n", "111111" },
-		{ "CREATE CUSTOM INDEX by_a ON shop.others (a) USING 'StorageAttachedIndex';\n",
+		{ "CREATE CUSTOM INDEX of_a ON shop.others (a) USING 'StorageAttachedIndex';\n",
 		  "111111" },
+		{ "CREATE CUSTOM INDEX of_a ON shop.orders (a) USING 'StorageAttachedIndex';\n",
+		  "111101" },
 		{ "CREATE TABLE other.orders (k int PRIMARY KEY);\n", "111111" },
 	};
 	char found[ITEMS + 1];
@@ -87,6 +89,9 @@ Test(schemacheck, what_is_there_and_differs_is_refused)
 		{ "CREATE TYPE shop.addr (street text);\n", "other fields" },
 		{ "CREATE MATERIALIZED VIEW shop.v AS SELECT id FROM shop.others PRIMARY KEY (id);\n",
 		  "view shop.v" },
+		{ "CREATE CUSTOM INDEX by_a ON shop.others (a) USING 'StorageAttachedIndex';\n",
+		  "an index shop.by_a" },
+		{ "CREATE INDEX by_a ON shop.orders (old);\n", "an index shop.by_a" },
 	};
 	char found[ITEMS + 1];
 	struct err e;
@@ -96,6 +101,66 @@ Test(schemacheck, what_is_there_and_differs_is_refused)
 		cr_expect_eq(e.kind, ERR_CONFLICT);
 		cr_expect(strstr(e.message, cases[i].word), "%s", e.message);
 	}
+}
+
+/* How the first statement stands to a cluster that has the second: 0 it is there, 1 it is missing, or what is refused. */
+static int stands(const char *wanted, const char *there)
+{
+	_cleanup_(cql_freep) struct cql *q = NULL, *has = NULL;
+	_cleanup_(schema_freep) struct schema *s = NULL;
+	struct schema_options o = { .only_count = 0 };
+	bool missing[1] = { false };
+	struct err e = ERR_INIT;
+	int r;
+
+	cr_assert_eq(cql_read(wanted, strlen(wanted), &q, &e), 0, "%s", e.message);
+	cr_assert_eq(cql_read(there, strlen(there), &has, &e), 0, "%s", e.message);
+	cr_assert_eq(schema_choose(q, &o, &s, &e), 0, "%s", e.message);
+	cr_assert_eq(s->item_count, 1);
+	r = schemacheck_missing(s, has, missing, &e);
+	return r < 0 ? r : missing[0];
+}
+
+Test(schemacheck, rows_of_another_order_are_not_loaded)
+{
+#define OF(order) "CREATE TABLE k.t (a int, b int, c int, PRIMARY KEY (a, b, c))" order ";"
+#define ORDERED(b, c) " WITH ID = 1 AND CLUSTERING ORDER BY (b " b ", c " c ") AND comment = 'x'"
+	cr_expect_eq(stands(OF(ORDERED("DESC", "ASC")), OF(ORDERED("DESC", "ASC"))), 0);
+	cr_expect_eq(stands(OF(ORDERED("ASC", "ASC")), OF("")), 0);
+	cr_expect_eq(stands(OF(""), OF(" WITH comment = 'CLUSTERING ORDER BY (b DESC)'")), 0);
+	cr_expect_eq(stands(OF(ORDERED("DESC", "ASC")), OF(ORDERED("ASC", "ASC"))), -EEXIST);
+	cr_expect_eq(stands(OF(ORDERED("DESC", "ASC")), OF(ORDERED("ASC", "DESC"))), -EEXIST);
+	cr_expect_eq(stands(OF(ORDERED("DESC", "ASC")), OF("")), -EEXIST);
+	cr_expect_eq(stands(OF(""), OF(ORDERED("ASC", "DESC"))), -EEXIST);
+}
+
+Test(schemacheck, a_mask_is_no_other_column)
+{
+#define MASKED(mask) "CREATE TABLE k.t (a int PRIMARY KEY, b text" mask ", c int);"
+	cr_expect_eq(stands(MASKED(" MASKED WITH system.mask_inner(1, 2, '#')"), MASKED("")), 0);
+	cr_expect_eq(stands(MASKED(""), MASKED(" MASKED WITH k.f((1), 'x')")), 0);
+	cr_expect_eq(stands(MASKED(" STATIC"), MASKED(" MASKED WITH k.f()")), -EEXIST);
+}
+
+Test(schemacheck, a_function_is_told_by_its_arguments)
+{
+#define FUNCTION(arguments, body)        \
+	"CREATE FUNCTION k.f(" arguments \
+	") CALLED ON NULL INPUT RETURNS int LANGUAGE java AS $$" body "$$;"
+#define AGGREGATE(arguments, more) "CREATE AGGREGATE k.f(" arguments ") SFUNC g STYPE int" more ";"
+	cr_expect_eq(stands(FUNCTION("x int", "1"), FUNCTION("x int", "1")), 0);
+	cr_expect_eq(stands(FUNCTION("x int", "1"), FUNCTION("y int", "2")), -EEXIST);
+	cr_expect_eq(stands(FUNCTION("x int", "1"), FUNCTION("x text", "1")), 1);
+	cr_expect_eq(stands(FUNCTION("x map<int, text>, y int", "1"),
+			    FUNCTION("a map<int, text>, b int", "2")),
+		     -EEXIST);
+	cr_expect_eq(stands(FUNCTION("x map<int, text>", "1"), FUNCTION("x map<int, int>", "1")),
+		     1);
+	cr_expect_eq(stands(FUNCTION("", "1"), FUNCTION("", "2")), -EEXIST);
+	cr_expect_eq(stands(FUNCTION("", "1"), FUNCTION("x int", "1")), 1);
+	cr_expect_eq(stands(AGGREGATE("int", ""), AGGREGATE("int", "")), 0);
+	cr_expect_eq(stands(AGGREGATE("int", ""), AGGREGATE("int", " INITCOND 1")), -EEXIST);
+	cr_expect_eq(stands(AGGREGATE("int", ""), AGGREGATE("text", "")), 1);
 }
 
 Test(schemacheck, it_is_looked_for_under_its_new_name)
