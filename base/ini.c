@@ -123,10 +123,15 @@ static bool is_section(const char *line, size_t len, char out[INI_NAME_BYTES_MAX
 /* inih tells of a section with each of its keys, and nothing of one that has none. */
 static int tell_sections(struct reader *r, ini_section *section)
 {
+	static const char mark[] =
+		"\xEF\xBB\xBF"; /* as some editors begin a file; inih passes over it */
 	char name[INI_NAME_BYTES_MAX + 1];
+	bool marked = (size_t)(r->end - r->at) >= strlen(mark) &&
+		      memcmp(r->at, mark, strlen(mark)) == 0;
 	int line = 1, result = 0;
 
-	for (const char *at = r->at; result == 0 && at < r->end; line++) {
+	for (const char *at = r->at + (marked ? strlen(mark) : 0); result == 0 && at < r->end;
+	     line++) {
 		const char *newline = memchr(at, '\n', (size_t)(r->end - at));
 		const char *end = newline ? newline : r->end;
 

@@ -116,24 +116,49 @@ static int check_section(void *ctx, const char *name, int line, struct err *e)
 	return unknown(c, line, "section", name, nearest_word(name, names), e);
 }
 
+static const char *const *keys_of(const struct section *s)
+{
+	return s->keys ? s->keys : mountopt_names();
+}
+
+static bool is_key(const struct section *s, const char *key)
+{
+	for (const char *const *k = keys_of(s); *k; k++)
+		if (strcmp(key, *k) == 0)
+			return true;
+	return false;
+}
+
+/* One of another section says more than the nearest of this one. */
+static int unknown_key(const struct config *c, const struct section *s, const char *key, int line,
+		       struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		if (is_key(&sections[i], key))
+			return err_set(e, ERR_USAGE, -EINVAL,
+				       "%s:%d: '%s' is a key of [%s], and none of [%s]", c->path,
+				       line, key, sections[i].name, s->name);
+	return unknown(c, line, "key", key, nearest_word(key, keys_of(s)), e);
+}
+
 static int check_key(const struct config *c, const char *section, const char *key, int line,
 		     struct err *e)
 {
 	const struct section *s = section_of(section);
-	const char *const *keys = s && s->keys ? s->keys : mountopt_names();
 	const char *ours;
 
-	if (keys == mountopt_names() && strcmp(key, "config") == 0)
+	if (!s)
+		return unknown(c, line, "section", section, NULL, e);
+	if (!s->keys && strcmp(key, "config") == 0)
 		return err_set(
 			e, ERR_USAGE, -EINVAL,
 			"%s:%d: config names this file: it is for the command line and fstab",
 			c->path, line);
-	for (const char *const *k = keys; *k; k++)
-		if (strcmp(key, *k) == 0)
-			return 0;
+	if (is_key(s, key))
+		return 0;
 	ours = medusawords_key(section, key);
 	if (!ours)
-		return unknown(c, line, "key", key, nearest_word(key, keys), e);
+		return unknown_key(c, s, key, line, e);
 	return err_set(e, ERR_USAGE, -EINVAL,
 		       "%s:%d: '%s' is a key of Medusa's%s%s: see docs/from-medusa.md", c->path,
 		       line, key, *ours ? ", here it is " : "", ours);

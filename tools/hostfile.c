@@ -27,7 +27,8 @@ int hostfile_read(const char *path, hostfile_fn *fn, void *ctx, struct err *e)
 	if (r < 0)
 		return err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_USAGE, r,
 			       "cannot read the host list %s: %s", path, strerrordesc_np(-r));
-	rest = text;
+	/* As some editors begin a file. */
+	rest = text + (strncmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
 	while ((line = strsep(&rest, "\n"))) {
 		number++;
 		line[strcspn(line, "#")] = '\0';

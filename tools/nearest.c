@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/nearest.h"
 
+#include <ctype.h>
 #include <string.h>
 #include "base/util.h"
 
 #define DISTANCE_MAX 3
+
+/* Ours are all small. */
+static bool is_same(char typed, char ours)
+{
+	return tolower((unsigned char)typed) == ours;
+}
 
 /* Edit distance, for words of at most 31 letters. */
 static unsigned distance(const char *a, const char *b)
@@ -21,7 +28,7 @@ static unsigned distance(const char *a, const char *b)
 		for (size_t j = 1; j <= lb; j++) {
 			unsigned best = MIN_OF(row[j], row[j - 1]) + 1;
 
-			best = MIN_OF(best, diagonal + (a[i - 1] != b[j - 1]));
+			best = MIN_OF(best, diagonal + !is_same(a[i - 1], b[j - 1]));
 			diagonal = row[j];
 			row[j] = best;
 		}

@@ -364,6 +364,12 @@ def test_a_bad_host_list_is_refused(hosts, cluster, lines, words, code):
     assert hosts.calls() == []
 
 
+def test_a_host_list_of_another_system_s_editor_is_read(hosts, cluster):
+    path = hosts.list_file()
+    path.write_bytes(b"\xef\xbb\xbf10.0.0.1\r\n10.0.0.2\r\n")
+    assert states(cluster("--host-list", path, code=FOUND)) == {"10.0.0.1": "stored", "10.0.0.2": "stored"}
+
+
 def test_hosts_that_are_not_known(hosts, cluster):
     hosts.nodes["10.0.0.1"].fail("info", first="error: no")
     answer = cluster(code=FAILED, json=False)

@@ -31,6 +31,11 @@ def cassandra(program):
     ("[cassandra]\ncql_password = x\n", "2: 'cql_password' is a key of Medusa's, here it is cql_credentials_file: see docs/from-medusa.md"),
     ("[mount]\nconfig = /x\n", "2: config names this file: it is for the command line and fstab"),
     ("[cassandra]\nuse_sudo = x\n", "2: 'use_sudo' is a key of Medusa's: see docs/from-medusa.md"),
+    ("[backup]\nkeep_daily = 3\n", "2: 'keep_daily' is a key of [purge], and none of [backup]"),
+    ("[cassandra]\nurl = /x\n", "2: 'url' is a key of [repository], and none of [cassandra]"),
+    ("[repository]\nURL = /x\n", "2: unknown key 'URL' (did you mean 'url'?)"),
+    ("\ufeff[mout]\nuid = 5\n", "1: unknown section 'mout' (did you mean 'mount'?)"),
+    ("\v[mout]\nuid = 5\n", "2: unknown section 'mout'"),
 ])
 def test_a_word_that_is_not_known_is_told_with_what_was_meant(program, text, told):
     configuration = program.directory / "c.conf"
