@@ -103,21 +103,23 @@ static struct sums sum(const struct lead *run)
 	return s;
 }
 
-static void print_sums(const struct clusterview *v, const struct lead *run)
+static void print_sums(const struct clusterview *v, const struct lead *run, int width)
 {
 	struct sums s = sum(run);
-	char done[32], total[32];
+	char text[LINE_BYTES], done[32], total[32];
 
 	if (v->cli->json)
-		fprintf(stderr,
-			"{\"progress\": {\"nodes_done\": %zu, \"nodes_total\": %zu, \"bytes_done\": %llu, \"bytes_total\": %llu}}\n",
+		snprintf(
+			text, sizeof(text),
+			"{\"progress\": {\"nodes_done\": %zu, \"nodes_total\": %zu, \"bytes_done\": %llu, \"bytes_total\": %llu}}",
 			s.over, run->count, (unsigned long long)s.bytes_done,
 			(unsigned long long)s.bytes_total);
 	else
-		fprintf(stderr, "%s: %zu of %zu nodes done, %zu at work, %s of %s\n",
-			v->cli->command, s.over, run->count, s.busy,
-			util_format_bytes(done, s.bytes_done),
-			util_format_bytes(total, s.bytes_total));
+		snprintf(text, sizeof(text), "%s: %zu of %zu nodes done, %zu at work, %s of %s",
+			 v->cli->command, s.over, run->count, s.busy,
+			 util_format_bytes(done, s.bytes_done),
+			 util_format_bytes(total, s.bytes_total));
+	fprintf(stderr, "%.*s\n", width - 1, text);
 }
 
 static void print_node(const struct lead *run, const struct lead_host *n, int width)
@@ -136,14 +138,15 @@ static void print_node(const struct lead *run, const struct lead_host *n, int wi
 /* As many nodes as fit: those that are at something first, as the others tell nothing new. */
 static void draw(struct clusterview *v, const struct lead *run)
 {
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	struct winsize size = { .ws_row = 0 };
 	size_t room;
 
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 4 || size.ws_col < 20)
+	/* One that does not know how large it is says 0. A line that it would break could not be erased. */
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row == 0 || size.ws_col == 0)
 		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
-	room = MIN_OF((size_t)size.ws_row - 2, run->count);
+	room = MIN_OF((size_t)MAX_OF(size.ws_row, 2) - 2, run->count);
 	erase(v);
-	print_sums(v, run);
+	print_sums(v, run, size.ws_col);
 	v->drawn = 1;
 	for (int busy = 1; busy >= 0; busy--) {
 		for (size_t i = 0; i < run->count && v->drawn <= room; i++) {
@@ -189,7 +192,7 @@ static void tick(void *ctx, const struct lead *run)
 	if (v->terminal && since >= TERMINAL_MS)
 		draw(v, run);
 	else if (v->lines && since >= LINES_MS)
-		print_sums(v, run);
+		print_sums(v, run, LINE_BYTES);
 	else
 		return;
 	v->shown_ms = now;

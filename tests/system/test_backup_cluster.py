@@ -5,8 +5,10 @@ import contextlib
 import json
 import os
 import pty
+import re
 import shlex
 import signal
+import termios
 import time
 
 import pytest
@@ -154,8 +156,10 @@ def test_uploads_at_once_are_counted_as_wanted(hosts, cluster, options, others):
     assert running.wait(SECONDS) == DONE
 
 
-def test_a_view_of_all_nodes_on_a_terminal(hosts, repository):
+@pytest.mark.parametrize("rows, columns", [(0, 0), (24, 120)])
+def test_a_view_of_all_nodes_on_a_terminal(hosts, repository, rows, columns):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (rows, columns))
     hosts.fail("10.0.0.2", hold_at="taken")
     command = [str(word) for word in (hosts.program.binary, "-r", repository.url, "--config", hosts.configuration, "backup-cluster")]
     pid = os.posix_spawn(command[0], command, hosts.program.environment, file_actions=[(os.POSIX_SPAWN_DUP2, theirs, 2)])
@@ -167,6 +171,25 @@ def test_a_view_of_all_nodes_on_a_terminal(hosts, repository):
     wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, SECONDS, "its end")
     assert b"0 of 3 nodes done" in seen and b"10.0.0.1" in seen and b"\033[J" in seen
     os.close(ours)
+
+
+@pytest.mark.parametrize("rows, columns", [(24, 30), (2, 12)])
+def test_no_line_is_broken_by_a_small_terminal(hosts, repository, rows, columns):
+    """What is erased is counted in lines: one that is broken would stay, four times a second."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (rows, columns))
+    running = repository.start("--config", hosts.configuration, "backup-cluster", "--name", "b", stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO: nobody writes any more
+        while part := os.read(ours, 4096):
+            seen += part
+    os.close(ours)
+    assert running.wait(SECONDS) == DONE
+    lines = re.split(rb"\r\n|\r|\033\[\d*[AJ]", seen)
+    assert b"backup-cluster: 0 of 3 nodes done"[:columns - 1] in lines
+    assert max(map(len, lines)) < columns
+    assert all(int(up) < rows for up in re.findall(rb"\033\[(\d+)A", seen))
 
 
 def test_a_pipe_that_nobody_reads_holds_nothing_up(hosts, repository):
