@@ -405,6 +405,22 @@ static int report(struct cli *cli, const struct arguments *a, const struct clust
 	return r < 0 ? r : code;
 }
 
+/* Nothing was begun: what each host is like is told with the reason. */
+static int report_refused(struct cli *cli, const struct arguments *a, const struct clusterrun *run,
+			  int64_t begun_ms, struct err *e)
+{
+	double seconds = (double)(clock_elapsed_ms(cli->clock) - begun_ms) / 1000;
+	struct err why = ERR_INIT;
+	struct outcome o;
+	int code, r = look(run, &o, &why);
+
+	if (r < 0)
+		return r;
+	code = cli_fail_with(cli, e, result_json(a, run, &o, seconds));
+	json_decref(o.missing);
+	return code;
+}
+
 /* ---- the run ---- */
 
 static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
@@ -429,7 +445,8 @@ static int run(struct cli *cli, struct arguments *a, const struct sshconf *ssh,
 	run.lead.sink = clusterview_sink(&view);
 	r = clusterrun_run(&run, e);
 	clusterview_deinit(&view);
-	return r < 0 ? r : report(cli, a, &run, begun_ms, e);
+	return r < 0 ? report_refused(cli, a, &run, begun_ms, e)
+		     : report(cli, a, &run, begun_ms, e);
 }
 
 int cmd_backup_cluster(struct cli *cli, int argc, char **argv)

@@ -331,6 +331,8 @@ def test_nodes_of_two_clusters_are_refused_before_anything_is_begun(hosts, clust
     hosts.nodes["10.0.0.2"].save()
     result = cluster(code=USAGE)
     assert "belong to two clusters" in result["error"]["message"]
+    assert (result["name"], result["state"], result["nodes_finished"], result["nodes_expected"]) == ("b", "failed", 0, 3)
+    assert {node["host"]: node["state"] for node in result["nodes"]} == dict.fromkeys(hosts.names, "stopped")
     assert not any("snapshot" in words for node in hosts.nodes.values() for words in node.calls())
 
 
