@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """restore-node on a stand-in for Cassandra: the exchange of a node's data, what is refused, and the ways back. tests/cassandra does the same
-with real nodes, crash/test_restore_node.py kills it at every step."""
+with real nodes, crash/test_restore_node_killed.py kills it at every step."""
 
 import os
 import shutil

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """restore-node in its other cases, on a stand-in for Cassandra: a node of another cluster that takes the tokens over, a disk without room for
-both, some tables of a node that runs. tests/cassandra does the same with real nodes, crash/test_restore_node_cases.py kills it at every step."""
+both, some tables of a node that runs. tests/cassandra does the same with real nodes, crash/test_restore_node_cases_killed.py kills it at every step."""
 
 import contextlib
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""As test_restore_node.py, for the other cases: another cluster's tokens with an edit of cassandra.yaml; no staging, where from some step on
+"""As test_restore_node_killed.py, for the other cases: another cluster's tokens with an edit of cassandra.yaml; no staging, where from some step on
 there is no way back; tables for a node that runs."""
 
 import random
