@@ -72,6 +72,9 @@ int schema_choose(const struct cql *q, const struct schema_options *o, struct sc
 void schema_free(struct schema *s);
 DEFINE_CLEANUP(struct schema *, schema_free);
 
+/* As CREATE knows the type that DESCRIBE calls `empty`. */
+#define SCHEMA_EMPTY_TYPE "'EmptyType'"
+
 /*
  * Appends the statement, with its `;` and no line end. A keyspace is made IF NOT EXISTS; nothing else is, so that Cassandra says which table is there already. Data centres in its replication
  * become what was asked for.

@@ -38,6 +38,15 @@ static struct span fields_of(const struct cql *q, const struct cql_statement *s)
 	return span;
 }
 
+static bool is_empty_type(const struct cql *q, uint32_t token)
+{
+	const struct cql_token *t = &q->tokens[token];
+
+	return cql_is(q, token, "empty") ||
+	       (t->len_bytes == strlen(SCHEMA_EMPTY_TYPE) &&
+		memcmp(q->text + t->at, SCHEMA_EMPTY_TYPE, t->len_bytes) == 0);
+}
+
 static bool is_same_token(const struct cql *a, uint32_t i, const struct cql *b, uint32_t k)
 {
 	const struct cql_token *x = &a->tokens[i], *y = &b->tokens[k];
@@ -45,6 +54,8 @@ static bool is_same_token(const struct cql *a, uint32_t i, const struct cql *b, 
 
 	if (x->kind == y->kind && x->len_bytes == y->len_bytes &&
 	    memcmp(a->text + x->at, b->text + y->at, x->len_bytes) == 0)
+		return true;
+	if (is_empty_type(a, i) && is_empty_type(b, k))
 		return true;
 	/* "id" and id are one name. */
 	return cql_name(a, i, one) && cql_name(b, k, two) && strcmp(one, two) == 0;

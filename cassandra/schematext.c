@@ -167,6 +167,23 @@ static uint32_t put_map(const struct text *t, uint32_t open)
 	return close;
 }
 
+/* DESCRIBE says `empty`, which CREATE does not know: the type of a column that tables of COMPACT STORAGE had beside their key. A type that somebody made may have that name. */
+static bool is_empty_type(const struct text *t, uint32_t i)
+{
+	const struct cql *q = t->schema->cql;
+	const struct cql_statement *s = t->item->statement;
+
+	if (s->kind != CQL_TABLE || i < s->name_token + 3 || !cql_is(q, i, "empty") ||
+	    !(cql_is(q, i - 2, "(") || cql_is(q, i - 2, ",")))
+		return false;
+	for (size_t k = 0; k < q->statement_count; k++)
+		if (q->statements[k].kind == CQL_TYPE &&
+		    strcmp(q->statements[k].keyspace, s->keyspace) == 0 &&
+		    strcmp(q->statements[k].name, "empty") == 0)
+			return false;
+	return true;
+}
+
 /* The token, and what is between it and the one before, which ended at `end`. */
 static void put_token(const struct text *t, uint32_t i, size_t end)
 {
@@ -184,6 +201,8 @@ static void put_token(const struct text *t, uint32_t i, size_t end)
 		put(t->out, "IF NOT EXISTS ");
 	if (other)
 		put_name(t->out, other);
+	else if (is_empty_type(t, i))
+		put(t->out, SCHEMA_EMPTY_TYPE);
 	else
 		put_raw(t, i);
 }

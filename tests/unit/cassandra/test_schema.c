@@ -95,6 +95,28 @@ Test(schema, all_of_it_in_an_order_that_can_be_run)
 		"CREATE INDEX users_v ON shop.\"Users\" (v);\n" VIEW);
 }
 
+Test(schema, a_type_that_only_describe_knows_is_printed_as_create_knows_it)
+{
+#define KEPT "CREATE KEYSPACE IF NOT EXISTS k WITH x;\n"
+#define WITH_EMPTY(type) \
+	"CREATE TABLE k.t (empty int, v " type ", PRIMARY KEY (empty)) WITH comment = 'v empty';\n"
+#define OWN "CREATE TYPE k.empty (a int);\n"
+	static const char *const cases[][2] = {
+		{ KEPT WITH_EMPTY("empty"), KEPT WITH_EMPTY("'EmptyType'") },
+		{ KEPT OWN WITH_EMPTY("empty"), KEPT OWN WITH_EMPTY("empty") },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct err e;
+		int r;
+		_cleanup_free_ char *found = chosen(cases[i][0], (const char *[]){ NULL },
+						    (const char *[]){ NULL }, &r, &e);
+
+		cr_assert_eq(r, 0, "%s", e.message);
+		cr_expect_str_eq(found, cases[i][1]);
+	}
+}
+
 /* Somebody may have changed a type since the backup: no table is refused for it that has only the name in common. */
 Test(schema, what_only_has_the_name_of_a_type_does_not_need_it)
 {

@@ -142,6 +142,14 @@ Test(schemacheck, a_mask_is_no_other_column)
 	cr_expect_eq(stands(MASKED(" STATIC"), MASKED(" MASKED WITH k.f()")), -EEXIST);
 }
 
+Test(schemacheck, the_type_that_create_does_not_know_is_there_as_describe_has_it)
+{
+#define EMPTY "CREATE TABLE k.t (a int PRIMARY KEY, b empty, c int);"
+	cr_expect_eq(stands(EMPTY, EMPTY), 0);
+	cr_expect_eq(stands(EMPTY, "CREATE TABLE k.t (a int PRIMARY KEY, b text, c int);"),
+		     -EEXIST);
+}
+
 Test(schemacheck, a_function_is_told_by_its_arguments)
 {
 #define FUNCTION(arguments, body)        \
