@@ -205,6 +205,16 @@ static bool is_finished(const struct clusterrun *run, const char *host_id)
 	return false;
 }
 
+/* False: it is none of the hosts, all of which are known. It may have the backup, of another run. */
+static bool was_asked(const struct clusterrun *run, const char *host_id)
+{
+	for (size_t i = 0; i < run->lead.count; i++)
+		if (!*run->lead.hosts[i].host_id ||
+		    strcmp(run->lead.hosts[i].host_id, host_id) == 0)
+			return true;
+	return false;
+}
+
 /* NULL: out of memory. */
 static json_t *find_missing(const struct clusterrun *run)
 {
@@ -218,8 +228,9 @@ static json_t *find_missing(const struct clusterrun *run)
 
 		if (!host_id || !address || is_finished(run, host_id))
 			continue;
-		if (json_array_append_new(list, json_pack("{s:s, s:s}", "host_id", host_id,
-							  "address", address)) < 0)
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "host_id", host_id,
+							  "address", address, "asked",
+							  was_asked(run, host_id))) < 0)
 			return NULL;
 	}
 	return steal_pointer(&list);
@@ -353,9 +364,13 @@ static int print_result(const struct arguments *a, const struct clusterrun *run,
 		r = print_node(&run->lead, &run->lead.hosts[i], e);
 	json_array_foreach(o->missing, i, member)
 		if (r == 0)
-			r = cli_print_line(e, "missing: %s (host id %s)",
-					   json_string_value(json_object_get(member, "address")),
-					   json_string_value(json_object_get(member, "host_id")));
+			r = cli_print_line(
+				e, "missing: %s (host id %s)%s",
+				json_string_value(json_object_get(member, "address")),
+				json_string_value(json_object_get(member, "host_id")),
+				json_is_true(json_object_get(member, "asked"))
+					? ""
+					: ": it was not asked, as the list of hosts does not name it; sstablefs list tells whether it has the backup");
 	if (r == 0 && run->snapshot_ms >= 0)
 		r = cli_print_line(e, "the snapshots were taken within %.1f s",
 				   (double)run->snapshot_ms / 1000);

@@ -379,6 +379,17 @@ def test_hosts_of_a_list_and_what_is_not_in_it(repository, hosts, cluster):
     assert f"backup-cluster --host-list {path} --name c --retry-failed" in answer.out
 
 
+def test_a_node_that_was_not_asked_is_not_said_to_lack_the_backup(repository, hosts, cluster):
+    cluster("--host-list", hosts.list_file("10.0.0.1"), code=FOUND)
+    hosts.fail("10.0.0.3", say=REFUSED)
+    told = cluster("--retry-failed", "--host-list", hosts.list_file("10.0.0.2", "10.0.0.3"), code=FOUND)
+    assert [node["asked"] for node in told["missing"]] == [True, True]  # which of them 10.0.0.3 is nobody knows
+    hosts.heal()
+    answer = cluster("--retry-failed", "--host-list", hosts.list_file("10.0.0.3"), code=FOUND, json=False)
+    assert all(any(f"missing: {name} (" in line and "was not asked" in line for line in answer.out.splitlines()) for name in hosts.names[:2])
+    assert listed(repository) == (3, 3, True)
+
+
 @pytest.mark.parametrize("lines, words, code", [
     (["-oProxyCommand=touch x"], ["is no host", "hosts:3"], USAGE), (["a b"], ["is no host"], USAGE), ([], ["names no host"], USAGE),
     (["h1", "h1"], ["h1 is there twice", "hosts:4"], USAGE), (None, ["cannot read the host list"], ABSENT)])
