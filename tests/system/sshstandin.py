@@ -66,6 +66,8 @@ for line in remote.stdout:
         time.sleep(0.02)
     note(event)
     os.write(1, line)
+    if fault.get("freeze_at") == event:  # what it said before it was stopped does not arrive
+        sys.exit(remote.wait())
     if fault.get("leave_at") == event:
         sys.exit(255)
 while fault.get("linger"):
