@@ -87,7 +87,7 @@ static int put_input(const char *statement, struct wbuf *in, struct err *e)
 
 static int check_read(const struct cqlsh *c, const struct wbuf *out, struct err *e)
 {
-	return !wbuf_error(out) && memmem(out->data, out->len, WHO, strlen(WHO))
+	return !wbuf_error(out) && out->len > 0 && memmem(out->data, out->len, WHO, strlen(WHO))
 		       ? 0
 		       : err_set(e, ERR_IO, -EIO,
 				 "%s does not read its standard input, on which it is given statements that are too long for a command line (docker exec wants -i)",

@@ -69,6 +69,8 @@ for line in remote.stdout:
     if fault.get("freeze_at") == event:  # what it said before it was stopped does not arrive
         sys.exit(remote.wait())
     if fault.get("leave_at") == event:
+        if event == "end":  # who has said its last ends by itself
+            remote.wait()
         sys.exit(255)
 while fault.get("linger"):
     time.sleep(1)

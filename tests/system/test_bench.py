@@ -172,7 +172,7 @@ def test_the_proxy_delays_each_byte_and_changes_none(tmp_path):
         port = listener.getsockname()[1]
         thread = threading.Thread(target=echo, args=(listener,))
         thread.start()
-        client = ('import socket, sys, threading, time\ns = socket.create_connection(("127.0.0.1", int(sys.argv[1])))\nbegun = time.monotonic()\n'
+        client = ('import socket, sys, threading, time\nbegun = time.monotonic()\ns = socket.create_connection(("127.0.0.1", int(sys.argv[1])))\n'
                   'def send():\n    s.sendall(open(sys.argv[2], "rb").read())\n    s.shutdown(socket.SHUT_WR)\n'
                   'threading.Thread(target=send).start()\nf = open(sys.argv[3], "wb")\nfirst = None\n'
                   'while part := s.recv(1 << 16):\n    first = first or time.monotonic() - begun\n    f.write(part)\nprint(first)\n')

@@ -167,7 +167,8 @@ def test_a_mount_of_all_of_them_serves_the_good_one(hostile, tmp_path):
         assert is_alive(mount.pid)
         log = mount.log()
         assert all(line.isprintable() for line in log.splitlines()) and "nodes/c1/n1/trees/" in log
-        assert "holds more than the directories above it say" in log
+        # Of one kind ten lines a second are told; which of these they are is chance.
+        assert "holds more than the directories above it say" in log or "of kind index were left out" in log
 
 
 def test_a_million_files_in_a_directory(program, tmp_path):
